@@ -1,0 +1,106 @@
+package stage
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kind says what a frame's payload is. Zero is never sent.
+type Kind byte
+
+// maxFrame bounds what the other side can make us allocate, in bytes.
+const maxFrame = 8 << 20
+
+// headerSize is a frame's kind, then the payload's length, big endian.
+const headerSize = 5
+
+// Conn carries frames in both directions. Any number of goroutines may send;
+// one at a time receives.
+type Conn struct {
+	file *os.File
+
+	mu sync.Mutex // held for one whole frame, so that frames never mix
+}
+
+// newConn takes over fd. It is made non-blocking first, so that the runtime
+// polls it and Close ends a Recv that waits.
+func newConn(fd int) *Conn {
+	_ = unix.SetNonblock(fd, true)
+	return &Conn{file: os.NewFile(uintptr(fd), "stage")}
+}
+
+// NewConn speaks frames over f, a connected stream socket, and takes it over.
+func NewConn(f *os.File) *Conn { return &Conn{file: f} }
+
+// Send writes one frame.
+func (c *Conn) Send(kind Kind, payload []byte) error {
+	if len(payload) > maxFrame {
+		return fmt.Errorf("frame of %d bytes: at most %d", len(payload), maxFrame)
+	}
+	frame := make([]byte, headerSize, headerSize+len(payload))
+	frame[0] = byte(kind)
+	binary.BigEndian.PutUint32(frame[1:], uint32(len(payload)))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.file.Write(append(frame, payload...))
+	return err
+}
+
+// SendJSON writes one frame that holds v.
+func (c *Conn) SendJSON(kind Kind, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.Send(kind, b)
+}
+
+// Recv waits for the next frame. It returns io.EOF when the other side is gone,
+// however it went.
+func (c *Conn) Recv() (Kind, []byte, error) {
+	var h [headerSize]byte
+	if _, err := io.ReadFull(c.file, h[:]); err != nil {
+		return 0, nil, goneIsEOF(err)
+	}
+	n := binary.BigEndian.Uint32(h[1:])
+	if n > maxFrame {
+		return 0, nil, fmt.Errorf("frame of %d bytes: at most %d", n, maxFrame)
+	}
+	payload := make([]byte, n)
+	if _, err := io.ReadFull(c.file, payload); err != nil {
+		return 0, nil, goneIsEOF(err)
+	}
+	return Kind(h[0]), payload, nil
+}
+
+// RecvJSON waits for a frame of the given kind and decodes it into v.
+func (c *Conn) RecvJSON(want Kind, v any) error {
+	kind, payload, err := c.Recv()
+	if err != nil {
+		return err
+	}
+	if kind != want {
+		return fmt.Errorf("frame of kind %d where %d was due", kind, want)
+	}
+	return json.Unmarshal(payload, v)
+}
+
+// Close ends the conversation; a Recv that waits returns.
+func (c *Conn) Close() error { return c.file.Close() }
+
+// goneIsEOF folds the ways a peer can vanish into io.EOF: closed, killed with
+// unread data (ECONNRESET), or in the middle of a frame.
+func goneIsEOF(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrClosed) {
+		return io.EOF
+	}
+	return err
+}
