@@ -1,0 +1,37 @@
+# make          build the static binary ./rootlet
+# make test     run every test, with all the set-up that takes (root installs it)
+# make bench    measure against podman and write docs/benchmarks.md
+# make clean    remove what make built
+
+GO ?= go
+
+# Nothing but the commit goes into the binary, so that whoever builds a commit
+# gets the same bytes: a fixed --abbrev, because git's own grows with the clone,
+# and --always, because a clone may have no tags.
+VERSION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X rootlet/cli.version=$(VERSION) -X rootlet/cli.commit=$(COMMIT)
+
+# The caller's own Go settings must not change what is built.
+export CGO_ENABLED := 0
+export GOFLAGS :=
+export GOWORK := off
+
+.PHONY: rootlet test bench clean need-go
+rootlet: need-go
+	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ .
+
+test: rootlet
+	@.ci/test
+
+bench: rootlet
+	@bench/run
+
+clean:
+	rm -f rootlet
+
+need-go:
+	@command -v $(GO) >/dev/null || { \
+	  echo "make: rootlet is built with Go 1.26 or newer, and '$(GO)' is not on PATH." >&2; \
+	  echo "make: install it (https://go.dev/doc/install), or name it: make GO=/usr/local/go/bin/go" >&2; \
+	  exit 1; }
