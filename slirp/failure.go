@@ -1,0 +1,120 @@
+package slirp
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const tunDevice = "/dev/net/tun"
+
+// Failure is why slirp4netns gives no network: a step, its cause, and what the
+// program itself had to say.
+type Failure struct {
+	Step   string // what was being done
+	Err    error  // the cause
+	Output string // the end of the program's own output; may be empty
+}
+
+// Error puts the failure into one line.
+func (f *Failure) Error() string {
+	s := f.Step + ": " + f.Err.Error()
+	if f.Output != "" {
+		s += ": " + strings.Join(strings.Split(f.Output, "\n"), "; ")
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Hint is what someone can do about it, or empty.
+func (f *Failure) Hint() string {
+	var tun *TunError
+	switch {
+	case errors.As(f.Err, &tun):
+		return tun.Hint()
+	case strings.Contains(f.Output, "unrecognized option"):
+		return "slirp4netns 0.4.0 or newer is needed"
+	}
+	return ""
+}
+
+// TunError says that /dev/net/tun cannot be opened, without which there is no
+// tap device. It unwraps to the errno.
+type TunError struct{ Err error }
+
+// Error names the device and the errno.
+func (e *TunError) Error() string { return fmt.Sprintf("open %s: %v", tunDevice, e.Err) }
+
+// Unwrap gives the errno.
+func (e *TunError) Unwrap() error { return e.Err }
+
+// Hint is the line an administrator would type.
+func (e *TunError) Hint() string {
+	switch {
+	case errors.Is(e.Err, unix.EACCES), errors.Is(e.Err, unix.EPERM):
+		return "as root: chmod 0666 " + tunDevice
+	case errors.Is(e.Err, unix.ENODEV), errors.Is(e.Err, unix.ENXIO):
+		return "as root: modprobe tun"
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return "as root: modprobe tun; in a container, give it the device " + tunDevice
+	}
+	return ""
+}
+
+// explain makes the error of a helper that did not come up. The device is tried
+// only now, when something went wrong: the errno of our own attempt says more
+// than the helper's text.
+func explain(step string, cause error, output, device string) *Failure {
+	f := &Failure{Step: step, Err: cause, Output: output}
+	tun, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		f.Err = &TunError{Err: err}
+		return f
+	}
+	_ = tun.Close()
+	return f
+}
+
+// tail keeps the last bytes written to it, as text fit for a terminal.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// tailSize is some twenty lines, in bytes.
+const tailSize = 2048
+
+// Write keeps the end of what was written so far. It never fails.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if over := len(t.text) - tailSize; over > 0 {
+		t.text = append(t.text[:0], t.text[over:]...)
+	}
+	return len(p), nil
+}
+
+// String drops what does not print: a container's frames can end up in a message.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clean := strings.Map(func(r rune) rune {
+		if r != '\n' && isControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(string(t.text), "?"))
+	return strings.TrimSpace(clean)
+}

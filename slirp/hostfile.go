@@ -1,0 +1,56 @@
+package slirp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxHostFile bounds what is read of a file of the host, in bytes.
+const maxHostFile = 1 << 20
+
+// HostResolvConf reads the host's resolv.conf and says which nameserver a container
+// under slirp4netns shall ask. That is NameserverIP, or the zero Addr where
+// the relay cannot work: the sandbox holds /etc and /run alone (slirp4netns(1)), and
+// where resolv.conf is a link to elsewhere (WSL has it in /mnt) the relay never
+// learns whom to ask; the container must then ask the host's nameservers itself. A
+// host without the file has an empty one.
+func HostResolvConf() (content []byte, nameserver netip.Addr, err error) {
+	const name = "/etc/resolv.conf"
+	content, err = readHostFile(name)
+	if err != nil {
+		return nil, netip.Addr{}, err
+	}
+	if !inSandbox(name) {
+		return content, netip.Addr{}, nil
+	}
+	return content, NameserverIP, nil
+}
+
+// readHostFile reads a file that may be missing.
+func readHostFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxHostFile))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return content, nil
+}
+
+// inSandbox says whether slirp4netns' own root shows a file.
+func inSandbox(name string) bool {
+	real, err := filepath.EvalSymlinks(name)
+	return err == nil && (strings.HasPrefix(real, "/etc/") || strings.HasPrefix(real, "/run/"))
+}

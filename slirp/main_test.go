@@ -1,0 +1,240 @@
+package slirp
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/testenv"
+)
+
+// The test binary plays three parts: the test itself, the same test again inside
+// U1 (named by innerEnv), and a container that does as it is told (argv[0] is
+// containerName).
+const (
+	innerEnv      = "SLIRP_TEST_U1"
+	containerName = "slirp-test-container"
+)
+
+func TestMain(m *testing.M) {
+	if os.Args[0] == containerName {
+		serveContainer(os.Stdin, os.Stdout)
+		os.Exit(0)
+	}
+	if os.Getenv(innerEnv) != "" {
+		_, _ = os.Stdin.Read(make([]byte, 1)) // the maps are written
+	}
+	os.Exit(m.Run())
+}
+
+// inU1 runs the calling test again in a user and mount namespace like the
+// monitor's, where it returns true; outside it reports what happened there and
+// returns false.
+func inU1(t *testing.T, withSubIDs bool) bool {
+	if os.Getenv(innerEnv) != "" {
+		return true
+	}
+	testenv.NeedUser(t)
+	testenv.NeedUserNS(t)
+	testenv.NeedProgram(t, program)
+	needTun(t)
+	if withSubIDs {
+		testenv.NeedSubIDs(t)
+	}
+	out, err := runInU1(t, withSubIDs)
+	switch {
+	case err != nil:
+		t.Errorf("in U1: %v\n%s", err, out)
+	case strings.Contains(out, "--- SKIP"):
+		t.Skipf("in U1:\n%s", out)
+	default:
+		t.Logf("in U1:\n%s", out)
+	}
+	return false
+}
+
+func needTun(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
+	if err != nil {
+		testenv.Skip(t, "a tun device: "+err.Error())
+		return
+	}
+	_ = f.Close()
+}
+
+func runInU1(t *testing.T, withSubIDs bool) (string, error) {
+	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
+	cmd := exec.Command("/proc/self/exe", "-test.run="+pattern, "-test.v")
+	cmd.Env = append(os.Environ(), innerEnv+"=1")
+	release, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, AmbientCaps: everyCapability(),
+		Pdeathsig: syscall.SIGKILL,
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeMaps(cmd.Process.Pid, withSubIDs); err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		t.Fatal(err)
+	}
+	_, _ = release.Write([]byte{1})
+	err = cmd.Wait()
+	return out.String(), err
+}
+
+func everyCapability() (caps []uintptr) {
+	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
+		caps = append(caps, c)
+	}
+	return caps
+}
+
+// writeMaps maps 0 to the caller, and 1 and up to its sub-ids if asked.
+func writeMaps(pid int, withSubIDs bool) error {
+	if !withSubIDs {
+		dir := fmt.Sprintf("/proc/%d/", pid)
+		if err := os.WriteFile(dir+"setgroups", []byte("deny"), 0); err != nil {
+			return err
+		}
+		if err := os.WriteFile(dir+"gid_map", fmt.Appendf(nil, "0 %d 1", os.Getgid()), 0); err != nil {
+			return err
+		}
+		return os.WriteFile(dir+"uid_map", fmt.Appendf(nil, "0 %d 1", os.Getuid()), 0)
+	}
+	me, err := user.Current()
+	if err != nil {
+		return err
+	}
+	start, size, err := subIDs(me.Username)
+	if err != nil {
+		return err
+	}
+	for tool, id := range map[string]string{"newuidmap": me.Uid, "newgidmap": me.Gid} {
+		out, err := exec.Command(tool, strconv.Itoa(pid), "0", id, "1", "1", start, size).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w: %s", tool, err, out)
+		}
+	}
+	return nil
+}
+
+// subIDs is the user's first range; tests need one, and the same for both kinds.
+func subIDs(name string) (start, size string, err error) {
+	table, err := os.ReadFile("/etc/subuid")
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) == 3 && f[0] == name {
+			return f[1], f[2], nil
+		}
+	}
+	return "", "", fmt.Errorf("no sub-ids for %s: %v", name, err)
+}
+
+// container is a process in U2, with its own user and network namespace.
+type container struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	to  io.Writer
+	out *bufio.Scanner
+}
+
+// newContainer starts one; it ends with the test.
+func newContainer(t *testing.T) *container {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args[0] = containerName
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	to, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return &container{t: t, cmd: cmd, to: to, out: bufio.NewScanner(out)}
+}
+
+func (c *container) pid() int { return c.cmd.Process.Pid }
+
+// ask gives the container one order and returns its answer.
+func (c *container) ask(order ...string) string {
+	c.t.Helper()
+	fmt.Fprintln(c.to, strings.Join(order, " "))
+	if !c.out.Scan() {
+		c.t.Fatalf("container ended at %q", order)
+	}
+	return c.out.Text()
+}
+
+// serveContainer answers orders, a line each: "dial NETWORK ADDRESS" (sends one
+// byte, waits for one) and "interface NAME".
+func serveContainer(in io.Reader, out io.Writer) {
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		order := strings.Fields(lines.Text())
+		var answer string
+		switch order[0] {
+		case "dial":
+			answer = dial(order[1], order[2])
+		case "interface":
+			answer = describe(order[1])
+		}
+		fmt.Fprintln(out, answer)
+	}
+}
+
+func dial(network, address string) string {
+	conn, err := net.DialTimeout(network, address, 2*time.Second)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := conn.Write([]byte("?")); err != nil {
+		return err.Error()
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		return err.Error()
+	}
+	return "reached"
+}
+
+func describe(name string) string {
+	dev, err := net.InterfaceByName(name)
+	if err != nil {
+		return err.Error()
+	}
+	addrs, err := dev.Addrs()
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(dev.MTU, dev.Flags&net.FlagUp != 0, addrs)
+}
