@@ -1,0 +1,174 @@
+package userns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Forbidden says which setting of this host keeps rootlet from having, or from
+// using, a user namespace.
+type Forbidden struct {
+	Setting string // as sysctl(8) names it, or what else stands in the way
+	Value   string
+	Fix     string // the line that an administrator types
+	Err     error  // what the kernel answered
+}
+
+func (e *Forbidden) Error() string {
+	return fmt.Sprintf("user namespaces are forbidden here: %s = %s (%v)", e.Setting, e.Value, e.Err)
+}
+
+func (e *Forbidden) Unwrap() error { return e.Err }
+
+// Hint is what an administrator types to allow it.
+func (e *Forbidden) Hint() string { return e.Fix }
+
+// Diagnose explains an error of Start, or of the first privileged step inside
+// the namespace (under AppArmor's restriction the clone succeeds, but no
+// capability works: mounts fail). It returns a *Forbidden that wraps err where a
+// setting of this host is the cause, and err itself where none is.
+func Diagnose(err error) error {
+	exe, linkErr := os.Readlink("/proc/self/exe")
+	if linkErr != nil {
+		exe = ""
+	}
+	return diagnose(err, host{uid: uint32(os.Geteuid())}, exe)
+}
+
+func diagnose(err error, h host, exe string) error {
+	var errno unix.Errno
+	var known *Forbidden
+	if !errors.As(err, &errno) || errors.As(err, &known) {
+		return err
+	}
+	var causes []func() *Forbidden
+	switch errno {
+	case unix.ENOSPC, unix.EUSERS: // EUSERS: before Linux 4.9, and when nested 32 deep
+		causes = []func() *Forbidden{h.none("user.max_user_namespaces"), h.none("user.max_mnt_namespaces"), h.usedUp}
+	case unix.EINVAL:
+		causes = []func() *Forbidden{h.notBuilt}
+	case unix.EPERM, unix.EACCES:
+		causes = []func() *Forbidden{h.debianSwitch, h.appArmor(exe), h.chroot, h.seccomp}
+	case unix.ENOSYS:
+		causes = []func() *Forbidden{h.seccomp}
+	}
+	for _, cause := range causes {
+		if f := cause(); f != nil {
+			f.Err = err
+			return f
+		}
+	}
+	return err
+}
+
+// none: a limit of namespaces(7) that is 0 allows none at all.
+func (h *host) none(name string) func() *Forbidden {
+	return func() *Forbidden {
+		if value, ok := h.sysctl(name); !ok || value != "0" {
+			return nil
+		}
+		return &Forbidden{Setting: name, Value: "0", Fix: "sysctl -w " + name + "=28633"}
+	}
+}
+
+// usedUp: the limit is another, and was reached, by us or by another user of an
+// outer namespace.
+func (h *host) usedUp() *Forbidden {
+	const name = "user.max_user_namespaces"
+	value, _ := h.sysctl(name)
+	n, err := strconv.ParseUint(value, 10, 32)
+	if err != nil {
+		return nil
+	}
+	return &Forbidden{Setting: name, Value: value + ", and all are in use", Fix: fmt.Sprintf("sysctl -w %s=%d", name, 2*n)}
+}
+
+// notBuilt: clone does not know the flag.
+func (h *host) notBuilt() *Forbidden {
+	if _, err := os.Lstat(h.path("/proc/self/ns/user")); err == nil {
+		return nil
+	}
+	return &Forbidden{Setting: "CONFIG_USER_NS", Value: "n", Fix: "boot a kernel that is built with CONFIG_USER_NS=y"}
+}
+
+// debianSwitch is a patch of Debian's and Arch's kernels.
+func (h *host) debianSwitch() *Forbidden {
+	const name = "kernel.unprivileged_userns_clone"
+	if value, ok := h.sysctl(name); !ok || value != "0" || h.uid == 0 {
+		return nil
+	}
+	return &Forbidden{Setting: name, Value: "0", Fix: "sysctl -w " + name + "=1"}
+}
+
+// appArmor is Ubuntu's restriction (23.10 and on): only a program that has a
+// profile with "userns," may use the capabilities of a new namespace.
+func (h *host) appArmor(exe string) func() *Forbidden {
+	return func() *Forbidden {
+		const name = "kernel.apparmor_restrict_unprivileged_userns"
+		if value, ok := h.sysctl(name); !ok || value != "1" || h.uid == 0 || h.hasProfile() {
+			return nil
+		}
+		return &Forbidden{Setting: name, Value: "1", Fix: appArmorFix(name, exe)}
+	}
+}
+
+// hasProfile tells whether AppArmor knows our binary. The label is
+// "unconfined", or "NAME (MODE)", where MODE may well be unconfined too. The
+// file's place is that of Linux 5.1, and the older one shared with SELinux.
+func (h *host) hasProfile() bool {
+	label, err := os.ReadFile(h.path("/proc/self/attr/apparmor/current"))
+	if err != nil {
+		label, err = os.ReadFile(h.path("/proc/self/attr/current"))
+	}
+	name := strings.TrimRight(string(label), "\x00\n")
+	return err == nil && name != "" && name != "unconfined" && !strings.HasPrefix(name, "unprivileged_userns")
+}
+
+// appArmorFix gives our binary a profile, or, where its path cannot safely
+// stand in one, lifts the restriction for all.
+func appArmorFix(setting, exe string) string {
+	if exe == "" || exe[0] != '/' || strings.ContainsAny(exe, "'\"\\%*?[]{}^,@#\n\t ") {
+		return "sysctl -w " + setting + "=0"
+	}
+	return `printf 'abi <abi/4.0>,\nprofile rootlet ` + exe + ` flags=(unconfined) { userns, }\n' > /etc/apparmor.d/rootlet && apparmor_parser -r /etc/apparmor.d/rootlet`
+}
+
+// chroot: inside chroot(2) no user namespace can be made (user_namespaces(7),
+// EPERM). There, nothing is mounted on what we call "/", unless it happens to be
+// a mount point itself.
+func (h *host) chroot() *Forbidden {
+	mounts, err := os.ReadFile(h.path("/proc/self/mountinfo"))
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == "/" {
+			return nil
+		}
+	}
+	return &Forbidden{Setting: "chroot", Value: "this process is in one", Fix: "run rootlet outside the chroot, or enter the directory with pivot_root or systemd-nspawn instead"}
+}
+
+// seccomp: some filter is on us, most likely that of a container around us.
+func (h *host) seccomp() *Forbidden {
+	status, err := os.ReadFile(h.path("/proc/self/status"))
+	if err != nil {
+		return nil
+	}
+	lines := strings.Split(string(status), "\n")
+	if !slices.Contains(lines, "Seccomp:\t2") {
+		return nil
+	}
+	return &Forbidden{Setting: "Seccomp in /proc/self/status", Value: "2", Fix: "the seccomp filter around this process must allow clone, unshare and mount: in Docker, docker run --security-opt seccomp=unconfined"}
+}
+
+func (h *host) sysctl(name string) (value string, ok bool) {
+	data, err := os.ReadFile(h.path("/proc/sys/" + strings.ReplaceAll(name, ".", "/")))
+	return strings.TrimSpace(string(data)), err == nil
+}

@@ -1,0 +1,106 @@
+package userns
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// host is what a plan depends on: a root directory to read from, so that tests
+// can have their own /etc and /proc, and the caller.
+type host struct {
+	root string // "" is the real one
+
+	uid, gid uint32 // effective
+	name     string // "" where the caller has none
+
+	// ownUIDs and ownGIDs are the maps of the namespace that we stand in. All
+	// ids exist in the initial one; in a nested one few do.
+	ownUIDs, ownGIDs []Extent
+
+	// accounts are the uids of /etc/passwd.
+	accounts []account
+
+	noNewPrivs bool // setuid and file capabilities are without effect
+}
+
+type account struct {
+	name string
+	uid  uint32
+}
+
+func thisHost() (*host, error) {
+	h := &host{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	h.noNewPrivs = err == nil && nnp == 1
+	if err := h.read(os.Getenv("USER")); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// read fills in what the files say. The user's name is that of /etc/passwd, or
+// else loginName: accounts from a directory service are not in the file, and
+// asking for them takes cgo. A wrong name gives nothing away, since newuidmap
+// asks the system itself.
+func (h *host) read(loginName string) error {
+	var err error
+	if h.ownUIDs, err = h.readMap("/proc/self/uid_map"); err != nil {
+		return err
+	}
+	if h.ownGIDs, err = h.readMap("/proc/self/gid_map"); err != nil {
+		return err
+	}
+	passwd, _ := os.ReadFile(h.path("/etc/passwd")) // a missing file names nobody
+	h.accounts = parsePasswd(string(passwd))
+	h.name = loginName
+	for _, a := range h.accounts {
+		if a.uid == h.uid {
+			h.name = a.name
+			break
+		}
+	}
+	return nil
+}
+
+func (h *host) path(p string) string { return h.root + p }
+
+func (h *host) readMap(path string) ([]Extent, error) {
+	data, err := os.ReadFile(h.path(path))
+	if err != nil {
+		return nil, err
+	}
+	extents, err := parseMap(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return extents, nil
+}
+
+// displayName is the name that an administrator would type.
+func (h *host) displayName() string {
+	if h.name != "" {
+		return h.name
+	}
+	return strconv.FormatUint(uint64(h.uid), 10)
+}
+
+// parsePasswd takes names and uids from passwd(5) and leaves out what is not
+// well formed, as getpwent(3) does.
+func parsePasswd(data string) []account {
+	accounts := make([]account, 0, strings.Count(data, "\n"))
+	for line := range strings.Lines(data) {
+		name, rest, _ := strings.Cut(line, ":")
+		_, rest, _ = strings.Cut(rest, ":")
+		id, _, found := strings.Cut(rest, ":")
+		uid, err := strconv.ParseUint(id, 10, 32)
+		if !found || err != nil || name == "" {
+			continue
+		}
+		accounts = append(accounts, account{name: name, uid: uint32(uid)})
+	}
+	return accounts
+}

@@ -1,0 +1,38 @@
+package userns
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Notice says in one line what the plan costs, or nothing when it is the best.
+// How to better it is in Fix.
+func (p *Plan) Notice() string {
+	switch p.Method {
+	case OneID:
+		return "only your own id is mapped (" + p.Why + "): every file of a container is yours, and what changes its user or group inside fails"
+	case Root:
+		return p.Why
+	}
+	return ""
+}
+
+// NoticeDue tells whether Notice should be shown now: once per day, in now's
+// time zone, and kind of plan. A stamp in stampDir, which is made if it is
+// missing, remembers that; where it cannot be written, the notice is due.
+func (p *Plan) NoticeDue(stampDir string, now time.Time) bool {
+	if p.Notice() == "" {
+		return false
+	}
+	stamp := filepath.Join(stampDir, "notice-"+string(p.Method))
+	today := now.Format(time.DateOnly)
+	if shown, err := os.ReadFile(stamp); err == nil && strings.TrimSpace(string(shown)) == today {
+		return false
+	}
+	if err := os.MkdirAll(stampDir, 0o700); err == nil {
+		_ = os.WriteFile(stamp, []byte(today+"\n"), 0o600)
+	}
+	return true
+}
