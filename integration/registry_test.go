@@ -1,0 +1,141 @@
+package integration
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// fakeRegistry is go-containerregistry's, which counts what is fetched and
+// misbehaves when it is told to. Only one script talks to it.
+type fakeRegistry struct {
+	server *httptest.Server
+	inner  http.Handler
+
+	mu     sync.Mutex
+	blobs  map[string]int    // repository: blobs fetched
+	faults map[string]string // repository: what goes wrong
+}
+
+// startRegistry is the command `registry IMAGE...`: a registry that has these
+// images under :latest; $REG is its address.
+func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	r := &fakeRegistry{
+		inner:  registry.New(registry.Logger(log.New(io.Discard, "", 0))),
+		blobs:  map[string]int{},
+		faults: map[string]string{},
+	}
+	r.server = httptest.NewServer(r)
+	of(ts).registry = r
+	ts.Setenv("REG", r.address())
+	for _, image := range args {
+		build, known := images[image]
+		if !known {
+			ts.Fatalf("no image %s", image)
+		}
+		content, err := build()
+		ts.Check(err)
+		ts.Check(remote.Push(r.reference(ts, image), content))
+	}
+}
+
+func (r *fakeRegistry) address() string { return strings.TrimPrefix(r.server.URL, "http://") }
+
+func (r *fakeRegistry) reference(ts *testscript.TestScript, image string) name.Reference {
+	ref, err := name.ParseReference(r.address()+"/"+image, name.Insecure)
+	ts.Check(err)
+	return ref
+}
+
+var blobPath = regexp.MustCompile(`^/v2/(.*)/blobs/sha256:`)
+
+func (r *fakeRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	repository, _, _ := strings.Cut(strings.TrimPrefix(request.URL.Path, "/v2/"), "/")
+	r.mu.Lock()
+	what := r.faults[repository]
+	isBlob := request.Method == http.MethodGet && blobPath.MatchString(request.URL.Path)
+	if isBlob {
+		r.blobs[repository]++
+	}
+	r.mu.Unlock()
+	switch {
+	case what == "unauthorised":
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
+	case isBlob && (what == "corrupt" || what == "truncate"):
+		r.damage(w, request, what)
+	default:
+		r.inner.ServeHTTP(w, request)
+	}
+}
+
+// damage serves a blob with its last byte changed, or only its first half
+// although its whole length was announced.
+func (r *fakeRegistry) damage(w http.ResponseWriter, request *http.Request, how string) {
+	whole := httptest.NewRecorder()
+	plain := request.Clone(request.Context())
+	plain.Header.Del("Range")
+	r.inner.ServeHTTP(whole, plain)
+	body := whole.Body.Bytes()
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if how == "truncate" {
+		_, _ = w.Write(body[:len(body)/2])
+		panic(http.ErrAbortHandler)
+	}
+	body[len(body)-1] ^= 1
+	_, _ = w.Write(body)
+}
+
+// stopRegistry is `registrygone`: from now on nobody listens at $REG.
+func stopRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	of(ts).registry.server.Close()
+}
+
+// retag is `retag FROM TO`: TO:latest becomes what FROM:latest is.
+func retag(ts *testscript.TestScript, neg bool, args []string) {
+	build, known := images[args[0]]
+	if !known {
+		ts.Fatalf("no image %s", args[0])
+	}
+	content, err := build()
+	ts.Check(err)
+	ts.Check(remote.Push(of(ts).registry.reference(ts, args[1]), content))
+}
+
+// digest is `digest REPOSITORY`: $DIGEST becomes that of its latest manifest.
+func digest(ts *testscript.TestScript, neg bool, args []string) {
+	descriptor, err := remote.Head(of(ts).registry.reference(ts, args[0]))
+	ts.Check(err)
+	ts.Setenv("DIGEST", descriptor.Digest.String())
+}
+
+// fetched is `fetched REPOSITORY N`: so many blobs since it was last asked.
+func fetched(ts *testscript.TestScript, neg bool, args []string) {
+	r := of(ts).registry
+	r.mu.Lock()
+	got := r.blobs[args[0]]
+	r.blobs[args[0]] = 0
+	r.mu.Unlock()
+	if want, err := strconv.Atoi(args[1]); err != nil || got != want {
+		ts.Fatalf("%d blobs of %s were fetched, want %s", got, args[0], args[1])
+	}
+}
+
+// fault is `fault unauthorised|corrupt|truncate|none REPOSITORY`.
+func fault(ts *testscript.TestScript, neg bool, args []string) {
+	r := of(ts).registry
+	r.mu.Lock()
+	r.faults[args[1]] = args[0]
+	r.mu.Unlock()
+}
