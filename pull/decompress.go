@@ -1,0 +1,84 @@
+package pull
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// format is how a layer's tar is compressed.
+type format string
+
+const (
+	formatTar  format = "tar"
+	formatGzip format = "gzip"
+	formatZstd format = "zstd"
+)
+
+// maxWindow bounds the memory that a zstd frame may ask for, in bytes; 128 MiB
+// is what zstd --long makes by itself, and what it reads without a flag.
+const maxWindow = 128 << 20
+
+// layerFormat reads a layer's media type. Foreign layers ("nondistributable")
+// are layers like others; the URLs they name are never followed.
+func layerFormat(t types.MediaType) (format, error) {
+	switch t {
+	case types.OCILayer, types.DockerLayer, types.OCIRestrictedLayer, types.DockerForeignLayer:
+		return formatGzip, nil
+	case types.OCILayerZStd, "application/vnd.docker.image.rootfs.diff.tar.zstd",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd":
+		return formatZstd, nil
+	case types.OCIUncompressedLayer, types.DockerUncompressedLayer, types.OCIUncompressedRestrictedLayer:
+		return formatTar, nil
+	}
+	return "", faultf(Unsupported, "layers of type %q are not known", t)
+}
+
+// sniff tells a format by its first bytes (RFC 1952 2.3.1, RFC 8878 3.1.1). A
+// tar begins with a file name, and no name begins like that.
+func sniff(head []byte) format {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return formatGzip
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}),
+		len(head) == 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:], []byte{0x2a, 0x4d, 0x18}): // skippable frame
+		return formatZstd
+	}
+	return formatTar
+}
+
+// decompressor makes a tar of a blob. It fails where the blob is not what its
+// media type says: no two readers shall see different layers in it. Reading to
+// the end reads the blob to its end.
+func decompressor(blob *bufio.Reader, want format) (io.ReadCloser, error) {
+	head, err := blob.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if is := sniff(head); is != want {
+		return nil, faultf(DigestMismatch, "is %s by its content and %s by its media type", is, want)
+	}
+	switch want {
+	case formatGzip:
+		r, err := gzip.NewReader(blob)
+		if err != nil {
+			return nil, fmt.Errorf("gzip: %w", err)
+		}
+		return r, nil
+	case formatZstd:
+		// One goroutine per layer is enough: other layers use the other
+		// cores. Low memory keeps a decoder at its window plus a block.
+		r, err := zstd.NewReader(blob, zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
+		}
+		return r.IOReadCloser(), nil
+	}
+	return io.NopCloser(blob), nil
+}

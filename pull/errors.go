@@ -1,0 +1,123 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"rootlet/pull/registry"
+)
+
+// Kind says what stopped a pull, for errors.Is(err, pull.NotFound).
+type Kind int
+
+// What can stop a pull. Other errors (a store that fails, a manifest that is
+// no manifest) have the kind Other.
+const (
+	Other          Kind = iota
+	NotFound            // the registry has no such image
+	Unauthorized        // the registry says who are you, or no
+	Unreachable         // no answer: name, connection, TLS, or silence
+	NoPlatform          // nothing for the platform that was asked for
+	DigestMismatch      // content differs from its digest, size or DiffID
+	Truncated           // a body ended early, again and again
+	TooLarge            // beyond a limit that protects this host
+	Unsupported         // a kind of image that is not read (schema 1, artifacts)
+	DiskFull            // no space or quota left for the layers
+)
+
+// Error makes a Kind a target for errors.Is.
+func (k Kind) Error() string {
+	names := [...]string{
+		"error", "not found", "unauthorized", "unreachable", "no such platform",
+		"digest mismatch", "truncated", "too large", "unsupported", "disk full",
+	}
+	return names[k]
+}
+
+// Error is what every function here that takes a reference returns: one line
+// that names the reference and, where one is at fault, the layer or registry.
+type Error struct {
+	Kind Kind
+	Name string // familiar form of the reference
+	Err  error
+	hint string
+}
+
+// Error is "pull NAME: CAUSE".
+func (e *Error) Error() string {
+	return "pull " + e.Name + ": " + oneLine(e.Err.Error())
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is matches a Kind.
+func (e *Error) Is(target error) bool { return target == e.Kind }
+
+// Hint is what the user may type or look at next, or empty.
+func (e *Error) Hint() string { return e.hint }
+
+// fault is a cause whose kind is known where it happens.
+type fault struct {
+	kind Kind
+	text string
+}
+
+func (f *fault) Error() string { return f.text }
+
+func faultf(k Kind, format string, args ...any) error {
+	return &fault{k, fmt.Sprintf(format, args...)}
+}
+
+// explain gives err its kind and words. A cancelled context comes back as it
+// is, so that the caller sees context.Canceled.
+func explain(ref Reference, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Name: ref.Familiar(), Err: err}
+	var known *fault
+	var status *registry.StatusError
+	var network *registry.NetworkError
+	switch {
+	case errors.Is(err, context.Canceled):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		e.Kind, e.hint = DiskFull, "df -h: free some space, or remove images with rootlet rmi"
+	case errors.As(err, &known):
+		e.Kind = known.kind
+	case errors.As(err, &status):
+		e.Kind, e.Err, e.hint = explainStatus(ref, status)
+	case errors.As(err, &network):
+		e.Kind, e.Err, e.hint = explainNetwork(network)
+	case errors.Is(err, registry.ErrTruncated):
+		e.Kind = Truncated
+	case errors.Is(err, registry.ErrTooLarge):
+		e.Kind = TooLarge
+	case errors.Is(err, registry.ErrSize):
+		e.Kind = DigestMismatch
+	}
+	return e
+}
+
+func explainStatus(ref Reference, s *registry.StatusError) (Kind, error, string) {
+	switch {
+	case s.NotFound():
+		return NotFound, fmt.Errorf("no such image in registry %s", ref.Registry()), ""
+	case s.Unauthorized():
+		return Unauthorized, fmt.Errorf("registry %s denied access: %s", ref.Registry(), s.Reason()),
+			"check the name; if the image is private, put credentials for " + ref.Registry() + " into ~/.docker/config.json"
+	}
+	return Other, s, ""
+}
+
+func explainNetwork(n *registry.NetworkError) (Kind, error, string) {
+	if n.PlainHTTP {
+		return Unreachable, n, "the registry speaks http only: --tls-verify=false"
+	}
+	return Unreachable, n, ""
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,184 @@
+package pull
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"rootlet/pull/registry"
+)
+
+// defaultParallel layers at once keep two cores and most networks busy.
+const defaultParallel = 4
+
+// Options say how to pull. The zero value pulls for this machine, anonymously.
+type Options struct {
+	Platform  string      // os/arch[/variant], empty for linux on this machine's architecture
+	TLSVerify *bool       // nil is true; false also allows plain http
+	AuthFiles []string    // where credentials are looked up, first match wins: see AuthFiles
+	Events    func(Event) // progress, one call at a time, from other goroutines
+	Parallel  int         // layers at once, 0 for the default
+
+	// How patient to be with the registry; zero for the defaults of
+	// registry.Config.
+	HeaderTimeout, Silence, RetryDelay time.Duration
+}
+
+// Result says what a name stands for now.
+type Result struct {
+	ID     string // of the image, hexadecimal
+	Digest string // of the manifest or index that the name led to
+	Name   string // Reference.Name
+	Pulled bool   // false where the store had the image under this name
+}
+
+// Image pulls one image into store. Errors are *Error, but for a cancelled
+// ctx, which is found by errors.Is(err, context.Canceled) too; ctx ends a pull
+// at any point. After an error the store holds what it held before.
+func Image(ctx context.Context, ref Reference, o Options, store Store) (Result, error) {
+	result, err := image(ctx, ref, o, store)
+	if err == nil {
+		return result, nil
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err() // whatever else it broke
+	}
+	return Result{}, explain(ref, err)
+}
+
+func image(ctx context.Context, ref Reference, o Options, store Store) (Result, error) {
+	platform, err := parsePlatform(o.Platform)
+	if err != nil {
+		return Result{}, err
+	}
+	client, err := dial(ctx, ref, o)
+	if err != nil {
+		return Result{}, err
+	}
+	defer client.Close()
+	found, err := resolve(ctx, client, ref, platform)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{ID: found.id(), Digest: found.digest, Name: ref.Name()}
+	id, digest, ok, err := store.LookUp(result.Name)
+	if err != nil {
+		return Result{}, err
+	}
+	if ok && id == result.ID && digest == result.Digest {
+		return result, nil
+	}
+	plan, err := found.plan(ctx, client, platform)
+	if err != nil {
+		return Result{}, err
+	}
+	result.Pulled = true
+	return result, plan.install(ctx, ref.Name(), o, store)
+}
+
+func dial(ctx context.Context, ref Reference, o Options) (*registry.Client, error) {
+	login, err := findLogin(o.AuthFiles, ref)
+	if err != nil {
+		return nil, err
+	}
+	return registry.Dial(ctx, registry.Config{
+		Host:          ref.Registry(),
+		Repository:    ref.Repository(),
+		Insecure:      o.TLSVerify != nil && !*o.TLSVerify,
+		Login:         login,
+		HeaderTimeout: o.HeaderTimeout,
+		Silence:       o.Silence,
+		RetryDelay:    o.RetryDelay,
+	})
+}
+
+// found is the manifest that a reference leads to on one platform.
+type found struct {
+	digest   string // of what the reference names, an index or the manifest
+	indexed  bool
+	body     []byte
+	manifest *v1.Manifest
+}
+
+func (f *found) id() string { return strings.TrimPrefix(f.manifest.Config.Digest.String(), "sha256:") }
+
+// resolve follows a reference to a manifest, over one index at most: indexes
+// within indexes are not what registries serve, but can be made to loop.
+func resolve(ctx context.Context, client *registry.Client, ref Reference, platform v1.Platform) (*found, error) {
+	body, contentType, err := client.Manifest(ctx, ref.identifier())
+	if err != nil {
+		return nil, err
+	}
+	f := &found{digest: digestOf(body), body: body}
+	if ref.digest != "" && f.digest != ref.digest {
+		return nil, faultf(DigestMismatch, "the registry sent a manifest with digest %s", f.digest)
+	}
+	if f.indexed, err = isIndex(body, contentType); err != nil {
+		return nil, err
+	}
+	if f.indexed {
+		if f.body, err = fromIndex(ctx, client, body, platform); err != nil {
+			return nil, err
+		}
+	}
+	f.manifest, err = parseManifest(f.body)
+	return f, err
+}
+
+func fromIndex(ctx context.Context, client *registry.Client, index []byte, platform v1.Platform) ([]byte, error) {
+	parsed, err := parseIndex(index)
+	if err != nil {
+		return nil, err
+	}
+	d, err := choose(parsed, platform)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDescriptor("manifest", d); err != nil {
+		return nil, err
+	}
+	body, contentType, err := client.Manifest(ctx, d.Digest.String())
+	if err != nil {
+		return nil, err
+	}
+	if got := digestOf(body); got != d.Digest.String() || int64(len(body)) != d.Size {
+		return nil, faultf(DigestMismatch, "manifest %s: the registry sent %d bytes with digest %s", short(d.Digest.String()), len(body), got)
+	}
+	nested, err := isIndex(body, contentType)
+	if nested {
+		return nil, faultf(Unsupported, "manifest %s is an index within an index", short(d.Digest.String()))
+	}
+	return body, err
+}
+
+// plan fetches the config and puts together what is to be installed.
+func (f *found) plan(ctx context.Context, client *registry.Client, platform v1.Platform) (*plan, error) {
+	m := f.manifest
+	digest := m.Config.Digest.String()
+	body, err := client.Document(ctx, digest, m.Config.Size)
+	if err != nil {
+		return nil, fmt.Errorf("config %s: %w", short(digest), err)
+	}
+	if got := digestOf(body); got != digest {
+		return nil, faultf(DigestMismatch, "config %s: the registry sent content with digest %s", short(digest), got)
+	}
+	c, err := parseConfig(body, len(m.Layers))
+	if err != nil {
+		return nil, err
+	}
+	if !f.indexed {
+		if err := c.suits(platform); err != nil {
+			return nil, err
+		}
+	}
+	p := &plan{ImageRecord: ImageRecord{
+		ID: f.id(), Digest: f.digest, Manifest: f.body, Config: body, Created: c.created(),
+	}}
+	return p, p.addLayers(m.Layers, c.RootFS.DiffIDs, func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+		return client.Blob(ctx, d.Digest.String(), d.Size)
+	})
+}

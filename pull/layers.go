@@ -1,0 +1,61 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// stageAll stages layers, the lowest first, a few at once. The first failure
+// ends all; it returns when all have ended.
+func stageAll(ctx context.Context, layers []*layer, parallel int, store Store) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	pool := newPool()
+	next := make(chan *layer)
+	var workers sync.WaitGroup
+	for range min(parallel, len(layers)) {
+		workers.Go(func() {
+			for l := range next {
+				if err := l.stage(ctx, pool, store); err != nil {
+					cancel(l.error(err)) // the first to call it is the cause
+				}
+			}
+		})
+	}
+	for _, l := range layers {
+		select {
+		case next <- l:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// commitAll makes the staged layers visible, lowest first. Only now, when all
+// of them are known to be right: a failed pull leaves nothing.
+func commitAll(ctx context.Context, layers []*layer) error {
+	for _, l := range layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := l.staged.Commit(l.LayerRecord); err != nil {
+			return l.error(err)
+		}
+		l.progress.state(Done)
+	}
+	return nil
+}
+
+// discardAll takes back what was staged or committed, from the top down.
+func discardAll(layers []*layer) error {
+	var errs []error
+	for i := len(layers) - 1; i >= 0; i-- {
+		if staged := layers[i].staged; staged != nil {
+			errs = append(errs, staged.Discard())
+		}
+	}
+	return errors.Join(errs...)
+}

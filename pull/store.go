@@ -1,0 +1,59 @@
+package pull
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Store is where layers and images go. All its methods but Commit and
+// PutImage may be called from several goroutines at once.
+type Store interface {
+	// HasLayer reports whether a layer, and with it all below it, is there.
+	HasLayer(chainID string) (bool, error)
+
+	// StageLayer unpacks an uncompressed tar stream where nobody sees it.
+	// Layers come in any order, several at once. Reading ends with io.EOF only
+	// if size, digest and DiffID were right, so a store that reads to the end
+	// never stages a lie; one that stops at the tar's end may, and it is then
+	// discarded.
+	StageLayer(ctx context.Context, tar io.Reader) (StagedLayer, error)
+
+	// PutImage records an image whose layers are all committed, and gives it
+	// its names, taking them from the image that had them.
+	PutImage(ImageRecord) error
+
+	// LookUp finds the image that bears a full name (Reference.Name).
+	LookUp(name string) (imageID, digest string, ok bool, err error)
+}
+
+// StagedLayer is an unpacked layer that is not yet part of the store.
+type StagedLayer interface {
+	// Commit makes the layer visible. Its parent is committed before it.
+	Commit(LayerRecord) error
+
+	// Discard takes the layer away: what was staged, or after Commit the layer
+	// itself, as when a later layer could not be committed. Layers are
+	// discarded from the top down.
+	Discard() error
+}
+
+// LayerRecord is what the store is to remember of a layer.
+type LayerRecord struct {
+	ChainID    string // names the layer with all that lies below it (OCI image-spec config.md)
+	Parent     string // the ChainID below, empty for the lowest
+	DiffID     string // digest of the uncompressed tar
+	BlobDigest string // digest of what the registry served
+	Size       int64  // of the uncompressed tar, in bytes
+}
+
+// ImageRecord is what the store is to remember of an image.
+type ImageRecord struct {
+	ID       string // hexadecimal digest of Config, without "sha256:"
+	Digest   string // what the name stood for: of the index where there is one, else of Manifest
+	TopLayer string // ChainID, empty for an image without layers
+	Names    []string
+	Manifest []byte // of the chosen platform
+	Config   []byte
+	Created  time.Time // zero where the image does not say
+}
