@@ -38,7 +38,9 @@ func Diagnose(err error) error {
 	if linkErr != nil {
 		exe = ""
 	}
-	return diagnose(err, host{uid: uint32(os.Geteuid())}, exe)
+	h := host{uid: uint32(os.Geteuid())}
+	h.ownUIDs, _ = h.readMap("/proc/self/uid_map")
+	return diagnose(err, h, exe)
 }
 
 func diagnose(err error, h host, exe string) error {
@@ -100,7 +102,7 @@ func (h *host) notBuilt() *Forbidden {
 // debianSwitch is a patch of Debian's and Arch's kernels.
 func (h *host) debianSwitch() *Forbidden {
 	const name = "kernel.unprivileged_userns_clone"
-	if value, ok := h.sysctl(name); !ok || value != "0" || h.uid == 0 {
+	if value, ok := h.sysctl(name); !ok || value != "0" || h.isRoot() {
 		return nil
 	}
 	return &Forbidden{Setting: name, Value: "0", Fix: "sysctl -w " + name + "=1"}
@@ -111,7 +113,7 @@ func (h *host) debianSwitch() *Forbidden {
 func (h *host) appArmor(exe string) func() *Forbidden {
 	return func() *Forbidden {
 		const name = "kernel.apparmor_restrict_unprivileged_userns"
-		if value, ok := h.sysctl(name); !ok || value != "1" || h.uid == 0 || h.hasProfile() {
+		if value, ok := h.sysctl(name); !ok || value != "1" || h.isRoot() || h.hasProfile() {
 			return nil
 		}
 		return &Forbidden{Setting: name, Value: "1", Fix: appArmorFix(name, exe)}
@@ -166,6 +168,12 @@ func (h *host) seccomp() *Forbidden {
 		return nil
 	}
 	return &Forbidden{Setting: "Seccomp in /proc/self/status", Value: "2", Fix: "the seccomp filter around this process must allow clone, unshare and mount: in Docker, docker run --security-opt seccomp=unconfined"}
+}
+
+// isRoot: the host's, whom no switch for the unprivileged stops. Root of a
+// namespace, as a stage is, has one that maps less than every id.
+func (h *host) isRoot() bool {
+	return h.uid == 0 && len(h.ownUIDs) == 1 && h.ownUIDs[0] == Extent{Size: lastID + 1}
 }
 
 func (h *host) sysctl(name string) (value string, ok bool) {

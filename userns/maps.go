@@ -19,14 +19,14 @@ func (p *Plan) writeMaps(pid int) error {
 		// Before gid_map, which an unprivileged writer may only set when no group
 		// can be dropped any more (Linux 3.19, CVE-2014-8989).
 		if err := writeProc(dir+"/setgroups", "deny"); err != nil {
-			return Diagnose(fmt.Errorf("deny setgroups: %w", err))
+			return fmt.Errorf("deny setgroups: %w", err)
 		}
 	}
 	if err := writeMap(dir+"/uid_map", p.UIDs); err != nil {
-		return Diagnose(fmt.Errorf("map uids: %w", err))
+		return fmt.Errorf("map uids: %w", err)
 	}
 	if err := writeMap(dir+"/gid_map", p.GIDs); err != nil {
-		return Diagnose(fmt.Errorf("map gids: %w", err))
+		return fmt.Errorf("map gids: %w", err)
 	}
 	return nil
 }

@@ -53,11 +53,21 @@ func (p *Plan) Start(c Command) (*os.Process, error) {
 	// The pid cannot come to mean another process while its maps are written: it
 	// is our child, and stays a zombie until we wait for it.
 	if err := p.writeMaps(process.Pid); err != nil {
-		_ = process.Kill()
-		_, _ = process.Wait()
-		return nil, err
+		return nil, fmt.Errorf("start %s: %w", c.Stage, abandoned(process, err))
 	}
 	return process, nil
+}
+
+// abandoned kills and reaps a stage that cannot have its maps. If it had gone by
+// itself that is the news: the maps of a dead process are root's, so err says no
+// more than "permission denied".
+func abandoned(process *os.Process, err error) error {
+	_ = process.Kill()
+	state, waitErr := process.Wait()
+	if waitErr == nil && state.Exited() {
+		return fmt.Errorf("the stage ended before its ids were mapped (%v): %w", state, err)
+	}
+	return Diagnose(err)
 }
 
 func (c Command) files(null *os.File) []*os.File {

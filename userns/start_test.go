@@ -21,6 +21,7 @@ import (
 // The stages of this test: the test binary itself, told apart by argv[0].
 const (
 	reportStage  = "userns-report"
+	endedStage   = "userns-ended"
 	forbidsStage = "userns-forbids"
 )
 
@@ -30,6 +31,8 @@ func TestMain(m *testing.M) {
 		reportMain()
 	case forbidsStage:
 		forbidsMain()
+	case endedStage:
+		os.Exit(7)
 	default:
 		os.Exit(m.Run())
 	}
@@ -148,6 +151,26 @@ func TestStartMapsEveryRangeWithAllCapabilities(t *testing.T) {
 	leaks.Check()
 }
 
+// What allot takes for the kernel's limit must be within it: many single ids out
+// of the user's own range, through the real newuidmap.
+func TestStartWithAsManyExtentsAsFit(t *testing.T) {
+	testenv.NeedSubIDs(t)
+	testenv.NeedUserNS(t)
+	p, err := NewPlan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var many []span
+	for i := range uint32(400) {
+		many = append(many, span{first: p.UIDs[1].HostID + 2*i, count: 1})
+	}
+	p.UIDs = p.allot(p.UIDs[0].HostID, many)
+	if r := startReport(t, p); !reflect.DeepEqual(r.UIDs, p.UIDs) {
+		t.Errorf("map has %d extents, planned %d", len(r.UIDs), len(p.UIDs))
+	}
+	t.Logf("%d extents in %d bytes", len(p.UIDs), len(mapText(p.UIDs)))
+}
+
 // checkPrivileged wants what every plan gives: root with all capabilities.
 func checkPrivileged(t *testing.T, r report) {
 	t.Helper()
@@ -219,18 +242,41 @@ func TestStartKillsTheStageWhenMapsAreRefused(t *testing.T) {
 	}
 	leaks := testenv.Snapshot(t)
 	p.UIDs = append(p.UIDs[:1:1], Extent{ContainerID: 1, HostID: 1, Size: 1}) // daemon's
-	_, err = p.Start(Command{Stage: reportStage})
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close() // the stage would wait for ever
+	defer read.Close()
+	_, err = p.Start(Command{Stage: reportStage, Files: []*os.File{read}})
 	var refused *MapError
 	if !errors.As(err, &refused) {
 		t.Fatalf("error %v, want a MapError", err)
 	}
-	if want := "newuidmap: uid range [1-2) -> [1-2) not allowed"; err.Error() != want {
+	if want := "start userns-report: newuidmap: uid range [1-2) -> [1-2) not allowed"; err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	if !strings.Contains(refused.Hint(), "nsswitch") {
 		t.Errorf("hint %q", refused.Hint())
 	}
 	leaks.Check()
+}
+
+// A stage that ends at once is reported as that, not as a denied permission.
+func TestStartOfAStageThatEnds(t *testing.T) {
+	process, err := os.StartProcess("/proc/self/exe", []string{endedStage}, &os.ProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, process.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	refusal := errors.New("refused")
+	err = abandoned(process, refusal)
+	if want := "the stage ended before its ids were mapped (exit status 7): refused"; err.Error() != want || !errors.Is(err, refusal) {
+		t.Errorf("error %q, want %q", err, want)
+	}
 }
 
 // forbidsMain stands in a namespace of its own, where it may set the limit that
@@ -320,13 +366,19 @@ func BenchmarkStart(b *testing.B) {
 	}
 	var total time.Duration
 	for b.Loop() {
+		read, write, err := os.Pipe()
+		if err != nil {
+			b.Fatal(err)
+		}
 		begin := time.Now()
-		process, err := p.Start(Command{Stage: reportStage})
+		process, err := p.Start(Command{Stage: reportStage, Files: []*os.File{read}})
 		if err != nil {
 			b.Fatal(err)
 		}
 		total += time.Since(begin)
-		_, _ = process.Wait() // it finds no socket and goes
+		_ = read.Close()
+		_ = write.Close() // it reads the end of the file and goes
+		_, _ = process.Wait()
 	}
 	b.ReportMetric(float64(total.Microseconds())/float64(b.N), "us/start")
 }
