@@ -1,0 +1,86 @@
+package fuseoverlay
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"rootlet/fuseoverlay/tree"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountCopy copies the layers into one tree, the first time, and binds that.
+func (m *mounting) mountCopy() error {
+	if _, err := os.Lstat(m.path(treeName)); err != nil {
+		if err := m.copyTree(); err != nil {
+			return fmt.Errorf("copy the image: %w", err)
+		}
+	}
+	target := m.path(rootfsName)
+	if err := unix.Mount(m.path(treeName), target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("bind %q at %q: %w", m.path(treeName), target, err)
+	}
+	return remountNoDev(target)
+}
+
+// copyTree makes the tree under another name first: half of one is never used.
+func (m *mounting) copyTree() error {
+	partial := m.path(treeName + ".partial")
+	if err := RemoveTree(partial); err != nil {
+		return err
+	}
+	if err := os.Mkdir(partial, 0o700); err != nil {
+		return err
+	}
+	root, err := unix.Open(partial, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	layers := slices.Clone(m.layers)
+	slices.Reverse(layers)
+	c := tree.Copier{
+		UID:      shifter(m.options.UIDs),
+		GID:      shifter(m.options.GIDs),
+		Progress: m.options.Progress,
+		Total:    m.total,
+	}
+	if err := c.Merge(layers, root); err != nil {
+		return err
+	}
+	if !m.options.Volatile {
+		if err := unix.Syncfs(root); err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
+	}
+	return os.Rename(partial, m.path(treeName))
+}
+
+// shifter is the function that applies shifts to an id; nil when there are none.
+func shifter(shifts []Shift) func(uint32) (uint32, error) {
+	if len(shifts) == 0 {
+		return nil
+	}
+	return func(id uint32) (uint32, error) {
+		for _, s := range shifts {
+			if id >= s.From && id-s.From < s.Size {
+				return s.To + (id - s.From), nil
+			}
+		}
+		return 0, fmt.Errorf("owner %d has no id in this container", id)
+	}
+}
+
+// remountNoDev keeps device nodes out of use, as the overlay drivers do.
+func remountNoDev(path string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return fmt.Errorf("statfs %q: %w", path, err)
+	}
+	flags := uintptr(st.Flags)&keptMountFlags | unix.MS_REMOUNT | unix.MS_BIND | unix.MS_NODEV
+	if err := unix.Mount("", path, "", flags, ""); err != nil {
+		return fmt.Errorf("remount %q nodev: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package fuseoverlay
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountFuse starts fuse-overlayfs for a container's root.
+func (m *mounting) mountFuse() (*fuseHelper, error) {
+	program, err := findFuseOverlayfs()
+	if err != nil {
+		return nil, err
+	}
+	return startFuse(fuseMount{
+		program: program,
+		lower:   m.layers,
+		dir:     m.options.Dir,
+		uids:    m.options.UIDs,
+		gids:    m.options.GIDs,
+	})
+}
+
+// fuseMount is one mount of fuse-overlayfs. The upper directory, the work
+// directory and the mount point have their usual names in dir.
+type fuseMount struct {
+	program    string
+	lower      []int // topmost first
+	dir        string
+	uids, gids []Shift
+}
+
+// arguments are the program's; the layers are its descriptors from 3 on, so
+// that a path needs no escaping whatever is in it.
+func (f fuseMount) arguments() []string {
+	lower := make([]string, len(f.lower))
+	for i := range f.lower {
+		lower[i] = fdPath(firstExtraFD + i)
+	}
+	options := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + upperName + ",workdir=" + workName
+	if len(f.uids) > 0 {
+		options += ",uidmapping=" + mapping(f.uids)
+	}
+	if len(f.gids) > 0 {
+		options += ",gidmapping=" + mapping(f.gids)
+	}
+	return []string{FuseOverlayfs, "-f", "-o", options, rootfsName}
+}
+
+// firstExtraFD is where exec.Cmd puts the first of its ExtraFiles.
+const firstExtraFD = 3
+
+// mapping spells shifts as fuse-overlayfs(1) has them: the id that shows, the
+// id on disk, how many.
+func mapping(shifts []Shift) string {
+	parts := make([]string, len(shifts))
+	for i, s := range shifts {
+		parts[i] = fmt.Sprintf("%d:%d:%d", s.From, s.To, s.Size)
+	}
+	return strings.Join(parts, ":")
+}
+
+// fuseHelper is the program while it runs.
+type fuseHelper struct {
+	done   chan error    // gets the error when it dies, unless stop was called
+	exited chan struct{} // closed when it is gone
+	err    error         // why; valid once exited is closed
+	pid    int
+
+	stopping sync.Once
+	stopped  chan struct{} // closed by stop
+}
+
+// fuseTimeout bounds how long a start may take on a machine that is very busy.
+const fuseTimeout = 5 * time.Second
+
+// startFuse starts the program and returns once its mount answers.
+func startFuse(f fuseMount) (*fuseHelper, error) {
+	h := &fuseHelper{done: make(chan error, 1), exited: make(chan struct{}), stopped: make(chan struct{})}
+	started := make(chan error)
+	go h.run(f, started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %q: %w", f.program, err)
+	}
+	if err := h.waitMounted(filepath.Join(f.dir, rootfsName)); err != nil {
+		h.stop()
+		return nil, err
+	}
+	return h, nil
+}
+
+// run starts the program and waits for its end. It keeps its thread until then:
+// the signal of Pdeathsig comes when the thread that started the child ends,
+// not the process (prctl(2)).
+func (h *fuseHelper) run(f fuseMount, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var stderr tail
+	cmd := &exec.Cmd{
+		Path:       f.program,
+		Args:       f.arguments(),
+		Env:        []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, // for fusermount3
+		Dir:        f.dir,
+		Stderr:     &stderr,
+		ExtraFiles: duplicate(f.lower),
+		SysProcAttr: &syscall.SysProcAttr{
+			Setsid:    true, // out of reach of the terminal's Ctrl-C
+			Pdeathsig: syscall.SIGKILL,
+		},
+	}
+	err := cmd.Start()
+	for _, file := range cmd.ExtraFiles {
+		file.Close()
+	}
+	if err != nil {
+		started <- err
+		return
+	}
+	h.pid = cmd.Process.Pid
+	started <- nil
+	h.end(cmd.Wait(), stderr.String())
+}
+
+// end records how the program ended.
+func (h *fuseHelper) end(err error, stderr string) {
+	if err == nil {
+		err = errors.New("ended")
+	}
+	if text := strings.TrimSpace(stderr); text != "" {
+		err = fmt.Errorf("%w: %s", err, text)
+	}
+	h.err = fmt.Errorf("%s: %w", FuseOverlayfs, err)
+	close(h.exited)
+	select {
+	case <-h.stopped:
+	default:
+		h.done <- h.err
+	}
+}
+
+// waitMounted waits until there is a FUSE file system at the mount point.
+func (h *fuseHelper) waitMounted(target string) error {
+	const step = 200 * time.Microsecond
+	deadline := time.Now().Add(fuseTimeout)
+	for {
+		var st unix.Statfs_t
+		if err := unix.Statfs(target, &st); err == nil && st.Type == unix.FUSE_SUPER_MAGIC {
+			return nil
+		}
+		select {
+		case <-h.exited:
+			return h.err
+		case <-time.After(step):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: no mount at %q after %s", FuseOverlayfs, target, fuseTimeout)
+		}
+	}
+}
+
+// stop ends the program, whose mount is gone already: it ends by itself then,
+// and is killed in case it does not. It does not wait for more than that.
+func (h *fuseHelper) stop() {
+	h.stopping.Do(func() {
+		close(h.stopped)
+		select {
+		case <-h.exited:
+			return
+		default:
+		}
+		// Not reaped before exited is closed, so the pid is still its own; that it
+		// has exited in between is no harm.
+		_ = unix.Kill(h.pid, unix.SIGKILL)
+		<-h.exited
+	})
+}
+
+// fuseDirs are where administrators install programs.
+var fuseDirs = [...]string{"/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin"}
+
+// findFuseOverlayfs finds the program: where an administrator installed it, or
+// else where the user's PATH says, which may hold no relative directory.
+func findFuseOverlayfs() (string, error) {
+	for _, dir := range append(fuseDirs[:], filepath.SplitList(os.Getenv("PATH"))...) {
+		path := filepath.Join(dir, FuseOverlayfs)
+		if !filepath.IsAbs(path) {
+			continue
+		}
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed", FuseOverlayfs)
+}
+
+// duplicate makes files of descriptors that stay the caller's.
+func duplicate(fds []int) []*os.File {
+	files := make([]*os.File, 0, len(fds))
+	for _, fd := range fds {
+		if copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			files = append(files, os.NewFile(uintptr(copied), "layer "+strconv.Itoa(fd)))
+		}
+	}
+	return files
+}
+
+// tail keeps the last of what a program says on stderr.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const maxTail = 2048
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if extra := len(t.text) - maxTail; extra > 0 {
+		t.text = append(t.text[:0], t.text[extra:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}

@@ -1,0 +1,91 @@
+package fuseoverlay
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"rootlet/fuseoverlay/tree"
+
+	"golang.org/x/sys/unix"
+)
+
+// inherit makes the directories that the layer only implies look as in the
+// layers below. In an overlay the topmost layer that has a directory says how
+// it looks, so that /tmp would lose its mode to a layer that adds /tmp/x
+// without an entry for /tmp.
+func (l *StagedLayer) inherit(parent string) error {
+	below, err := l.store.openChain(parent)
+	if err != nil {
+		return err
+	}
+	defer closeAll(below)
+	root, err := unix.Open(l.area.layerDir(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	for _, name := range l.result.Implied {
+		if err := inheritDir(root, below, name); err != nil {
+			return fmt.Errorf("directory %q as in the layer below: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// inheritDir does so for one directory, from the topmost layer that has it.
+func inheritDir(root int, below []int, name string) error {
+	for _, layer := range below {
+		from, err := openDirIn(layer, name)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			return nil // a whiteout or a file: what is further down is hidden
+		}
+		if err != nil {
+			return err
+		}
+		defer unix.Close(from)
+		to, err := openDirIn(root, name)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(to)
+		return tree.CopyAttributes(from, to, tree.NotOverlays)
+	}
+	return nil
+}
+
+// openDirIn opens a directory of a layer; no symlink leads out of the layer.
+func openDirIn(root int, name string) (int, error) {
+	return unix.Openat2(root, name, &unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+}
+
+// openChain opens the directories of the layer and of all below it, topmost
+// first. The caller closes them.
+func (s *Store) openChain(top string) ([]int, error) {
+	dirs, err := s.chain(top)
+	if err != nil {
+		return nil, err
+	}
+	fds := make([]int, 0, len(dirs))
+	for _, dir := range dirs {
+		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			closeAll(fds)
+			return nil, fmt.Errorf("layer %q: %w", dir, err)
+		}
+		fds = append(fds, fd)
+	}
+	return slices.Clip(fds), nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,9 @@
+package fuseoverlay
+
+import (
+	"testing"
+
+	"rootlet/fuseoverlay/internal/testns"
+)
+
+func TestMain(m *testing.M) { testns.Main(m) }

@@ -1,0 +1,235 @@
+package fuseoverlay
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"rootlet/fuseoverlay/tree"
+
+	"golang.org/x/sys/unix"
+)
+
+// Shift shows the files of Size ids from From on as belonging to the ids from To
+// on. Both are ids of U1; those in the store are the image's own.
+type Shift struct{ From, To, Size uint32 }
+
+// MountOptions says how to mount the root of a container.
+type MountOptions struct {
+	// Dir is the container's directory, absolute; it exists.
+	Dir string
+	// ReadOnly mounts the root read-only.
+	ReadOnly bool
+	// Volatile is for a root that goes with its container: the kernel may leave
+	// its changes unwritten, and after a crash it cannot be mounted again.
+	Volatile bool
+	// UIDs and GIDs shift the owners of all files. Only fuse-overlayfs can do so
+	// as it serves them; otherwise the layers are copied. Every id must be
+	// covered; those that are not show as the overflow id.
+	UIDs, GIDs []Shift
+	// Progress is told how far a copy is, in bytes; it may be nil.
+	Progress func(done, total int64)
+}
+
+// The names in a container's directory that belong to this package.
+const (
+	rootfsName = "rootfs" // the mount point
+	upperName  = "upper"  // what the container changes, under the overlay drivers
+	workName   = "work"   // the overlay's own, on the same file system
+	treeName   = "tree"   // the whole root, under the copy driver
+	driverFile = "driver" // which driver the above belong to
+)
+
+// Root is a mounted root file system.
+type Root struct {
+	Path   string // the mount point
+	Driver string // what serves it
+
+	helper *fuseHelper // nil unless fuse-overlayfs serves it
+}
+
+// Done tells when the program that serves the root has died, by its error. It
+// is nil, which blocks for ever, where the kernel serves it.
+func (r *Root) Done() <-chan error {
+	if r.helper == nil {
+		return nil
+	}
+	return r.helper.done
+}
+
+// Close unmounts the root and ends what serves it. The files stay.
+func (r *Root) Close() error {
+	err := unix.Unmount(r.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err != nil {
+		err = fmt.Errorf("unmount %q: %w", r.Path, err)
+	}
+	if r.helper != nil {
+		r.helper.stop()
+	}
+	return err
+}
+
+// Mount mounts the image's files, writable unless said otherwise, at Dir/rootfs
+// in the caller's mount namespace. What a container that was mounted before has
+// changed is there again, and it keeps its driver.
+func (s *Store) Mount(img *Image, o MountOptions) (*Root, error) {
+	driver, err := s.driverFor(o)
+	if err != nil {
+		return nil, fmt.Errorf("mount root: %w", err)
+	}
+	m := &mounting{store: s, options: o, driver: driver, total: img.Size}
+	root, err := m.run(img)
+	if err != nil {
+		// What was probed once may have ceased to be true.
+		s.forgetProbe(driver)
+		return nil, fmt.Errorf("mount root with %s: %w", driver, err)
+	}
+	return root, nil
+}
+
+// mounting is one call of Mount.
+type mounting struct {
+	store   *Store
+	options MountOptions
+	driver  string
+	total   int64 // of the layers, in bytes
+	layers  []int // topmost first
+}
+
+func (m *mounting) run(img *Image) (*Root, error) {
+	var err error
+	if m.layers, err = m.store.openChain(img.TopLayer); err != nil {
+		return nil, err
+	}
+	defer func() { closeAll(m.layers) }()
+	if err := m.prepare(); err != nil {
+		return nil, err
+	}
+	root := &Root{Path: m.path(rootfsName), Driver: m.driver}
+	switch m.driver {
+	case Native:
+		err = m.mountNative()
+	case FuseOverlayfs:
+		root.helper, err = m.mountFuse()
+	default:
+		err = m.mountCopy()
+	}
+	if err == nil && m.options.ReadOnly {
+		err = remountReadOnly(root.Path)
+		if err != nil {
+			err = errors.Join(err, root.Close())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+func (m *mounting) path(name string) string { return filepath.Join(m.options.Dir, name) }
+
+// prepare makes the directories of a container that is mounted for the first
+// time. The driver is written down first: what another one leaves in the upper
+// directory would be misread.
+func (m *mounting) prepare() error {
+	err := os.WriteFile(m.path(driverFile), []byte(m.driver+"\n"), 0o600)
+	if err != nil {
+		return fmt.Errorf("record driver: %w", err)
+	}
+	if err := mkdir(m.path(rootfsName), 0o755); err != nil {
+		return err
+	}
+	if m.driver == Copy {
+		return nil
+	}
+	if len(m.layers) == 0 {
+		// An overlay needs something below: an image without layers has nothing.
+		fd, err := m.emptyLayer()
+		if err != nil {
+			return err
+		}
+		m.layers = []int{fd}
+	}
+	if err := mkdir(m.path(workName), 0o700); err != nil {
+		return err
+	}
+	return m.makeUpper()
+}
+
+// emptyLayer stands in for the layers of an image that has none.
+func (m *mounting) emptyLayer() (int, error) {
+	const name = "empty"
+	if err := mkdir(m.path(name), 0o755); err != nil {
+		return -1, err
+	}
+	return unix.Open(m.path(name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// makeUpper makes the upper directory, which is the one that says how the
+// container's / looks: as that of the topmost layer.
+func (m *mounting) makeUpper() error {
+	err := os.Mkdir(m.path(upperName), 0o700)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	from, err := unix.Openat(m.layers[0], ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open root of the image: %w", err)
+	}
+	defer unix.Close(from)
+	to, err := unix.Open(m.path(upperName), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(to)
+	return tree.CopyAttributes(from, to, tree.NotOverlays)
+}
+
+// recordedDriver is the one that the container has been mounted with, or "".
+func recordedDriver(dir string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, driverFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	driver := strings.TrimSpace(string(b))
+	if err == nil && (driver == "" || !validDriver(driver)) {
+		err = fmt.Errorf("%q is no driver", driver)
+	}
+	return driver, err
+}
+
+// mkdir makes a directory with exactly that mode, whatever the umask, unless it
+// exists.
+func mkdir(path string, mode os.FileMode) error {
+	err := os.Mkdir(path, mode)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
+}
+
+// keptMountFlags are those that statfs(2) shows with the same bits as mount(2)
+// takes, and that a remount must repeat.
+const keptMountFlags = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+
+// remountReadOnly makes a mount read-only, and keeps its other flags, which may
+// be locked (mount_namespaces(7)).
+func remountReadOnly(path string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return fmt.Errorf("statfs %q: %w", path, err)
+	}
+	flags := uintptr(st.Flags)&keptMountFlags | unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY
+	if err := unix.Mount("", path, "", flags, ""); err != nil {
+		return fmt.Errorf("remount %q read-only: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package fuseoverlay
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountNative mounts the kernel's overlay, in a user namespace since Linux 5.11.
+func (m *mounting) mountNative() error {
+	work := m.path(workName)
+	if m.options.Volatile {
+		// The kernel refuses an upper directory that has been volatile before; the
+		// container that it belongs to has only been restarted.
+		if err := RemoveTree(filepath.Join(work, "work", "incompat")); err != nil {
+			return fmt.Errorf("mount again: %w", err)
+		}
+	}
+	return mountOverlay(overlay{
+		lower:    m.layers,
+		upper:    m.path(upperName),
+		work:     work,
+		target:   m.path(rootfsName),
+		volatile: m.options.Volatile,
+	})
+}
+
+// overlay is one mount of the kernel's overlay.
+type overlay struct {
+	lower       []int // topmost first
+	upper, work string
+	target      string
+	volatile    bool
+}
+
+// maxMountData is what mount(2) takes of options, in bytes: a page, with the
+// final zero byte.
+const maxMountData = 4095
+
+// mountOverlay mounts it. Directories are named by descriptor: such names are
+// short enough for some 200 layers in a page, need no escaping, and do not show
+// the container where the user's files are.
+func mountOverlay(o overlay) error {
+	upper, err := openPath(o.upper)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(upper)
+	work, err := openPath(o.work)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(work)
+	lower := make([]string, len(o.lower))
+	for i, fd := range o.lower {
+		lower[i] = fdPath(fd)
+	}
+	data := "userxattr,lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + fdPath(upper) + ",workdir=" + fdPath(work)
+	if o.volatile {
+		data += ",volatile"
+	}
+	if len(data) > maxMountData {
+		return mountManyLayers(o, lower, fdPath(upper), fdPath(work))
+	}
+	if err := unix.Mount("overlay", o.target, "overlay", unix.MS_NODEV, data); err != nil {
+		return fmt.Errorf("mount overlay of %d layers at %q: %w", len(lower), o.target, err)
+	}
+	return nil
+}
+
+// mountManyLayers hands the layers over one by one (lowerdir+, Linux 6.8); the
+// kernel stacks up to 500.
+func mountManyLayers(o overlay, lower []string, upper, work string) error {
+	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("fsopen overlay: %w", err)
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigSetFlag(fs, "userxattr"); err != nil {
+		return fmt.Errorf("overlay option userxattr: %w", err)
+	}
+	for _, dir := range lower {
+		if err := unix.FsconfigSetString(fs, "lowerdir+", dir); err != nil {
+			return fmt.Errorf("overlay of %d layers (more than fit in one page of options need Linux 6.8): %w", len(lower), err)
+		}
+	}
+	for _, option := range [][2]string{{"upperdir", upper}, {"workdir", work}} {
+		if err := unix.FsconfigSetString(fs, option[0], option[1]); err != nil {
+			return fmt.Errorf("overlay option %s: %w", option[0], err)
+		}
+	}
+	if o.volatile {
+		if err := unix.FsconfigSetFlag(fs, "volatile"); err != nil {
+			return fmt.Errorf("overlay option volatile: %w", err)
+		}
+	}
+	return attachOverlay(o, fs)
+}
+
+// attachOverlay creates the file system that fs describes and mounts it.
+func attachOverlay(o overlay, fs int) error {
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return fmt.Errorf("create overlay of %d layers: %w", len(o.lower), err)
+	}
+	mnt, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NODEV)
+	if err != nil {
+		return fmt.Errorf("fsmount overlay: %w", err)
+	}
+	defer unix.Close(mnt)
+	if err := unix.MoveMount(mnt, "", unix.AT_FDCWD, o.target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("move_mount overlay to %q: %w", o.target, err)
+	}
+	return nil
+}
+
+// fdPath names what a descriptor of this process refers to.
+func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+func openPath(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}

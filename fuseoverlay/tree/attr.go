@@ -1,0 +1,103 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Filter says whether an extended attribute is copied.
+type Filter func(name string) bool
+
+// NotOverlays keeps back what marks a directory as part of an overlay.
+func NotOverlays(name string) bool {
+	return !strings.HasPrefix(name, "user.overlay.") &&
+		!strings.HasPrefix(name, "user.fuseoverlayfs.") &&
+		!strings.HasPrefix(name, "trusted.")
+}
+
+// CopyAttributes gives the file or directory open as to the owner, extended
+// attributes, mode and time of the one open as from, in the order that lets
+// each last: chown drops capabilities and set-ID bits.
+func CopyAttributes(from, to int, keep Filter) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(from, &st); err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	if err := unix.Fchown(to, int(st.Uid), int(st.Gid)); err != nil {
+		return fmt.Errorf("chown to %d:%d: %w", st.Uid, st.Gid, err)
+	}
+	if err := copyXattrs(from, to, keep); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(to, st.Mode&modeBits); err != nil {
+		return fmt.Errorf("chmod: %w", err)
+	}
+	return setTimes(to, ".", &st)
+}
+
+const modeBits = 0o7777
+
+// setTimes sets the times of base in the directory dir, not following it.
+func setTimes(dir int, base string, st *unix.Stat_t) error {
+	err := unix.UtimesNanoAt(dir, base, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return fmt.Errorf("set times: %w", err)
+	}
+	return nil
+}
+
+// copyXattrs copies attributes between open files. Those that the file system
+// underneath sets by itself may be refused; of the rest none is lost.
+func copyXattrs(from, to int, keep Filter) error {
+	names, err := listXattrs(from)
+	if err != nil {
+		return fmt.Errorf("list xattrs: %w", err)
+	}
+	for _, name := range names {
+		if !keep(name) {
+			continue
+		}
+		value, err := getXattr(from, name)
+		if err != nil {
+			return fmt.Errorf("get xattr %s: %w", name, err)
+		}
+		err = unix.Fsetxattr(to, name, value, 0)
+		if err != nil && !strings.HasPrefix(name, "security.selinux") {
+			return fmt.Errorf("set xattr %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// listXattrs lists the names of an open file's attributes.
+func listXattrs(fd int) ([]string, error) {
+	n, err := unix.Flistxattr(fd, nil)
+	if errors.Is(err, unix.ENOTSUP) || n == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]byte, n)
+	if n, err = unix.Flistxattr(fd, buf); err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00"), nil
+}
+
+// getXattr reads one attribute of an open file.
+func getXattr(fd int, name string) ([]byte, error) {
+	n, err := unix.Fgetxattr(fd, name, nil)
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]byte, n)
+	n, err = unix.Fgetxattr(fd, name, buf)
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
