@@ -1,12 +1,10 @@
 package integration
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -65,16 +63,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func check(ts *testscript.TestScript, want int, err error) {
-	got := 0
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		got = exit.ExitCode()
-		if status := exit.Sys().(syscall.WaitStatus); status.Signaled() {
-			got = 128 + int(status.Signal())
-		}
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
+	if got := exitCode(of(ts).t, err); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -30,31 +31,45 @@ type fakeRegistry struct {
 // startRegistry is the command `registry IMAGE...`: a registry that has these
 // images under :latest; $REG is its address.
 func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	r := newFakeRegistry()
+	of(ts).registry = r
+	ts.Setenv("REG", r.address())
+	for _, image := range args {
+		ts.Check(r.push(image, image))
+	}
+}
+
+func newFakeRegistry() *fakeRegistry {
 	r := &fakeRegistry{
 		inner:  registry.New(registry.Logger(log.New(io.Discard, "", 0))),
 		blobs:  map[string]int{},
 		faults: map[string]string{},
 	}
 	r.server = httptest.NewServer(r)
-	of(ts).registry = r
-	ts.Setenv("REG", r.address())
-	for _, image := range args {
-		build, known := images[image]
-		if !known {
-			ts.Fatalf("no image %s", image)
-		}
-		content, err := build()
-		ts.Check(err)
-		ts.Check(remote.Push(r.reference(ts, image), content))
-	}
+	return r
 }
 
 func (r *fakeRegistry) address() string { return strings.TrimPrefix(r.server.URL, "http://") }
 
-func (r *fakeRegistry) reference(ts *testscript.TestScript, image string) name.Reference {
-	ref, err := name.ParseReference(r.address()+"/"+image, name.Insecure)
-	ts.Check(err)
-	return ref
+// push puts one of the images under a repository's :latest.
+func (r *fakeRegistry) push(image, repository string) error {
+	build, known := images[image]
+	if !known {
+		return fmt.Errorf("no image %s", image)
+	}
+	content, err := build()
+	if err != nil {
+		return err
+	}
+	ref, err := r.reference(repository)
+	if err != nil {
+		return err
+	}
+	return remote.Push(ref, content)
+}
+
+func (r *fakeRegistry) reference(repository string) (name.Reference, error) {
+	return name.ParseReference(r.address()+"/"+repository, name.Insecure)
 }
 
 var blobPath = regexp.MustCompile(`^/v2/(.*)/blobs/sha256:`)
@@ -104,18 +119,14 @@ func stopRegistry(ts *testscript.TestScript, neg bool, args []string) {
 
 // retag is `retag FROM TO`: TO:latest becomes what FROM:latest is.
 func retag(ts *testscript.TestScript, neg bool, args []string) {
-	build, known := images[args[0]]
-	if !known {
-		ts.Fatalf("no image %s", args[0])
-	}
-	content, err := build()
-	ts.Check(err)
-	ts.Check(remote.Push(of(ts).registry.reference(ts, args[1]), content))
+	ts.Check(of(ts).registry.push(args[0], args[1]))
 }
 
 // digest is `digest REPOSITORY`: $DIGEST becomes that of its latest manifest.
 func digest(ts *testscript.TestScript, neg bool, args []string) {
-	descriptor, err := remote.Head(of(ts).registry.reference(ts, args[0]))
+	ref, err := of(ts).registry.reference(args[0])
+	ts.Check(err)
+	descriptor, err := remote.Head(ref)
 	ts.Check(err)
 	ts.Setenv("DIGEST", descriptor.Digest.String())
 }

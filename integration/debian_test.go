@@ -1,0 +1,138 @@
+package integration
+
+import (
+	"compress/gzip"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"rootlet/internal/testenv"
+)
+
+// TestDebian is the suite on real things: a Debian root made by debootstrap, a
+// real registry on loopback, and packages from the mirror that this machine's
+// apt uses, through slirp4netns.
+func TestDebian(t *testing.T) {
+	testenv.NeedSubIDs(t)
+	cache := debianCache(t)
+	image := pushDebian(t, filepath.Join(cache, "debian-bookworm.tar"), dockerRegistry(t))
+	for _, driver := range []string{"native", "fuse-overlayfs", "copy"} {
+		t.Run(driver, func(t *testing.T) {
+			p := newPerson(t)
+			p.env = append(p.env, "ROOTLET_STORAGE_DRIVER="+driver)
+			if id := p.rootlet("pull", image); strings.Count(id, "\n") != 1 {
+				t.Errorf("pull printed %q", id)
+			}
+			testDebian(p, cache, image)
+		})
+	}
+}
+
+func testDebian(p *person, cache, image string) {
+	t := p.t
+	if got := p.rootlet("run", "--rm", "--network", "none", image, "cat", "/etc/debian_version"); !strings.HasPrefix(got, "12.") {
+		t.Errorf("debian_version is %q", got)
+	}
+	const install = "apt-get -q update && apt-get -q install -y hello && hello"
+	output := p.rootlet(
+		"run", "--name", "installed", "--network", "slirp4netns",
+		"-v", cache+"/sources.list:/etc/apt/sources.list:ro", "-v", cache+"/apt.conf:/etc/apt/apt.conf.d/99host:ro",
+		image, "sh", "-c", install,
+	)
+	if !strings.HasSuffix(output, "Hello, world!\n") {
+		t.Errorf("apt-get printed:\n%s", output)
+	}
+	p.rootlet("rm", "installed")
+
+	shared := t.TempDir()
+	p.rootlet("run", "--rm", "--network", "none", "-v", shared+":/data", image, "sh", "-c", "touch /data/made && chown root:root /data/made")
+	info, err := os.Stat(filepath.Join(shared, "made"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := ownerOf(info); uid != os.Getuid() {
+		t.Errorf("root's file belongs to %d outside, want %d", uid, os.Getuid())
+	}
+	if got := p.rootlet("run", "--rm", "--network", "none", "--userns", "keep-id", image, "stat", "-c", "%u", "/etc/passwd"); got != "0\n" {
+		t.Errorf("with keep-id /etc/passwd belongs to %q", got)
+	}
+}
+
+// debianCache is where .ci/debian-root put the root and apt's configuration.
+func debianCache(t *testing.T) string {
+	t.Helper()
+	cache := os.Getenv("ROOTLET_TEST_CACHE")
+	if _, err := os.Stat(filepath.Join(cache, "debian-bookworm.tar")); cache == "" || err != nil {
+		testenv.Skip(t, "a Debian root: as root, .ci/debian-root /var/cache/rootlet-test, and ROOTLET_TEST_CACHE set to that")
+	}
+	return cache
+}
+
+// dockerRegistry starts Debian's docker-registry and returns its address.
+func dockerRegistry(t *testing.T) string {
+	t.Helper()
+	program := testenv.NeedProgram(t, "docker-registry")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	dir := t.TempDir()
+	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", dir, address)
+	if err := os.WriteFile(dir+"/config.yml", []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command(program, "serve", dir+"/config.yml")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	until(t, "docker-registry answers", func() bool {
+		response, err := http.Get("http://" + address + "/v2/")
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return address
+}
+
+// pushDebian makes an image of one layer from the archive.
+func pushDebian(t *testing.T, archive, address string) string {
+	t.Helper()
+	layer, err := tarball.LayerFromFile(archive, tarball.WithCompressionLevel(gzip.BestSpeed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := build(empty.Image, v1.Config{Cmd: []string{"bash"}, Env: []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive",
+	}}, "amd64", layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := address + "/debian:bookworm"
+	ref, err := name.ParseReference(reference, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image); err != nil {
+		t.Fatal(err)
+	}
+	return reference
+}

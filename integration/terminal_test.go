@@ -1,0 +1,108 @@
+package integration
+
+import (
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"rootlet/internal/testenv"
+)
+
+// terminal is a tmux with one window, in which a person's shell runs.
+type terminal struct {
+	t      *testing.T
+	socket string
+}
+
+func newTerminal(p *person) *terminal {
+	p.t.Helper()
+	testenv.NeedProgram(p.t, "tmux")
+	runtime := strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR=")
+	term := &terminal{p.t, filepath.Join(runtime, "tmux")}
+	start := exec.Command("tmux", "-f", "/dev/null", "-S", term.socket, "new-session", "-d", "-x", "100", "-y", "30", "env PS1='$ ' sh")
+	start.Env = append(p.env, "TERM=xterm", "LANG=C.UTF-8")
+	if output, err := start.CombinedOutput(); err != nil {
+		p.t.Fatalf("tmux: %v\n%s", err, output)
+	}
+	p.t.Cleanup(func() { term.tmux("kill-server") })
+	return term
+}
+
+func (term *terminal) tmux(args ...string) string {
+	term.t.Helper()
+	output, err := exec.Command("tmux", append([]string{"-S", term.socket}, args...)...).CombinedOutput()
+	if err != nil {
+		term.t.Fatalf("tmux %s: %v\n%s", args[0], err, output)
+	}
+	return string(output)
+}
+
+func (term *terminal) types(line string) { term.tmux("send-keys", line, "Enter") }
+
+func (term *terminal) keys(names ...string) { term.tmux(append([]string{"send-keys"}, names...)...) }
+
+// shows waits until the screen matches.
+func (term *terminal) shows(pattern string) {
+	term.t.Helper()
+	screen, re := "", regexp.MustCompile("(?m)"+pattern)
+	defer func() {
+		if term.t.Failed() {
+			term.t.Logf("the screen:\n%s", screen)
+		}
+	}()
+	until(term.t, pattern, func() bool {
+		screen = term.tmux("capture-pane", "-p")
+		return re.MatchString(screen)
+	})
+}
+
+func TestTerminal(t *testing.T) {
+	p, image := someone(t, "busybox")
+	term := newTerminal(p)
+	term.types("rootlet run --rm -it --hostname inside " + image + " sh -c 'PS1=\"in> \" exec sh'")
+	term.shows(`^in> $`)
+
+	// Its size is the window's, also when that changes.
+	term.types("tty; stty size")
+	term.shows(`^/dev/(pts/0|console)$`)
+	term.shows(`^30 100$`)
+	term.tmux("resize-window", "-x", "90", "-y", "25")
+	term.types("sleep 0.2; clear; stty size")
+	term.shows(`^25 90$`)
+
+	// Keys are the program's: Ctrl-C ends what runs in the foreground, not the shell.
+	term.types("sleep 60; echo interrupted: $?")
+	term.keys("C-c")
+	term.types("echo still $((40+2)) here")
+	term.shows(`^still 42 here$`)
+
+	// On the way out the code arrives and the host's terminal is as it was.
+	term.types("exit 7")
+	term.types("clear; echo code $?; stty -a | grep -o ' echo ' | wc -l")
+	term.shows(`^1$`)
+	term.types("rootlet run --rm -it " + image + " sh -c 'exit 7'; echo code $?")
+	term.shows(`^code 7$`)
+	term.types("clear; echo typed is seen")
+	term.shows(`^\$ clear; echo typed is seen|^typed is seen$`)
+}
+
+// A program that dies of a signal, or never starts, gives the terminal back, too.
+func TestTerminalIsRestored(t *testing.T) {
+	p, image := someone(t, "busybox")
+	term := newTerminal(p)
+	term.types("stty -a >$HOME/before; clear")
+	for _, program := range []string{"sh -c 'kill -KILL $$'", "no-such-program", "sh -c 'stty raw -echo; exit 3'"} {
+		term.types("rootlet run --rm -it --init " + image + " " + program + "; stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo as it was")
+		term.shows(`^as it was$`)
+		term.types("clear")
+	}
+
+	// Ctrl-C while it pulls: back within a second, and the terminal as it was.
+	term.types("rootlet run --rm -it --pull always " + image + " sleep 60")
+	term.keys("C-c")
+	term.keys("C-c")
+	term.types("rootlet rm -f $(rootlet ps -aq) 2>/dev/null; stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo and again")
+	term.shows(`^and again$`)
+}
