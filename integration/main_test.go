@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 			scripts = append(scripts, "../testdata/script/"+name+".txtar")
 		}
 	}
+	t.Setenv("GOTMPDIR", t.TempDir()) // where testscript makes each $WORK
 	testscript.RunT(serial{t}, testscript.Params{
 		Files:               scripts,
 		Setup:               setup,
