@@ -1,0 +1,215 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// rounds are how often all tools take turns in a case, so that a busy moment of the
+// machine does not hit one of them alone.
+const rounds = 3
+
+// benchCase is commands that do the same thing; the first is podman's, the second
+// rootlet's, a third is for reference.
+type benchCase struct {
+	name     string
+	commands []string
+	prepare  []string // before each run of the command of that place; not measured
+	env      []string
+	share    int // of BENCH_RUNS: one of share
+	target   target
+}
+
+// target is what issue and design ask for; zero: nothing.
+type target struct {
+	ratio, goal float64 // of rootlet's median to podman's
+	absolute    float64 // of rootlet's, in the row's unit
+}
+
+// row is one line of the table.
+type row struct {
+	name                       string
+	unit                       string
+	podman, rootlet, reference float64 // medians; 0: not measured
+	target                     target
+	note                       string
+}
+
+func (b *bencher) cases() []benchCase {
+	busybox, large := b.ref("busybox"), b.ref("large")
+	run := func(tool, flags string) string {
+		return fmt.Sprintf("%s run --rm %s %s true", tool, flags, busybox)
+	}
+	sixteen := func(tool string) string {
+		return fmt.Sprintf("sh -c 'seq 16 | xargs -P 16 -I N %s'", run(tool, "--network none"))
+	}
+	bwrap := "bwrap --unshare-all --ro-bind " + b.path("rootfs") + " / --proc /proc --dev /dev /bin/true"
+	emptyPull := "sh -c 'unshare " + strings.Join(b.removeTree(b.path("pull/rootlet")), " ") + "; sync'"
+	return []benchCase{
+		{
+			name:     "run --network none",
+			commands: []string{run("podman", "--network none"), run("rootlet", "--network none"), bwrap},
+			share:    1, target: target{ratio: 0.20, goal: 0.12},
+		},
+		{
+			name:     "run --network slirp4netns",
+			commands: []string{run("podman", "--network slirp4netns"), run("rootlet", "--network slirp4netns")},
+			share:    1, target: target{ratio: 0.25},
+		},
+		{
+			name:     "run --network none, fuse-overlayfs",
+			commands: []string{run("podman", "--network none"), run("rootlet", "--network none")},
+			env:      b.fuseEnv(), share: 1,
+		},
+		{
+			name:     "sixteen runs at a time",
+			commands: []string{sixteen("podman"), sixteen("rootlet")},
+			share:    3, target: target{ratio: 0.20},
+		},
+		{
+			name:     "version",
+			commands: []string{"podman --version", "rootlet version"},
+			share:    1, target: target{absolute: 5},
+		},
+		{
+			name:     "pull",
+			commands: []string{"podman pull -q --tls-verify=false " + large, "rootlet pull " + large},
+			prepare:  []string{"sh -c 'podman rmi -f " + large + " 2>/dev/null; sync'", emptyPull},
+			env:      []string{"XDG_DATA_HOME=" + b.path("pull/rootlet")},
+			share:    6, target: target{ratio: 0.75, goal: 0.60},
+		},
+	}
+}
+
+func (b *bencher) measure(only string) (rows []row, err error) {
+	for _, c := range b.cases() {
+		if !strings.Contains(c.name, only) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "bench:", c.name)
+		medians, err := b.medians(c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		r := row{name: c.name, unit: "ms", podman: medians[0], rootlet: medians[1], target: c.target}
+		if len(medians) > 2 {
+			r.note = fmt.Sprintf("bubblewrap: %.1f ms", medians[2])
+		}
+		rows = append(rows, r)
+	}
+	for _, special := range []struct {
+		name    string
+		measure func() (row, error)
+	}{{"package init", b.packageInit}, {"memory", b.memory}} {
+		if !strings.Contains(special.name, only) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "bench:", special.name)
+		r, err := special.measure()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", special.name, err)
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+// medians runs the commands in turns under hyperfine and returns the median of each,
+// in milliseconds.
+func (b *bencher) medians(c benchCase) ([]float64, error) {
+	times := make([][]float64, len(c.commands))
+	for range rounds {
+		got, err := b.hyperfine(c, max(1, b.runs/c.share/rounds))
+		if err != nil {
+			return nil, err
+		}
+		for i := range times {
+			times[i] = append(times[i], got[i]...)
+		}
+	}
+	medians := make([]float64, len(times))
+	for i := range times {
+		medians[i] = 1000 * median(times[i])
+	}
+	return medians, nil
+}
+
+func (b *bencher) hyperfine(c benchCase, runs int) ([][]float64, error) {
+	export := b.path("hyperfine.json")
+	args := []string{"--shell=none", "--style=none", "--runs", strconv.Itoa(max(runs, 2)), "--export-json", export}
+	if c.prepare == nil {
+		args = append(args, "--warmup", "2")
+	}
+	for _, p := range c.prepare {
+		args = append(args, "--prepare", p)
+	}
+	if _, err := b.output(c.env, "hyperfine", append(args, c.commands...)...); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(export)
+	if err != nil {
+		return nil, err
+	}
+	var result struct {
+		Results []struct {
+			Times []float64 `json:"times"`
+		} `json:"results"`
+	}
+	if err := json.Unmarshal(text, &result); err != nil {
+		return nil, fmt.Errorf("hyperfine's export: %w", err)
+	}
+	var times [][]float64
+	for _, r := range result.Results {
+		times = append(times, r.Times)
+	}
+	if len(times) != len(c.commands) {
+		return nil, fmt.Errorf("hyperfine measured %d of %d commands", len(times), len(c.commands))
+	}
+	return times, nil
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+var initLine = regexp.MustCompile(`(?m)^init (\S+) @\S+ ms, (\S+) ms clock`)
+
+// packageInit adds up what the packages of the binary do before main.
+func (b *bencher) packageInit() (row, error) {
+	var sums []float64
+	worst := map[string]float64{}
+	for range b.runs {
+		cmd := b.command([]string{"GODEBUG=inittrace=1"}, b.path("bin/rootlet"), "version")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return row{}, fmt.Errorf("rootlet version: %w: %s", err, out)
+		}
+		var sum float64
+		for _, m := range initLine.FindAllStringSubmatch(string(out), -1) {
+			ms, err := strconv.ParseFloat(m[2], 64)
+			if err != nil {
+				return row{}, err
+			}
+			sum += ms
+			worst[m[1]] += ms
+		}
+		sums = append(sums, sum)
+	}
+	r := row{name: "package init before main", unit: "ms", rootlet: median(sums), target: target{absolute: 3}}
+	for name, ms := range worst {
+		if r.note == "" || ms > worst[r.note] {
+			r.note = name
+		}
+	}
+	if r.note != "" {
+		r.note = fmt.Sprintf("most of it: %s, %.2f ms", r.note, worst[r.note]/float64(b.runs))
+	}
+	return r, nil
+}
