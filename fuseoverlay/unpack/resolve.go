@@ -56,13 +56,18 @@ func (u *unpacker) makeParents(dir string) (int, error) {
 	return at, nil
 }
 
-// stepInto opens the directory name, whose parent is open as above.
+// stepInto opens the directory name, whose parent is open as above, and makes it
+// where nothing is there or a whiteout.
 func (u *unpacker) stepInto(above int, name string) (int, error) {
 	fd, err := openInRoot(u.root, name)
-	missing := errors.Is(err, unix.ENOENT)
-	_, base := split(name)
-	if !missing && !(errors.Is(err, unix.ENOTDIR) && isWhiteout(above, base)) {
+	if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
 		return fd, err
+	}
+	_, base := split(name)
+	var st unix.Stat_t
+	missing := errors.Is(unix.Fstatat(above, base, &st, unix.AT_SYMLINK_NOFOLLOW), unix.ENOENT)
+	if !missing && !isWhiteout(&st) {
+		return -1, fmt.Errorf("%q is no directory of this layer: %w", shorten(name), err)
 	}
 	if err := u.makeDir(place{name: name, dir: above, base: base}); err != nil {
 		return -1, err

@@ -3,6 +3,7 @@ package unpack
 import (
 	"errors"
 	"fmt"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,22 +33,13 @@ func (u *unpacker) whiteout(at place) error {
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		dir, _ := split(at.name)
-		u.dirAt(joinName(dir, at.base)).opaque = true
+		u.dirAt(path.Join(dir, at.base)).opaque = true
 	}
 	return nil
 }
 
-// isWhiteout says that a name is one. Archives cannot bring such a device:
+// isWhiteout says that a file is one. Archives cannot bring such a device:
 // device nodes are skipped.
-func isWhiteout(dir int, base string) bool {
-	var st unix.Stat_t
-	err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
-}
-
-func joinName(dir, base string) string {
-	if dir == "." {
-		return base
-	}
-	return dir + "/" + base
+func isWhiteout(st *unix.Stat_t) bool {
+	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
