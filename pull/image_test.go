@@ -22,7 +22,9 @@ func forHere(layers ...registrytest.Layer) registrytest.Image {
 	return registrytest.Image{Architecture: runtime.GOARCH, Layers: layers}
 }
 
-func file(name string) registrytest.File { return registrytest.File{Name: name, Body: "body of " + name} }
+func file(name string) registrytest.File {
+	return registrytest.File{Name: name, Body: "body of " + name}
+}
 
 func TestImage(t *testing.T) {
 	small := func(c registrytest.Compression) registrytest.Layer {

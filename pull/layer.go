@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -19,6 +20,8 @@ const (
 	bombRatio = 1000
 	bombFree  = 100 << 20
 )
+
+var errBomb = faultf(TooLarge, "inflates to more than %d times its size", bombRatio)
 
 // layer is one layer of the image that is being pulled.
 type layer struct {
@@ -53,7 +56,7 @@ func (l *layer) stage(ctx context.Context, pool *sync.Pool, store Store) error {
 	defer cancel(nil) // before Wait, or the goroutines would not end
 	fetched, unpacked := newPipe(ctx, pool), newPipe(ctx, pool)
 	source := &counted{from: blob, hash: sha256.New(), progress: l.progress}
-	ends.Go(func() { fetched.fill(source, func() error { return l.checkBlob(source) }) })
+	ends.Go(func() { fetched.fill(source, func(err error) error { return l.checkBlob(source, err) }) })
 	ends.Go(func() { l.decompress(fetched, unpacked, source) })
 
 	diff := &diffReader{reader: reader{from: unpacked}, hash: sha256.New(), want: l.DiffID}
@@ -90,18 +93,32 @@ func (l *layer) decompress(from, to *pipe, source *counted) {
 		tar = io.NopCloser(failing{err})
 	}
 	defer tar.Close()
-	to.fill(&bombGuard{from: tar, source: source}, func() error {
-		_, err := io.Copy(io.Discard, blob) // so that checkBlob has spoken
-		return err
+	to.fill(&bombGuard{from: tar, source: source}, func(err error) error {
+		if errors.Is(err, errBomb) {
+			return err
+		}
+		// The blob's end decides first: what does not unpack because it was
+		// damaged on the way is a wrong digest, not a wrong image.
+		if _, blobErr := io.Copy(io.Discard, blob); blobErr != nil {
+			return blobErr
+		}
+		if known := (*fault)(nil); err == io.EOF || errors.As(err, &known) {
+			return err
+		}
+		return faultf(DigestMismatch, "does not unpack as %s: %v", l.format, err)
 	})
 }
 
-func (l *layer) checkBlob(source *counted) error {
+// checkBlob makes of the blob's end what it means for the layer.
+func (l *layer) checkBlob(source *counted, err error) error {
+	if err != io.EOF {
+		return err
+	}
 	if got := sum(source.hash); got != l.BlobDigest {
 		return faultf(DigestMismatch, "the registry sent content with digest %s", got)
 	}
 	l.progress.state(Unpacking)
-	return nil
+	return io.EOF
 }
 
 // counted hashes and counts a blob as it comes in.
@@ -133,7 +150,7 @@ func (g *bombGuard) Read(p []byte) (int, error) {
 	n, err := g.from.Read(p)
 	g.bytes += int64(n)
 	if g.bytes > bombFree && g.bytes/bombRatio > g.source.bytes.Load() {
-		return 0, faultf(TooLarge, "inflates to more than %d times its size", bombRatio)
+		return 0, errBomb
 	}
 	return n, err
 }

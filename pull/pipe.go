@@ -40,8 +40,8 @@ func newPipe(ctx context.Context, pool *sync.Pool) *pipe {
 }
 
 // fill moves r into the pipe until its end, a failure, or the end of the
-// pipe's context. What r's end means is asked of atEnd.
-func (p *pipe) fill(r io.Reader, atEnd func() error) {
+// pipe's context. atEnd makes the other side's error of how r ended.
+func (p *pipe) fill(r io.Reader, atEnd func(error) error) {
 	for {
 		c := chunk{buf: p.pool.Get().(*[]byte)}
 		for c.n < chunkSize && c.err == nil {
@@ -49,10 +49,8 @@ func (p *pipe) fill(r io.Reader, atEnd func() error) {
 			n, c.err = r.Read((*c.buf)[c.n:])
 			c.n += n
 		}
-		if c.err == io.EOF {
-			if err := atEnd(); err != nil {
-				c.err = err
-			}
+		if c.err != nil {
+			c.err = atEnd(c.err)
 		}
 		select {
 		case p.chunks <- c:

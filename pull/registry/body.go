@@ -62,6 +62,9 @@ type blob struct {
 func (b *blob) Read(p []byte) (int, error) {
 	for {
 		if b.body == nil {
+			if b.offset == b.size && b.size > 0 {
+				return 0, io.EOF // it broke after the last byte
+			}
 			if err := b.reopen(); err != nil {
 				return 0, err
 			}
@@ -114,7 +117,7 @@ func (b *blob) reopen() error {
 func (b *blob) open() error {
 	header := http.Header{}
 	if b.offset > 0 {
-		header.Set("Range", fmt.Sprintf("bytes=%d-", b.offset))
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", b.offset, b.size-1))
 	}
 	resp, err := b.client.get(b.ctx, "blobs/"+b.digest, header)
 	if err != nil {

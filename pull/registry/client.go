@@ -9,6 +9,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -91,6 +92,9 @@ func (c *Client) Manifest(ctx context.Context, identifier string) ([]byte, types
 	}
 	defer resp.Body.Close()
 	b, err := readDocument(resp.Body)
+	if err != nil && !errors.Is(err, ErrTooLarge) {
+		err = explain(c.config.Host, err)
+	}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return b, types.MediaType(mediaType), err
 }

@@ -61,9 +61,11 @@ func (e *NetworkError) Unwrap() error { return e.Err }
 // explain sorts what go-containerregistry and net/http return.
 func explain(host string, err error) error {
 	var status *transport.Error
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.As(err, &certificate): // also where http was tried next, and answered
 	case errors.As(err, &status):
 		return &StatusError{Host: host, Status: status.StatusCode, cause: status}
 	}

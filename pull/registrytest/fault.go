@@ -12,7 +12,7 @@ import (
 type Fault struct {
 	Path   string // part of the request's path; empty matches all
 	Times  int    // how often, 0 for ever
-	Status int    // answered instead, with Header
+	Status int    // answered instead, with Header and Body
 	Header http.Header
 
 	Truncate  int           // end the body after so many bytes, while Content-Length says all
@@ -21,7 +21,7 @@ type Fault struct {
 	StallAt   int           // send so many bytes, then nothing; -1 stalls before the headers
 	NoRange   bool          // ignore Range
 	Chunked   bool          // send no Content-Length
-	Body      []byte        // sent instead
+	Body      []byte        // sent instead of the true one
 	Slow      time.Duration // wait before each 64 KiB
 	WithTruth bool          // for Truncate: say the truth in Content-Length
 
@@ -80,6 +80,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			w.Header()[key] = values
 		}
 		w.WriteHeader(f.Status)
+		_, _ = w.Write(f.Body)
 		return
 	}
 	if f.NoRange {
