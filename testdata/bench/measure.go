@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -149,7 +150,7 @@ func (b *bencher) hyperfine(c benchCase, runs int) ([][]float64, error) {
 		args = append(args, "--prepare", p)
 	}
 	if _, err := b.output(c.env, "hyperfine", append(args, c.commands...)...); err != nil {
-		return nil, err
+		return nil, errors.Join(err, b.explain(c))
 	}
 	text, err := os.ReadFile(export)
 	if err != nil {
@@ -171,6 +172,16 @@ func (b *bencher) hyperfine(c benchCase, runs int) ([][]float64, error) {
 		return nil, fmt.Errorf("hyperfine measured %d of %d commands", len(times), len(c.commands))
 	}
 	return times, nil
+}
+
+// explain runs each command once more, for the message that hyperfine swallows.
+func (b *bencher) explain(c benchCase) error {
+	for _, command := range c.commands {
+		if _, err := b.output(c.env, "sh", "-c", command); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func median(values []float64) float64 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,8 +74,21 @@ func filesOf(name string) (names []string) {
 	}
 	for line := range strings.Lines(string(out)) {
 		if line = strings.TrimSpace(line); strings.HasPrefix(line, "/") && line != "/." {
-			names = append(names, line)
+			names = append(names, withParents(line)...)
 		}
+	}
+	return names
+}
+
+// withParents is a file's true place, for dpkg still speaks of /bin where that is a
+// link into /usr, and the directories above it.
+func withParents(name string) (names []string) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
+	if err != nil || dir == "/" {
+		return nil
+	}
+	for name = filepath.Join(dir, filepath.Base(name)); name != "/"; name = filepath.Dir(name) {
+		names = append(names, name)
 	}
 	return names
 }
