@@ -46,8 +46,9 @@ func (r *Registry) Clear() {
 	r.faults = nil
 }
 
-// take finds the fault for a request and counts it.
-func (r *Registry) take(req *http.Request) *Fault {
+// take notes a request, and finds the fault, the gate and the redirect that it
+// meets.
+func (r *Registry) take(req *http.Request) (*Fault, func(http.ResponseWriter, *http.Request) bool, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests = append(r.requests, req.Clone(req.Context()))
@@ -60,15 +61,20 @@ func (r *Registry) take(req *http.Request) *Fault {
 				f.Times = -1
 			}
 		}
-		return f
+		return f, r.gate, r.blobsAt
 	}
-	return nil
+	return nil, r.gate, r.blobsAt
 }
 
 // ServeHTTP implements http.Handler.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	f := r.take(req)
+	f, gate, blobsAt := r.take(req)
 	switch {
+	case gate != nil && !gate(w, req):
+		return
+	case f == nil && blobsAt != "" && strings.Contains(req.URL.Path, "/blobs/"):
+		http.Redirect(w, req, blobsAt+req.URL.Path, http.StatusTemporaryRedirect)
+		return
 	case f == nil:
 		r.inner.ServeHTTP(w, req)
 		return

@@ -27,6 +27,8 @@ type Registry struct {
 	mu       sync.Mutex
 	faults   []*Fault
 	requests []*http.Request
+	gate     func(http.ResponseWriter, *http.Request) bool // false where it has answered
+	blobsAt  string
 }
 
 // New starts a registry.
