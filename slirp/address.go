@@ -6,8 +6,8 @@ import "net/netip"
 var (
 	// ContainerIP is what slirp4netns --configure gives the container's tap0.
 	ContainerIP = netip.AddrFrom4([4]byte{10, 0, 2, 100})
-	// GatewayIP is the default route, and the host to those who ask for
-	// host-gateway. The host's loopback stays closed behind it.
+	// GatewayIP is the default route. Behind it is the host's loopback, which is
+	// closed; for the host itself see HostIP.
 	GatewayIP = netip.AddrFrom4([4]byte{10, 0, 2, 2})
 	// NameserverIP relays to the first nameserver of the host's resolv.conf.
 	NameserverIP = netip.AddrFrom4([4]byte{10, 0, 2, 3})

@@ -60,8 +60,8 @@ type HostsConfig struct {
 	IPs []netip.Addr
 	// Extra lines, as from ParseAddHost, in their order.
 	Extra []HostEntry
-	// Gateway is what HostGateway means: GatewayIP under slirp4netns, and the zero
-	// Addr where the container cannot reach the host.
+	// Gateway is what HostGateway means: HostIP under slirp4netns, the loopback on
+	// the host's own network, and the zero Addr where there is no way to the host.
 	Gateway netip.Addr
 	// Base is the host's own file, for --network host; it replaces the lines of
 	// the loopback and of Hostname.
@@ -76,6 +76,14 @@ ff00::	ip6-mcastprefix
 ff02::1	ip6-allnodes
 ff02::2	ip6-allrouters
 `
+
+// Hostname makes a container's /etc/hostname. It fails as CheckHostname does.
+func Hostname(name string) ([]byte, error) {
+	if err := CheckHostname(name); err != nil {
+		return nil, err
+	}
+	return []byte(name + "\n"), nil
+}
 
 // Hosts makes a container's /etc/hosts. It fails for names that would break a
 // line, and for a HostGateway that has no address.

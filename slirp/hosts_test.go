@@ -102,6 +102,15 @@ func TestParseAddHost(t *testing.T) {
 	}
 }
 
+func TestHostname(t *testing.T) {
+	if got, err := Hostname("web.example.com"); err != nil || string(got) != "web.example.com\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := Hostname("a\nb"); err == nil {
+		t.Errorf("%q, want an error", got)
+	}
+}
+
 func TestCheckHostname(t *testing.T) {
 	for _, name := range []string{"a", "0f3c9a", "web-1", "web.example.com", strings.Repeat("a", 63)} {
 		if err := CheckHostname(name); err != nil {

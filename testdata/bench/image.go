@@ -33,7 +33,6 @@ type descriptor struct {
 	Size      int64  `json:"size"`
 	diffID    string
 	unpacked  int64
-	entries   int
 }
 
 // buildImage writes an OCI layout of one image into dir, its layers gzipped, and

@@ -34,11 +34,11 @@ type target struct {
 
 // row is one line of the table.
 type row struct {
-	name                       string
-	unit                       string
-	podman, rootlet, reference float64 // medians; 0: not measured
-	target                     target
-	note                       string
+	name            string
+	unit            string
+	podman, rootlet float64 // medians; 0: not measured
+	target          target
+	note            string
 }
 
 func (b *bencher) cases() []benchCase {

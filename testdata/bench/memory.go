@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -64,6 +66,9 @@ func (b *bencher) idle(tool string) (helpers map[string]float64, client float64,
 			continue
 		}
 		pss, err := proportionalSize(pid)
+		if errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrNotExist) {
+			continue // gone, or about to be
+		}
 		if err != nil {
 			stop(cmd, program)
 			return nil, 0, err

@@ -67,15 +67,16 @@ func (b *bencher) checkRoot(tool, kind string, env []string) error {
 	if err != nil {
 		return err
 	}
+	found := "not in /proc/mounts"
 	for line := range strings.Lines(mounts) {
 		if f := strings.Fields(line); len(f) > 2 && f[1] == "/" {
-			if f[2] != kind {
-				return fmt.Errorf("%s: the container's root is %s, not %s", tool, f[2], kind)
-			}
-			return nil
+			found = f[2] // the last one is on top
 		}
 	}
-	return fmt.Errorf("%s: no root in the container's /proc/mounts", tool)
+	if found != kind {
+		return fmt.Errorf("%s: the container's root is %s, not %s", tool, found, kind)
+	}
+	return nil
 }
 
 func distribution() string {

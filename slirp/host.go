@@ -5,11 +5,31 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 )
+
+// HostIP is the host's address as a container under slirp4netns reaches it, and so
+// what HostGateway should mean there: the one from which the host itself would talk
+// to the world. GatewayIP would lead to the host's loopback, which is closed. It is
+// the zero Addr on a host without an IPv4 route. No packet is sent.
+func HostIP() netip.Addr {
+	// 192.0.2.1 is nobody (RFC 5737): connecting a datagram socket only asks the
+	// kernel for the route.
+	conn, err := net.Dial("udp4", "192.0.2.1:9")
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	local, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok || local.IP.IsLoopback() {
+		return netip.Addr{}
+	}
+	return local.AddrPort().Addr().Unmap()
+}
 
 // maxHostFile bounds what is read of a file of the host, in bytes.
 const maxHostFile = 1 << 20
