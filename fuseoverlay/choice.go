@@ -164,9 +164,9 @@ func (s *Store) facts(driver string) (string, error) {
 
 // readProbes reads what is kept. What cannot be read is as good as nothing.
 func (s *Store) readProbes() map[string]probed {
-	known := map[string]probed{}
-	if b, err := os.ReadFile(s.path(probesFile)); err == nil && json.Unmarshal(b, &known) != nil {
-		known = map[string]probed{}
+	var known map[string]probed
+	if b, err := os.ReadFile(s.path(probesFile)); err != nil || json.Unmarshal(b, &known) != nil || known == nil {
+		return map[string]probed{}
 	}
 	return known
 }

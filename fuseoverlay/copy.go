@@ -21,7 +21,7 @@ func (m *mounting) mountCopy() error {
 	if err := unix.Mount(m.path(treeName), target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("bind %q at %q: %w", m.path(treeName), target, err)
 	}
-	return remountNoDev(target)
+	return setFlags(target, unix.MOUNT_ATTR_NODEV)
 }
 
 // copyTree makes the tree under another name first: half of one is never used.
@@ -70,17 +70,4 @@ func shifter(shifts []Shift) func(uint32) (uint32, error) {
 		}
 		return 0, fmt.Errorf("owner %d has no id in this container", id)
 	}
-}
-
-// remountNoDev keeps device nodes out of use, as the overlay drivers do.
-func remountNoDev(path string) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return fmt.Errorf("statfs %q: %w", path, err)
-	}
-	flags := uintptr(st.Flags)&keptMountFlags | unix.MS_REMOUNT | unix.MS_BIND | unix.MS_NODEV
-	if err := unix.Mount("", path, "", flags, ""); err != nil {
-		return fmt.Errorf("remount %q nodev: %w", path, err)
-	}
-	return nil
 }

@@ -60,8 +60,8 @@ func (f fuseMount) arguments() []string {
 // firstExtraFD is where exec.Cmd puts the first of its ExtraFiles.
 const firstExtraFD = 3
 
-// mapping spells shifts as fuse-overlayfs(1) has them: the id that shows, the
-// id on disk, how many.
+// mapping spells shifts as fuse-overlayfs(1) has them: the id on disk, the id
+// that shows, how many. What is written is mapped back.
 func mapping(shifts []Shift) string {
 	parts := make([]string, len(shifts))
 	for i, s := range shifts {
@@ -86,6 +86,10 @@ const fuseTimeout = 5 * time.Second
 
 // startFuse starts the program and returns once its mount answers.
 func startFuse(f fuseMount) (*fuseHelper, error) {
+	if strings.Contains(f.dir, ":") {
+		// It makes the path of the upper directory absolute and then takes it for a list.
+		return nil, fmt.Errorf("%s cannot use a directory with a colon in its path: %q", FuseOverlayfs, f.dir)
+	}
 	h := &fuseHelper{done: make(chan error, 1), exited: make(chan struct{}), stopped: make(chan struct{})}
 	started := make(chan error)
 	go h.run(f, started)

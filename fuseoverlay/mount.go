@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"rootlet/fuseoverlay/tree"
+	"rootlet/internal/linux"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +40,7 @@ const (
 	upperName  = "upper"  // what the container changes, under the overlay drivers
 	workName   = "work"   // the overlay's own, on the same file system
 	treeName   = "tree"   // the whole root, under the copy driver
+	emptyName  = "empty"  // stands in for the layers of an image that has none
 	driverFile = "driver" // which driver the above belong to
 )
 
@@ -99,15 +101,39 @@ type mounting struct {
 }
 
 func (m *mounting) run(img *Image) (*Root, error) {
-	var err error
-	if m.layers, err = m.store.openChain(img.TopLayer); err != nil {
+	layers, err := m.store.openChain(img.TopLayer)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { closeAll(m.layers) }()
+	defer closeAll(layers)
+	if m.layers = layers; len(layers) == 0 {
+		return m.mountEmpty()
+	}
+	return m.mount()
+}
+
+// mountEmpty mounts an image without layers on an empty directory: an overlay
+// needs something below.
+func (m *mounting) mountEmpty() (*Root, error) {
+	if err := mkdir(m.path(emptyName), 0o755); err != nil {
+		return nil, err
+	}
+	fd, err := openPath(m.path(emptyName))
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	m.layers = []int{fd}
+	return m.mount()
+}
+
+// mount mounts the layers that are open.
+func (m *mounting) mount() (*Root, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
 	root := &Root{Path: m.path(rootfsName), Driver: m.driver}
+	var err error
 	switch m.driver {
 	case Native:
 		err = m.mountNative()
@@ -117,8 +143,7 @@ func (m *mounting) run(img *Image) (*Root, error) {
 		err = m.mountCopy()
 	}
 	if err == nil && m.options.ReadOnly {
-		err = remountReadOnly(root.Path)
-		if err != nil {
+		if err = setFlags(root.Path, unix.MOUNT_ATTR_RDONLY); err != nil {
 			err = errors.Join(err, root.Close())
 		}
 	}
@@ -144,27 +169,10 @@ func (m *mounting) prepare() error {
 	if m.driver == Copy {
 		return nil
 	}
-	if len(m.layers) == 0 {
-		// An overlay needs something below: an image without layers has nothing.
-		fd, err := m.emptyLayer()
-		if err != nil {
-			return err
-		}
-		m.layers = []int{fd}
-	}
 	if err := mkdir(m.path(workName), 0o700); err != nil {
 		return err
 	}
 	return m.makeUpper()
-}
-
-// emptyLayer stands in for the layers of an image that has none.
-func (m *mounting) emptyLayer() (int, error) {
-	const name = "empty"
-	if err := mkdir(m.path(name), 0o755); err != nil {
-		return -1, err
-	}
-	return unix.Open(m.path(name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
 // makeUpper makes the upper directory, which is the one that says how the
@@ -216,20 +224,15 @@ func mkdir(path string, mode os.FileMode) error {
 	return os.Chmod(path, mode)
 }
 
-// keptMountFlags are those that statfs(2) shows with the same bits as mount(2)
-// takes, and that a remount must repeat.
-const keptMountFlags = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-
-// remountReadOnly makes a mount read-only, and keeps its other flags, which may
-// be locked (mount_namespaces(7)).
-func remountReadOnly(path string) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return fmt.Errorf("statfs %q: %w", path, err)
+// setFlags adds flags, as mount_setattr(2) has them, to those of a mount.
+func setFlags(path string, flags uint64) error {
+	f, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
 	}
-	flags := uintptr(st.Flags)&keptMountFlags | unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY
-	if err := unix.Mount("", path, "", flags, ""); err != nil {
-		return fmt.Errorf("remount %q read-only: %w", path, err)
+	defer f.Close()
+	if err := linux.SetMountAttributes(f, flags, false); err != nil {
+		return fmt.Errorf("set %s on the mount at %q: %w", linux.MountAttributes(flags), path, err)
 	}
 	return nil
 }

@@ -64,47 +64,32 @@ func mountOverlay(o overlay) error {
 		data += ",volatile"
 	}
 	if len(data) > maxMountData {
-		return mountManyLayers(o, lower, fdPath(upper), fdPath(work))
+		return mountByParts(o, lower, fdPath(upper), fdPath(work))
 	}
-	if err := unix.Mount("overlay", o.target, "overlay", unix.MS_NODEV, data); err != nil {
-		return fmt.Errorf("mount overlay of %d layers at %q: %w", len(lower), o.target, err)
+	err = unix.Mount("overlay", o.target, "overlay", unix.MS_NODEV, data)
+	if err == nil {
+		return nil
+	}
+	// All that mount(2) says is EINVAL; the newer calls say why.
+	if why := mountByParts(o, lower, fdPath(upper), fdPath(work)); why != nil {
+		return fmt.Errorf("mount overlay of %d layers at %q: %w (%w)", len(lower), o.target, err, why)
 	}
 	return nil
 }
 
-// mountManyLayers hands the layers over one by one (lowerdir+, Linux 6.8); the
+// mountByParts hands the layers over one by one (lowerdir+, Linux 6.8); the
 // kernel stacks up to 500.
-func mountManyLayers(o overlay, lower []string, upper, work string) error {
+func mountByParts(o overlay, lower []string, upper, work string) error {
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("fsopen overlay: %w", err)
 	}
 	defer unix.Close(fs)
-	if err := unix.FsconfigSetFlag(fs, "userxattr"); err != nil {
-		return fmt.Errorf("overlay option userxattr: %w", err)
+	if err := setOverlayOptions(fs, o, lower, upper, work); err != nil {
+		return err
 	}
-	for _, dir := range lower {
-		if err := unix.FsconfigSetString(fs, "lowerdir+", dir); err != nil {
-			return fmt.Errorf("overlay of %d layers (more than fit in one page of options need Linux 6.8): %w", len(lower), err)
-		}
-	}
-	for _, option := range [][2]string{{"upperdir", upper}, {"workdir", work}} {
-		if err := unix.FsconfigSetString(fs, option[0], option[1]); err != nil {
-			return fmt.Errorf("overlay option %s: %w", option[0], err)
-		}
-	}
-	if o.volatile {
-		if err := unix.FsconfigSetFlag(fs, "volatile"); err != nil {
-			return fmt.Errorf("overlay option volatile: %w", err)
-		}
-	}
-	return attachOverlay(o, fs)
-}
-
-// attachOverlay creates the file system that fs describes and mounts it.
-func attachOverlay(o overlay, fs int) error {
 	if err := unix.FsconfigCreate(fs); err != nil {
-		return fmt.Errorf("create overlay of %d layers: %w", len(o.lower), err)
+		return fmt.Errorf("create overlay: %w", withKernelMessage(fs, err))
 	}
 	mnt, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NODEV)
 	if err != nil {
@@ -115,6 +100,48 @@ func attachOverlay(o overlay, fs int) error {
 		return fmt.Errorf("move_mount overlay to %q: %w", o.target, err)
 	}
 	return nil
+}
+
+// setOverlayOptions describes the overlay.
+func setOverlayOptions(fs int, o overlay, lower []string, upper, work string) error {
+	flags := []string{"userxattr"}
+	if o.volatile {
+		flags = append(flags, "volatile")
+	}
+	for _, flag := range flags {
+		if err := unix.FsconfigSetFlag(fs, flag); err != nil {
+			return fmt.Errorf("overlay option %s: %w", flag, withKernelMessage(fs, err))
+		}
+	}
+	options := [][2]string{{"upperdir", upper}, {"workdir", work}}
+	for _, dir := range lower {
+		options = append(options, [2]string{"lowerdir+", dir})
+	}
+	for _, option := range options {
+		if err := unix.FsconfigSetString(fs, option[0], option[1]); err != nil {
+			return fmt.Errorf("overlay option %s: %w", option[0], withKernelMessage(fs, err))
+		}
+	}
+	return nil
+}
+
+// withKernelMessage adds what the kernel has to say about a file system that it
+// does not create (fsopen(2): messages are read from the descriptor).
+func withKernelMessage(fs int, err error) error {
+	var text []string
+	for buf := make([]byte, 512); ; {
+		n, readErr := unix.Read(fs, buf)
+		if readErr != nil || n <= 0 {
+			break
+		}
+		// Each begins with its level: "e overlay: ...".
+		_, message, _ := strings.Cut(strings.TrimSpace(string(buf[:n])), " ")
+		text = append(text, message)
+	}
+	if len(text) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, strings.Join(text, "; "))
 }
 
 // fdPath names what a descriptor of this process refers to.

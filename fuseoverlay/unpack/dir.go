@@ -50,10 +50,16 @@ func (u *unpacker) dirAt(name string) *directory {
 	d := u.dirs[name]
 	if d == nil {
 		// Made under another name, through a symlink.
-		d = &directory{implied: true, mode: impliedDirMode}
+		d = u.implied()
 		u.dirs[name] = d
 	}
 	return d
+}
+
+// implied describes a directory that no entry has described yet. It gets the
+// time of the entry that needs it, so that an image looks the same each time.
+func (u *unpacker) implied() *directory {
+	return &directory{implied: true, mode: impliedDirMode, mtime: u.mtime}
 }
 
 // directory makes the directory of an entry, or adds to the one that is there.
@@ -70,7 +76,7 @@ func (u *unpacker) directory(h *tar.Header, at place) error {
 func (u *unpacker) makeDir(at place) error {
 	err := unix.Mkdirat(at.dir, at.base, dirModeWhileUnpacking)
 	if err == nil {
-		u.dirs[at.name] = &directory{implied: true, mode: impliedDirMode}
+		u.dirs[at.name] = u.implied()
 		return nil
 	}
 	if !errors.Is(err, unix.EEXIST) {
@@ -89,7 +95,9 @@ func (u *unpacker) makeDir(at place) error {
 	if err := unix.Mkdirat(at.dir, at.base, dirModeWhileUnpacking); err != nil {
 		return fmt.Errorf("mkdir: %w", err)
 	}
-	u.dirs[at.name] = &directory{implied: true, opaque: true, mode: impliedDirMode}
+	d := u.implied()
+	d.opaque = true
+	u.dirs[at.name] = d
 	return nil
 }
 
@@ -134,7 +142,6 @@ func (u *unpacker) finishDirs() error {
 	}
 	if u.dirs["."].implied {
 		u.result.Implied = append(u.result.Implied, ".")
-		return nil
 	}
 	return setTimes(u.root, ".", u.dirs["."].mtime)
 }
@@ -166,7 +173,6 @@ func (u *unpacker) finishDir(name string, d *directory) error {
 	}
 	if d.implied {
 		u.result.Implied = append(u.result.Implied, name)
-		return nil
 	}
 	return setTimes(u.parent.fd, base, d.mtime)
 }

@@ -104,6 +104,7 @@ type unpacker struct {
 	dirs   map[string]*directory // by cleaned name
 	parent cachedDir
 	buf    []byte
+	mtime  unix.Timespec // of the entry at hand
 	result Result
 }
 
@@ -114,7 +115,7 @@ func (u *unpacker) prepareRoot() error {
 		return fmt.Errorf("chmod layer root: %w", err)
 	}
 	_ = unix.Fremovexattr(u.root, "system.posix_acl_default")
-	u.dirs["."] = &directory{implied: true, mode: impliedDirMode}
+	u.dirs["."] = u.implied()
 	return nil
 }
 
@@ -144,6 +145,7 @@ func (u *unpacker) entry(h *tar.Header) error {
 	if err := u.check(h); err != nil {
 		return err
 	}
+	u.mtime = mtimeOf(h)
 	name, err := cleanName(h.Name, u.limits.Path)
 	if err != nil {
 		return err
