@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+
+	"rootlet/fuseoverlay"
+	"rootlet/pull"
+	"rootlet/sandbox"
+	"rootlet/sandbox/record"
+)
+
+// imagesCmd is `rootlet images`.
+type imagesCmd struct {
+	Quiet   bool `name:"quiet" short:"q" help:"Ids only."`
+	NoTrunc bool `name:"no-trunc" help:"Do not shorten."`
+}
+
+// imagesWork lists the images, for the worker.
+type imagesWork struct{}
+
+// listed is one image of the list.
+type listed struct {
+	ID      string    `json:"id"`
+	Names   []string  `json:"names"`
+	Created time.Time `json:"created"`
+	Size    int64     `json:"size"`
+}
+
+func (*imagesWork) do(t *task) (any, error) {
+	images, err := t.store.Images()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]listed, 0, len(images))
+	for _, i := range images {
+		list = append(list, listed{ID: i.ID, Names: i.Names, Created: i.Created, Size: i.Size})
+	}
+	return list, nil
+}
+
+// Run prints the table.
+func (c *imagesCmd) Run(a *app) error {
+	paths, err := findPaths()
+	if err != nil {
+		return err
+	}
+	plan, err := a.plan(paths)
+	if err != nil {
+		return err
+	}
+	var images []listed
+	if err := a.have(plan, work{Paths: paths, Images: &imagesWork{}}, nil, &images); err != nil {
+		return err
+	}
+	sort.SliceStable(images, func(i, k int) bool { return images[i].Created.After(images[k].Created) })
+	table := newTable(a.stdout)
+	if !c.Quiet {
+		table.row("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+	}
+	for _, i := range images {
+		c.rows(table, i, a.began)
+	}
+	return table.flush()
+}
+
+func (c *imagesCmd) rows(table table, i listed, now time.Time) {
+	id := i.ID
+	if !c.NoTrunc {
+		id = id[:min(12, len(id))]
+	} else {
+		id = "sha256:" + id
+	}
+	if c.Quiet {
+		table.row(id)
+		return
+	}
+	names := i.Names
+	if len(names) == 0 {
+		names = []string{"<none>:<none>"}
+	}
+	for _, name := range names {
+		repository, tag := splitName(name)
+		table.row(repository, tag, id, ago(i.Created, now), units.HumanSizeWithPrecision(float64(i.Size), 3))
+	}
+}
+
+// splitName shows a full name as Docker does: docker.io and library left out.
+func splitName(full string) (repository, tag string) {
+	if full == helloFullName {
+		full = helloName + ":latest"
+	} else if ref, err := pull.ParseReference(full); err == nil {
+		full = ref.Familiar()
+	}
+	if name, digest, ok := strings.Cut(full, "@"); ok && digest != "" {
+		return name, "<none>"
+	}
+	if i := strings.LastIndexByte(full, ':'); i > strings.LastIndexByte(full, '/') {
+		return full[:i], full[i+1:]
+	}
+	return full, "<none>"
+}
+
+// rmiCmd is `rootlet rmi`.
+type rmiCmd struct {
+	Images []string `arg:"" help:"Names or ids."`
+	Force  bool     `name:"force" short:"f" help:"Not to find one is no error."`
+}
+
+// Run removes the images one after another and goes on past one that cannot be.
+func (c *rmiCmd) Run(a *app) error {
+	paths, err := findPaths()
+	if err != nil {
+		return err
+	}
+	plan, err := a.plan(paths)
+	if err != nil {
+		return err
+	}
+	failed := false
+	for _, given := range c.Images {
+		name, err := imageName(given)
+		var id string
+		if err == nil {
+			err = a.have(plan, work{Paths: paths, Rmi: &rmiWork{Name: name, Force: c.Force}}, nil, &id)
+		}
+		if err != nil {
+			a.failed(err)
+			failed = true
+		} else if id != "" {
+			fmt.Fprintln(a.stdout, "Deleted: sha256:"+id)
+		}
+	}
+	if failed {
+		return exitStatus(ExitError)
+	}
+	return nil
+}
+
+// rmiWork removes one image, for the worker.
+type rmiWork struct {
+	Name  string `json:"name"`
+	Force bool   `json:"force,omitempty"`
+}
+
+func (w *rmiWork) do(t *task) (any, error) {
+	image, err := t.store.Image(w.Name)
+	if err != nil {
+		if w.Force {
+			return "", nil
+		}
+		return nil, err
+	}
+	if err := unused(t.Paths, image); err != nil {
+		return nil, err
+	}
+	return image.ID, t.store.RemoveImage(image.ID)
+}
+
+// unused refuses to remove an image from below a container.
+func unused(paths sandbox.Paths, image *fuseoverlay.Image) error {
+	entries, err := record.Root(paths.Data).List()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Spec.ImageID == image.ID {
+			return fmt.Errorf("image %s is in use by container %s (%s)", image.ID[:12], e.Spec.Name, e.ID[:12])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"rootlet/sandbox"
+)
+
+// findPaths says where this user's things are, and makes the two directories.
+// Nothing is ever below /tmp, and nothing readable for others.
+func findPaths() (sandbox.Paths, error) {
+	data, err := dataDir()
+	if err != nil {
+		return sandbox.Paths{}, err
+	}
+	p := sandbox.Paths{Data: data, Runtime: runtimeDir(data)}
+	for _, dir := range []string{p.Data, p.Runtime} {
+		if err := makePrivate(dir); err != nil {
+			return sandbox.Paths{}, err
+		}
+	}
+	return p, nil
+}
+
+// dataDir is $XDG_DATA_HOME/rootlet (XDG Base Directory Specification).
+func dataDir() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "rootlet"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil || !filepath.IsAbs(home) {
+		return "", errors.New("where to keep images is unknown: set HOME or XDG_DATA_HOME to a directory of yours")
+	}
+	return filepath.Join(home, ".local", "share", "rootlet"), nil
+}
+
+// runtimeDir is $XDG_RUNTIME_DIR/rootlet, or a directory below data where that
+// variable is missing or names something that is not the user's alone, as after
+// su.
+func runtimeDir(data string) string {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if info, err := os.Lstat(dir); filepath.IsAbs(dir) && err == nil && ownedPrivately(info) {
+		return filepath.Join(dir, "rootlet")
+	}
+	return filepath.Join(data, "run")
+}
+
+func ownedPrivately(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.IsDir() && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o077 == 0
+}
+
+// makePrivate makes a directory that only the user may enter, or checks that
+// one is: somebody else's in its place is never used (CVE-2019-12439).
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is not a directory of yours", dir)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return os.Chmod(dir, 0o700)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"rootlet/fuseoverlay"
+	"rootlet/pull"
+	"rootlet/sandbox"
+	"rootlet/userns"
+)
+
+// pullCmd is `rootlet pull`.
+type pullCmd struct {
+	Image     string `arg:"" help:"Image to fetch."`
+	Platform  string `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
+	Quiet     bool   `name:"quiet" short:"q" help:"No progress."`
+	TLSVerify *bool  `name:"tls-verify" negatable:"" help:"Check the registry's certificate."`
+}
+
+// Run fetches the image and prints its id.
+func (c *pullCmd) Run(a *app) error {
+	if _, err := pull.ParseReference(c.Image); err != nil {
+		return err
+	}
+	paths, err := findPaths()
+	if err != nil {
+		return err
+	}
+	plan, err := a.plan(paths)
+	if err != nil {
+		return err
+	}
+	result, err := fetch(a, plan, paths, pullWork{Ref: c.Image, Platform: c.Platform, TLSVerify: c.TLSVerify}, c.Quiet)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout, result.ID)
+	return nil
+}
+
+// pullWork is a pull, for the worker.
+type pullWork struct {
+	Ref       string   `json:"ref"`
+	Platform  string   `json:"platform,omitempty"`
+	TLSVerify *bool    `json:"tlsVerify,omitempty"`
+	AuthFiles []string `json:"authFiles,omitempty"`
+}
+
+// fetch has a worker pull an image, and shows how far it is.
+func fetch(a *app, plan *userns.Plan, paths sandbox.Paths, w pullWork, quiet bool) (pull.Result, error) {
+	w.AuthFiles = pull.AuthFiles(os.Getenv)
+	bars := newProgress(a, quiet)
+	defer bars.close()
+	var result pull.Result
+	err := a.have(plan, work{Paths: paths, Pull: &w}, bars.event, &result)
+	return result, err
+}
+
+func (w *pullWork) do(ctx context.Context, t *task) (any, error) {
+	ref, err := pull.ParseReference(w.Ref)
+	if err != nil {
+		return nil, err
+	}
+	options := pull.Options{Platform: w.Platform, TLSVerify: w.TLSVerify, AuthFiles: w.AuthFiles}
+	options.Events = func(e pull.Event) {
+		if text, err := json.Marshal(e); err == nil {
+			_ = t.conn.Send(kindEvent, text)
+		}
+	}
+	return pull.Image(ctx, ref, options, storeForPull{t.store})
+}
+
+// storeForPull shows the layer store as pull wants one; neither package knows
+// the other.
+type storeForPull struct{ *fuseoverlay.Store }
+
+func (s storeForPull) HasLayer(chainID string) (bool, error) {
+	return s.Store.HasLayer(chainID), nil
+}
+
+func (s storeForPull) StageLayer(ctx context.Context, tar io.Reader) (pull.StagedLayer, error) {
+	layer, err := s.Store.StageLayer(ctx, tar)
+	if err != nil {
+		return nil, err
+	}
+	return stagedLayer{layer}, nil
+}
+
+func (s storeForPull) PutImage(r pull.ImageRecord) error {
+	return s.Store.PutImage(fuseoverlay.ImageRecord(r))
+}
+
+func (s storeForPull) LookUp(name string) (id, digest string, ok bool, err error) {
+	image, err := s.Store.Image(name)
+	if errors.Is(err, fuseoverlay.ErrNoImage) {
+		return "", "", false, nil
+	}
+	if err != nil {
+		return "", "", false, err
+	}
+	return image.ID, image.Digest, true, nil
+}
+
+type stagedLayer struct{ *fuseoverlay.StagedLayer }
+
+func (l stagedLayer) Commit(r pull.LayerRecord) error {
+	return l.StagedLayer.Commit(fuseoverlay.LayerRecord(r))
+}

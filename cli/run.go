@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"rootlet/fuseoverlay"
+	"rootlet/pull"
+	"rootlet/sandbox"
+	"rootlet/userns"
+)
+
+// You come here from main.go and cli.go. Next is sandbox/run.go.
+
+// runCmd is `rootlet run`.
+type runCmd struct {
+	runFlags
+	Image   string   `arg:"" help:"Image to run."`
+	Command []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments, instead of the image's."`
+}
+
+// Run starts a container and stays with it. The exit status is the program's.
+func (c *runCmd) Run(a *app) error {
+	a.quiet = c.Quiet
+	request, err := c.request(a)
+	if err != nil {
+		return &engineError{err}
+	}
+	status, err := c.run(a, request)
+	var failure *sandbox.Failure
+	if err != nil && !errors.As(err, &failure) {
+		return &engineError{err}
+	}
+	if err != nil {
+		return err
+	}
+	return exitStatus(status)
+}
+
+func (c *runCmd) run(a *app, r sandbox.Request) (int, error) {
+	plan, err := a.plan(r.Paths)
+	if err != nil {
+		return ExitEngine, err
+	}
+	r.Host = sandbox.Host{UID: os.Getuid(), GID: os.Getgid(), IDMode: string(plan.Method), Start: a.began}
+	if r.HelloID, err = helloID(c.Image); err != nil {
+		return ExitEngine, err
+	}
+	if err := c.pullFirst(a, plan, r); err != nil {
+		return ExitEngine, err
+	}
+	streams := sandbox.Streams{Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, Notice: a.notice, Created: c.writeCIDFile}
+	status, err := sandbox.Run(plan, r, streams)
+	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
+		return status, err
+	}
+	if !c.Quiet {
+		a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
+	}
+	if err := c.pull(a, plan, r); err != nil {
+		return ExitEngine, err
+	}
+	return sandbox.Run(plan, r, streams)
+}
+
+// pullFirst fetches the image before it is looked for, where --pull says so.
+func (c *runCmd) pullFirst(a *app, plan *userns.Plan, r sandbox.Request) error {
+	if r.HelloID != "" || (c.Pull != pullAlways && c.Pull != pullNewer) {
+		return nil
+	}
+	err := c.pull(a, plan, r)
+	if c.Pull == pullNewer && err != nil {
+		// Podman's word: an error is none where there is an image already.
+		a.notice(fmt.Sprintf("using the local image, if there is one: %v", err))
+		return nil
+	}
+	return err
+}
+
+func (c *runCmd) pull(a *app, plan *userns.Plan, r sandbox.Request) error {
+	if r.HelloID != "" {
+		return installHello(a, plan, r.Paths)
+	}
+	_, err := fetch(a, plan, r.Paths, pullWork{Ref: c.Image, Platform: c.Platform, TLSVerify: c.TLSVerify}, c.Quiet)
+	return err
+}
+
+// writeCIDFile is --cidfile.
+func (c *runCmd) writeCIDFile(id string) error {
+	if c.CIDFile == "" {
+		return nil
+	}
+	f, err := os.OpenFile(c.CIDFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("--cidfile: %w", err)
+	}
+	_, err = f.WriteString(id)
+	return errors.Join(err, f.Close())
+}
+
+// plan says which ids the caller has, and tells him once a day what fewer cost.
+func (a *app) plan(paths sandbox.Paths) (*userns.Plan, error) {
+	plan, err := userns.NewPlan()
+	if err != nil {
+		return nil, err
+	}
+	if text := plan.Notice(); text != "" && plan.NoticeDue(filepath.Join(paths.Data, "notices"), a.began) {
+		a.notice(text)
+		for _, line := range plan.Fix {
+			a.line("rootlet: hint: ", line)
+		}
+	}
+	return plan, nil
+}
+
+// imageName is the full name of an image as the user wrote it; an image's id
+// stays what it is.
+func imageName(given string) (string, error) {
+	if given == helloName {
+		return helloFullName, nil
+	}
+	ref, err := pull.ParseReference(given)
+	if err != nil {
+		return "", err
+	}
+	return ref.Name(), nil
+}

@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/go-units"
+	"golang.org/x/term"
+
+	"rootlet/sandbox"
+	"rootlet/sandbox/record"
+	"rootlet/slirp"
+)
+
+// runFlags are the flags of run, and of create when there is one.
+type runFlags struct {
+	AddHost     []string `name:"add-host" sep:"none" placeholder:"NAME:IP" help:"Add a line to /etc/hosts."`
+	CapAdd      []string `name:"cap-add" placeholder:"CAP" help:"Add a capability."`
+	CapDrop     []string `name:"cap-drop" placeholder:"CAP" help:"Drop a capability."`
+	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container's id to this file."`
+	Device      []string `name:"device" sep:"none" placeholder:"HOST[:CONTAINER]" help:"Show a device of the host's that you may open."`
+	DNS         []string `name:"dns" placeholder:"IP" help:"Name server of the container."`
+	DNSSearch   []string `name:"dns-search" placeholder:"DOMAIN" help:"Search domain of the container."`
+	Entrypoint  *string  `name:"entrypoint" placeholder:"PROGRAM" help:"Program instead of the image's entrypoint."`
+	Env         []string `name:"env" short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value, as it is here."`
+	EnvFile     []string `name:"env-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
+	GroupAdd    []string `name:"group-add" placeholder:"GROUP" help:"Add a supplementary group."`
+	Hostname    string   `name:"hostname" placeholder:"NAME" help:"Host name of the container."`
+	Init        bool     `name:"init" help:"Run an init that forwards signals and reaps processes."`
+	Interactive bool     `name:"interactive" short:"i" help:"Keep standard input open."`
+	Label       []string `name:"label" short:"l" sep:"none" placeholder:"KEY=VALUE" help:"Set a label."`
+	Mount       []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
+	Name        string   `name:"name" placeholder:"NAME" help:"Name of the container."`
+	Network     string   `name:"network" aliases:"net" default:"slirp4netns" enum:"slirp4netns,none,host" help:"slirp4netns, none or host."`
+	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
+	Pull        string   `name:"pull" default:"missing" enum:"always,missing,never,newer" help:"When to pull: always, missing, never or newer."`
+	Quiet       bool     `name:"quiet" short:"q" help:"No progress and no notices."`
+	ReadOnly    bool     `name:"read-only" help:"Mount the root read-only."`
+	Remove      bool     `name:"rm" help:"Remove the container when it ends."`
+	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges."`
+	ShmSize     string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
+	StopSignal  string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
+	TLSVerify   *bool    `name:"tls-verify" negatable:"" help:"Check the registry's certificate."`
+	Tmpfs       []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
+	TTY         bool     `name:"tty" short:"t" help:"Give the container a terminal."`
+	Ulimit      []string `name:"ulimit" sep:"none" placeholder:"NAME=SOFT[:HARD]" help:"Set a resource limit."`
+	User        string   `name:"user" short:"u" placeholder:"USER[:GROUP]" help:"Run as this user, by name or number."`
+	UserNS      string   `name:"userns" enum:",keep-id,host" default:"" placeholder:"MODE" help:"keep-id: have your own id inside too."`
+	Volume      []string `name:"volume" short:"v" sep:"none" placeholder:"SOURCE:TARGET[:OPTIONS]" help:"Bind a path or volume."`
+	WorkDir     string   `name:"workdir" short:"w" placeholder:"DIR" help:"Working directory inside."`
+}
+
+// When --pull pulls.
+const (
+	pullAlways = "always"
+	pullNever  = "never"
+	pullNewer  = "newer"
+)
+
+// request turns the command line into what a monitor understands. All that
+// depends on where the user is (his directory, his variables) ends here.
+func (c *runCmd) request(a *app) (sandbox.Request, error) {
+	r := sandbox.Request{Spec: record.Spec{
+		Name: c.Name, Image: c.Image, Hostname: c.Hostname, Network: c.Network,
+		DNS: c.DNS, DNSSearch: c.DNSSearch, ExtraHosts: c.AddHost,
+		ReadOnly: c.ReadOnly, KeepID: c.UserNS == "keep-id", CapAdd: c.CapAdd, CapDrop: c.CapDrop,
+		StopSignal: c.StopSignal, Remove: c.Remove, Init: c.Init, Interactive: c.Interactive,
+		StorageDriver: a.storageDriver,
+		Process: record.Process{
+			Cmd: c.Command, WorkingDir: c.WorkDir, User: c.User, GroupAdd: c.GroupAdd, TTY: c.TTY,
+		},
+	}}
+	if c.Entrypoint != nil {
+		r.EntrypointSet = true
+		if *c.Entrypoint != "" {
+			r.Spec.Process.Entrypoint = []string{*c.Entrypoint}
+		}
+	}
+	for _, fill := range []func(*sandbox.Request) error{
+		c.checkWords, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity, c.fillTerminal(a),
+	} {
+		if err := fill(&r); err != nil {
+			return r, err
+		}
+	}
+	var err error
+	if r.ImageName, err = imageName(c.Image); err != nil {
+		return r, err
+	}
+	r.Paths, err = findPaths()
+	return r, err
+}
+
+// checkWords checks what needs no more than a look.
+func (c *runCmd) checkWords(*sandbox.Request) error {
+	if c.Name != "" {
+		if err := record.CheckName(strings.TrimPrefix(c.Name, "/")); err != nil {
+			return err
+		}
+	}
+	if c.Hostname != "" {
+		if err := slirp.CheckHostname(c.Hostname); err != nil {
+			return err
+		}
+	}
+	if c.CIDFile != "" {
+		if _, err := os.Lstat(c.CIDFile); err == nil {
+			return fmt.Errorf("--cidfile: %s is there already", c.CIDFile)
+		}
+	}
+	for _, host := range c.AddHost {
+		if _, err := slirp.ParseAddHost(host); err != nil {
+			return err
+		}
+	}
+	for _, server := range c.DNS {
+		if _, err := slirp.ParseDNS(server); err != nil {
+			return err
+		}
+	}
+	for _, domain := range c.DNSSearch {
+		if _, err := slirp.ParseDNSSearch(domain); err != nil {
+			return err
+		}
+	}
+	if err := sandbox.CheckSignal(c.StopSignal); err != nil {
+		return err
+	}
+	return sandbox.CheckCaps(c.CapAdd, c.CapDrop)
+}
+
+func (c *runCmd) fillEnv(r *sandbox.Request) error {
+	for _, file := range c.EnvFile {
+		env, err := readEnvFile(file, os.LookupEnv)
+		if err != nil {
+			return err
+		}
+		r.Spec.Process.Env = append(r.Spec.Process.Env, env...)
+	}
+	for _, entry := range c.Env {
+		env, err := envEntry(entry, os.LookupEnv)
+		if err != nil {
+			return fmt.Errorf("--env: %w", err)
+		}
+		r.Spec.Process.Env = append(r.Spec.Process.Env, env...)
+	}
+	return nil
+}
+
+func (c *runCmd) fillLabels(r *sandbox.Request) error {
+	r.Spec.Labels = map[string]string{}
+	for _, label := range c.Label {
+		key, value, _ := strings.Cut(label, "=")
+		if key == "" {
+			return fmt.Errorf("invalid label %q: want KEY=VALUE", label)
+		}
+		r.Spec.Labels[key] = value
+	}
+	return nil
+}
+
+func (c *runCmd) fillLimits(r *sandbox.Request) error {
+	size, err := units.RAMInBytes(c.ShmSize)
+	if err != nil || size <= 0 {
+		return fmt.Errorf("invalid --shm-size %q: want a size such as 64m", c.ShmSize)
+	}
+	r.Spec.ShmSize = size
+	for _, text := range c.Ulimit {
+		limit, err := sandbox.ParseUlimit(text)
+		if err != nil {
+			return err
+		}
+		r.Spec.Ulimits = append(r.Spec.Ulimits, limit)
+	}
+	return nil
+}
+
+func (c *runCmd) fillDevices(r *sandbox.Request) error {
+	for _, text := range c.Device {
+		source, target, _ := strings.Cut(text, ":")
+		target, mode, hasMode := strings.Cut(target, ":")
+		if target == "" || !hasMode && strings.Trim(target, "rwm") == "" {
+			target = source
+		}
+		if !filepath.IsAbs(source) || !filepath.IsAbs(target) || strings.Trim(mode, "rwm") != "" {
+			return fmt.Errorf("invalid --device %q: want /dev/NAME[:/dev/NAME]", text)
+		}
+		r.Spec.Devices = append(r.Spec.Devices, record.Device{Source: source, Target: target})
+	}
+	return nil
+}
+
+// fillSecurity understands what can be had so far, and refuses the rest by name
+// rather than do less than asked.
+func (c *runCmd) fillSecurity(r *sandbox.Request) error {
+	for _, option := range c.SecurityOpt {
+		switch option {
+		case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true":
+			r.Spec.NoNewPrivileges = true
+		case "no-new-privileges:false", "no-new-privileges=false":
+			r.Spec.NoNewPrivileges = false
+		default:
+			return fmt.Errorf("--security-opt %q: rootlet knows no-new-privileges", option)
+		}
+	}
+	return nil
+}
+
+// fillTerminal checks that -t has a terminal to be a window of.
+func (c *runCmd) fillTerminal(a *app) func(*sandbox.Request) error {
+	return func(r *sandbox.Request) error {
+		if !c.TTY {
+			return nil
+		}
+		if c.Interactive && !term.IsTerminal(int(a.stdin.Fd())) {
+			return errors.New("-i and -t together need standard input to be a terminal")
+		}
+		r.Size = sandbox.TerminalSize(a.stdin)
+		return nil
+	}
+}

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/fuseoverlay"
+	"rootlet/internal/linux"
+	"rootlet/internal/stage"
+	"rootlet/sandbox"
+	"rootlet/userns"
+)
+
+// The worker is the stage that touches the store outside of a container's life:
+// layers hold the files of many ids, which only U1 may read, write and delete.
+// It does one piece of work and ends.
+
+// Frames between a command and its worker.
+const (
+	kindWork   stage.Kind = iota + 1 // command: work, the first frame
+	kindEvent                        // worker: progress, as the work defines it
+	kindNotice                       // worker: text for the user
+	kindDone                         // worker: the work's result; the last frame
+	kindFailed                       // worker: sandbox.Failure; the last frame
+)
+
+// work is what a worker is told to do: exactly one of its fields is set.
+type work struct {
+	Paths  sandbox.Paths `json:"paths"`
+	Driver string        `json:"driver,omitempty"`
+
+	Pull   *pullWork   `json:"pull,omitempty"`
+	Hello  *helloWork  `json:"hello,omitempty"`
+	Remove *removeWork `json:"remove,omitempty"`
+	Images *imagesWork `json:"images,omitempty"`
+	Rmi    *rmiWork    `json:"rmi,omitempty"`
+	Info   *infoWork   `json:"info,omitempty"`
+}
+
+// task is one piece of work, with what it needs to be done.
+type task struct {
+	work
+	conn  *stage.Conn
+	store *fuseoverlay.Store
+}
+
+// Worker is the stage. It returns the process's exit status.
+func Worker() int {
+	conn, err := stage.Inherited()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return ExitEngine
+	}
+	t := &task{conn: conn}
+	if err := conn.RecvJSON(kindWork, &t.work); err != nil {
+		return ExitEngine
+	}
+	result, err := t.run()
+	if err == nil {
+		err = conn.SendJSON(kindDone, result)
+	}
+	if err != nil {
+		_ = conn.SendJSON(kindFailed, packed(err))
+		return ExitError
+	}
+	return 0
+}
+
+func (t *task) run() (any, error) {
+	if err := linux.CloseOnExecFrom(3); err != nil {
+		return nil, err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return nil, userns.Diagnose(fmt.Errorf("separate our mounts from the host's: %w", err))
+	}
+	unix.Umask(0o077)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		// The command says nothing more; when it goes away, so do we.
+		_, _, _ = t.conn.Recv()
+		cancel()
+	}()
+	if t.Remove != nil {
+		return t.Remove.do(t.Paths)
+	}
+	var err error
+	if t.store, err = fuseoverlay.Open(sandbox.StoreConfig(t.Paths, t.Driver)); err != nil {
+		return nil, err
+	}
+	defer t.store.Close()
+	switch {
+	case t.Pull != nil:
+		return t.Pull.do(ctx, t)
+	case t.Hello != nil:
+		return t.Hello.do(ctx, t)
+	case t.Images != nil:
+		return t.Images.do(t)
+	case t.Rmi != nil:
+		return t.Rmi.do(t)
+	case t.Info != nil:
+		return t.Info.do(t)
+	}
+	return nil, errors.New("worker: nothing to do")
+}
+
+// packed makes an error fit to travel.
+func packed(err error) sandbox.Failure {
+	f := sandbox.Failure{Message: err.Error(), Code: ExitError, NoImage: errors.Is(err, fuseoverlay.ErrNoImage)}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		f.Fix = hinted.Hint()
+	}
+	return f
+}
+
+// have has a worker do w and decodes its result into result. event hears of
+// progress; it may be nil. SIGINT and SIGTERM end the work: what is half made is
+// taken away before this returns.
+func (a *app) have(plan *userns.Plan, w work, event func([]byte), result any) error {
+	conn, theirs, err := stage.Pair()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	w.Driver = a.storageDriver
+	process, err := plan.Start(userns.Command{Stage: stage.Worker, Files: []*os.File{theirs}, Stderr: os.Stderr})
+	theirs.Close()
+	if err != nil {
+		return err
+	}
+	defer process.Wait()
+	if err := conn.SendJSON(kindWork, w); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.hear(conn, event, result) }()
+	select {
+	case err := <-ended:
+		return err
+	case s := <-signals:
+		conn.Close()
+		return &interruptedError{s.(syscall.Signal)}
+	}
+}
+
+// hear handles a worker's frames until its last.
+func (a *app) hear(conn *stage.Conn, event func([]byte), result any) error {
+	for {
+		kind, payload, err := conn.Recv()
+		if err != nil {
+			return errors.New("worker: it died at its work")
+		}
+		switch kind {
+		case kindEvent:
+			if event != nil {
+				event(payload)
+			}
+		case kindNotice:
+			a.notice(string(payload))
+		case kindDone:
+			return json.Unmarshal(payload, result)
+		case kindFailed:
+			var f sandbox.Failure
+			if err := json.Unmarshal(payload, &f); err != nil {
+				return err
+			}
+			return &f
+		}
+	}
+}
+
+// interruptedError is a command that the user ended.
+type interruptedError struct{ signal syscall.Signal }
+
+func (e *interruptedError) Error() string { return "interrupted" }

@@ -1,0 +1,44 @@
+// Rootlet runs containers for users without root, without a daemon.
+//
+// One binary is every process that rootlet is made of. It begins as the command
+// that the user typed (package cli), and starts itself again, under another
+// name, for each further stage; docs/architecture.md has the table of stages.
+package main
+
+import (
+	"os"
+	"runtime"
+
+	"rootlet/cli"
+	"rootlet/internal/stage"
+	"rootlet/sandbox"
+)
+
+// init keeps main on the process's first thread. The monitor ties the life of
+// its container to the thread that made it, and the first is the one that lives
+// as long as the process; and whatever changes a thread of ours must never land
+// on the one by which /proc shows the whole process.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	os.Exit(dispatch(os.Args))
+}
+
+// dispatch tells the stages apart by argv[0], which is rootlet's own to choose;
+// any other name is the command line.
+func dispatch(argv []string) int {
+	if len(argv) == 0 {
+		return cli.ExitEngine
+	}
+	switch argv[0] {
+	case stage.Monitor:
+		return sandbox.Monitor()
+	case stage.Worker:
+		return cli.Worker()
+	case stage.Reaper:
+		return sandbox.Reaper(argv[1:])
+	case stage.Hello:
+		return sandbox.Hello()
+	}
+	return cli.Main(argv[1:])
+}

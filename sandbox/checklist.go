@@ -1,0 +1,264 @@
+package sandbox
+
+import (
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/firstproc"
+	"rootlet/sandbox/identity"
+)
+
+// You come here from monitor.go, which has assembled the root in U1. The next
+// and last stop is the execve at the end of checklist.
+
+// first is all that the first process of a container depends on.
+type first struct {
+	root     string // the assembled root, as the monitor sees it
+	sync     int    // descriptor on which it and the monitor take turns
+	hostname string
+	workDir  string
+	who      identity.Identity
+
+	ownNetwork      bool // not --network host
+	setGroups       bool // setgroups(2) is allowed in this user namespace
+	tty             bool
+	noNewPrivileges bool
+	caps            capSet
+	limits          []limit
+	ignored         []int // signals that the user's shell had us ignore
+
+	procMasks, procReadOnly, sysMasks []mask
+
+	argv, env []string
+	paths     []string // candidates for argv[0], in $PATH's order
+	self      int      // descriptor of a sealed copy of rootlet to execute instead of paths; 0 for none
+}
+
+type limit struct {
+	resource int
+	value    unix.Rlimit
+}
+
+// The turns that the first process and the monitor take over first.sync.
+const (
+	turnNamespaces = 'n' // it is in U2: write the maps, start the network
+	turnReady      = 'r' // its root is done: release it once the network is
+)
+
+// cloneFlags are the namespaces that the first process starts in. They belong
+// to U1: /proc and its masks are mounted there, so that U2, which gets them as
+// part of a copied mount tree, can never take them off (mount_namespaces(7)).
+const cloneFlags = unix.CLONE_NEWPID | unix.CLONE_NEWNS
+
+// ownFlags are the namespaces that belong to U2 and which container root rules.
+func (f first) ownFlags() uintptr {
+	flags := uintptr(unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP)
+	if f.ownNetwork {
+		flags |= unix.CLONE_NEWNET
+	}
+	return flags
+}
+
+// kernelFS are the flags of every file system that is the kernel's own.
+const kernelFS = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+
+// checklist is everything the first process does, in order, until it is the
+// user's program.
+func (f first) checklist() *firstproc.Program {
+	p := new(firstproc.Program)
+
+	// In U1, with its own pid and mount namespace.
+	f.dieWithMonitor(p)
+	p.Call("new session", unix.SYS_SETSID, nil)
+	f.resetSignals(p)
+	chdir(p, "enter the root", f.root)
+	mount(p, "mount /proc", "proc", "proc", "proc", kernelFS, "")
+	for _, m := range f.procMasks {
+		cover(p, m)
+	}
+	for _, m := range f.procReadOnly {
+		readOnly(p, m)
+	}
+
+	// Into U2. Its maps are the monitor's to write: nobody may map ids that
+	// are not his own. Credentials change, which clears the death signal.
+	p.Call("new user namespace", unix.SYS_UNSHARE, []uintptr{f.ownFlags()})
+	p.Tell("tell the monitor of the namespaces", f.sync, turnNamespaces)
+	p.Await("wait for the id maps", f.sync)
+	f.dieWithMonitor(p)
+	p.Call("become container root", unix.SYS_SETRESGID, []uintptr{0, 0, 0}, unix.EINVAL)
+	p.Call("become container root", unix.SYS_SETRESUID, []uintptr{0, 0, 0}, unix.EINVAL)
+
+	// What belongs to U2's own namespaces. sysfs shows a network namespace, and
+	// must be mounted while the host's is still in sight (mount_too_revealing).
+	if f.ownNetwork {
+		mount(p, "mount /sys", "sysfs", "sys", "sysfs", kernelFS|unix.MS_RDONLY, "")
+	}
+	for _, m := range f.sysMasks {
+		cover(p, m)
+	}
+	mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT)
+	mount(p, "mount /dev/mqueue", "mqueue", "dev/mqueue", "mqueue", kernelFS, "", unix.ENODEV)
+	p.Call("set the hostname", unix.SYS_SETHOSTNAME, []uintptr{p.String(f.hostname), uintptr(len(f.hostname))})
+	if f.ownNetwork {
+		loopbackUp(p)
+	}
+
+	// The copied root is locked in its place; a bind of it is not, and becomes /.
+	mount(p, "bind the root", ".", ".", "", unix.MS_BIND|unix.MS_REC, "")
+	chdir(p, "enter the bound root", f.root)
+	p.Call("pivot_root", unix.SYS_PIVOT_ROOT, []uintptr{p.String("."), p.String(".")})
+	p.Call("let go of the host's root", unix.SYS_UMOUNT2, []uintptr{p.String("."), unix.MNT_DETACH})
+	chdir(p, "enter /", "/")
+	if f.tty {
+		p.Call("take the terminal", unix.SYS_IOCTL, []uintptr{0, unix.TIOCSCTTY, 0})
+	}
+
+	p.Tell("tell the monitor that the root is done", f.sync, turnReady)
+	p.Await("wait to be released", f.sync)
+
+	// From here on nothing of the host is needed any more. A session keyring of
+	// its own: the caller's would let it read the user's keys (keyrings(7)).
+	p.Call("new session keyring", unix.SYS_KEYCTL, []uintptr{unix.KEYCTL_JOIN_SESSION_KEYRING, 0}, unix.ENOSYS)
+	for _, l := range f.limits {
+		p.Call("set a resource limit", unix.SYS_PRLIMIT64, []uintptr{0, uintptr(l.resource), firstproc.Pointer(p, &l.value), 0})
+	}
+
+	// Descriptors are closed, not only marked, and before the first path that
+	// an image chose is followed: a working directory of /proc/self/fd/N leads
+	// nowhere then (CVE-2024-21626). ErrorFD closes at execve.
+	f.closeDescriptors(p)
+	p.Call("set the umask", unix.SYS_UMASK, []uintptr{0o022})
+	f.enterWorkDir(p)
+
+	f.dropRights(p)
+	f.dieWithMonitor(p) // the change of ids cleared it once more
+
+	// Seccomp has its place here, as the last thing before execve.
+	if f.self != 0 {
+		p.ExecFD("execute rootlet", selfFD, f.argv, f.env)
+	} else {
+		p.Exec(execStep, f.paths, f.argv, f.env)
+	}
+	return p
+}
+
+// execStep is the name of the step whose failure is the command's own fault,
+// with the exit codes 126 and 127.
+const execStep = "exec"
+
+// dieWithMonitor has the kernel kill the container should its monitor vanish.
+func (f first) dieWithMonitor(p *firstproc.Program) {
+	p.Call("tie its life to the monitor's", unix.SYS_PRCTL, []uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)})
+}
+
+// resetSignals undoes what nohup(1) and the like leave behind; caught signals
+// are reset by execve anyway.
+func (f first) resetSignals(p *firstproc.Program) {
+	for _, signal := range f.ignored {
+		byDefault := new([32]byte) // struct kernel_sigaction, SIG_DFL and no flags
+		p.Call("reset a signal", unix.SYS_RT_SIGACTION, []uintptr{uintptr(signal), firstproc.Pointer(p, byDefault), 0, 8})
+	}
+}
+
+// cover hides a path: /dev/null over a file, an empty file system over a
+// directory. /dev/null is ours, bound from the host and checked (CVE-2025-31133).
+func cover(p *firstproc.Program, m mask) {
+	if m.dir {
+		mount(p, "mask /"+m.path, "tmpfs", m.path, "tmpfs", kernelFS|unix.MS_RDONLY, "size=0,nr_inodes=2")
+		return
+	}
+	mount(p, "mask /"+m.path, "dev/null", m.path, "", unix.MS_BIND, "")
+}
+
+func readOnly(p *firstproc.Program, m mask) {
+	what := "make /" + m.path + " read-only"
+	mount(p, what, m.path, m.path, "", unix.MS_BIND|unix.MS_REC, "")
+	mount(p, what, "", m.path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|kernelFS, "")
+}
+
+// loopbackUp is netdevice(7)'s SIOCSIFFLAGS on lo.
+func loopbackUp(p *firstproc.Program) {
+	request := new([40]byte) // struct ifreq: name, then flags
+	copy(request[:], "lo")
+	request[unix.IFNAMSIZ] = unix.IFF_UP | unix.IFF_RUNNING
+	p.Call("open a socket", unix.SYS_SOCKET, []uintptr{unix.AF_INET, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC, 0})
+	p.SaveResult()
+	p.CallSaved("bring up lo", unix.SYS_IOCTL, []uintptr{unix.SIOCSIFFLAGS, firstproc.Pointer(p, request)})
+	p.CallSaved("close the socket", unix.SYS_CLOSE, nil)
+}
+
+// selfFD is where rootlet's sealed copy waits to be executed.
+const selfFD = firstproc.ErrorFD + 1
+
+func (f first) closeDescriptors(p *firstproc.Program) {
+	from := uintptr(firstproc.ErrorFD + 1)
+	if f.self != 0 {
+		p.Call("keep the program", unix.SYS_DUP3, []uintptr{uintptr(f.self), selfFD, unix.O_CLOEXEC})
+		from = selfFD + 1
+	}
+	// close_range(2) is Linux 5.9. Without it every descriptor is still
+	// close-on-exec: the monitor saw to that when it began.
+	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{from, ^uintptr(0), 0}, unix.ENOSYS)
+}
+
+// enterWorkDir makes the working directory where it is missing, as Docker does;
+// inside the new root, where an image's symlinks lead nowhere else
+// (CVE-2026-55686).
+func (f first) enterWorkDir(p *firstproc.Program) {
+	at := "" // absolute, so that mkdirat(2) ignores its descriptor
+	for part := range strings.SplitSeq(strings.Trim(path.Clean(f.workDir), "/"), "/") {
+		at += "/" + part
+		p.Call("make the working directory "+at, unix.SYS_MKDIRAT, []uintptr{0, p.String(at), 0o755}, unix.EEXIST, unix.EROFS, unix.ELOOP)
+	}
+	chdir(p, "enter the working directory "+f.workDir, f.workDir)
+	p.ExpectAbsoluteCwd("check the working directory " + f.workDir)
+}
+
+// dropRights leaves the program the capabilities and ids that it shall have.
+// The bounding set goes first, while CAP_SETPCAP is there; inheritable and
+// ambient are empty in the end (CVE-2022-29162).
+func (f first) dropRights(p *firstproc.Program) {
+	for n := range len(capNames) {
+		if f.caps&(1<<n) == 0 {
+			// EINVAL: the kernel is older than the capability.
+			p.Call("drop CAP_"+capNames[n], unix.SYS_PRCTL, []uintptr{unix.PR_CAPBSET_DROP, uintptr(n)}, unix.EINVAL)
+		}
+	}
+	if f.setGroups {
+		groups := make([]uint32, len(f.who.Groups)+1)
+		for i, gid := range f.who.Groups {
+			groups[i] = uint32(gid)
+		}
+		p.Call("set supplementary groups", unix.SYS_SETGROUPS, []uintptr{uintptr(len(f.who.Groups)), firstproc.Pointer(p, &groups[0])})
+	}
+	uid, gid := uintptr(f.who.UID), uintptr(f.who.GID)
+	p.Call("set the group", unix.SYS_SETRESGID, []uintptr{gid, gid, gid})
+	p.Call("set the user", unix.SYS_SETRESUID, []uintptr{uid, uid, uid})
+
+	// Root gets its permitted set from the bounding set at execve; another user
+	// gets nothing unless from a file's capabilities.
+	var caps uint64
+	if f.who.UID == 0 {
+		caps = uint64(f.caps)
+	}
+	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := &[2]unix.CapUserData{
+		{Effective: uint32(caps), Permitted: uint32(caps)},
+		{Effective: uint32(caps >> 32), Permitted: uint32(caps >> 32)},
+	}
+	p.Call("set capabilities", unix.SYS_CAPSET, []uintptr{firstproc.Pointer(p, header), firstproc.Pointer(p, data)})
+	if f.noNewPrivileges {
+		p.Call("set no_new_privs", unix.SYS_PRCTL, []uintptr{unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0})
+	}
+}
+
+func chdir(p *firstproc.Program, what, dir string) {
+	p.Call(what, unix.SYS_CHDIR, []uintptr{p.String(dir)})
+}
+
+func mount(p *firstproc.Program, what, source, target, fstype string, flags uintptr, data string, tolerate ...unix.Errno) {
+	p.Call(what, unix.SYS_MOUNT, []uintptr{p.String(source), p.String(target), p.String(fstype), flags, p.String(data)}, tolerate...)
+}

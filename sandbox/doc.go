@@ -1,0 +1,22 @@
+// Package sandbox is the container: what to run (Request), its parent in U1
+// (Monitor), its first process (checklist.go), and the client's side of all
+// that (Run).
+//
+// # The way from main.go to execve
+//
+//	process            file             what happens there
+//	rootlet run        run.go           starts the monitor, then relays terminal, signals, exit code
+//	 └ rootlet-monitor monitor.go       U1: finds the image, takes a name and a lock, mounts, records
+//	                   rootfs/          puts the root together in U1
+//	                   launch.go        clones the first process, writes its id maps, starts its network
+//	    └ init         checklist.go     a list of system calls, into U2, down to execve
+//	                   firstproc/       walks it, in the clone, without Go
+//
+// The monitor is started by the user's command in a user namespace that has all
+// of the user's ids (U1, package userns); the container lives in a child of it
+// (U2), so that none of its processes, whatever capabilities they are given,
+// can see, signal or trace the monitor.
+//
+// Nothing here prints. Errors travel to the client as Failure and are printed
+// by package cli.
+package sandbox

@@ -1,0 +1,159 @@
+// Package firstproc starts a process from a raw clone and walks it through a
+// straight list of system calls that ends in execve.
+//
+// It is how the first process of a container comes to be, and how one joins a
+// container later. No Go code runs in the new process: a Go program cannot
+// change its user namespace once the runtime has started its threads, and a
+// second start of this binary would cost 2 to 3 ms and put a readable copy of
+// rootlet into the container. The list is plain data, built by package sandbox
+// (checklist.go has it, with the reason for every step), so a test can read it
+// and a failure names its step.
+//
+// Nothing here knows what a container is. The caller is the monitor, in U1.
+package firstproc
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// step is one system call of the new process.
+type step struct {
+	what     string  // for the error message: "mount proc"
+	nr       uintptr // system call number, or expectByte, or giveUp
+	arg      [6]uintptr
+	tolerate [3]syscall.Errno // errors after which the list goes on
+	atLeast  uintptr          // a smaller result is a failure too
+	save     bool             // keep the result ...
+	useSaved bool             // ... and pass it as the first argument here
+	at       *byte            // what expectByte looks at
+}
+
+// Steps that call nothing.
+const (
+	// expectByte fails with ESTALE unless the byte at step.at is arg[0].
+	expectByte = ^uintptr(0) - iota
+	// giveUp fails with EACCES where a step before tolerated that, else ENOENT:
+	// what execvp(3) answers when no candidate could be executed.
+	giveUp
+)
+
+// Program is a list of steps under construction. The zero value is empty.
+type Program struct {
+	steps []step
+	keep  []any // what the steps point to
+}
+
+// Call appends a system call. The process ends with an error that names what
+// where the call fails with anything but the tolerated errors (at most three).
+func (p *Program) Call(what string, nr uintptr, args []uintptr, tolerate ...syscall.Errno) {
+	s := step{what: what, nr: nr}
+	copy(s.arg[:], args)
+	copy(s.tolerate[:], tolerate)
+	p.steps = append(p.steps, s)
+}
+
+// CallSaved is Call with the result of the last SaveResult call put before args.
+func (p *Program) CallSaved(what string, nr uintptr, args []uintptr, tolerate ...syscall.Errno) {
+	p.Call(what, nr, append([]uintptr{0}, args...), tolerate...)
+	p.steps[len(p.steps)-1].useSaved = true
+}
+
+// SaveResult keeps the result of the call appended last for CallSaved.
+func (p *Program) SaveResult() { p.steps[len(p.steps)-1].save = true }
+
+// Tell writes the byte b to fd, for the other side to wait on.
+func (p *Program) Tell(what string, fd int, b byte) {
+	buf := &[1]byte{b}
+	p.keep = append(p.keep, buf)
+	p.Call(what, unix.SYS_WRITE, []uintptr{uintptr(fd), uintptr(unsafe.Pointer(buf)), 1})
+	p.steps[len(p.steps)-1].atLeast = 1
+}
+
+// Await reads one byte from fd. End of file is a failure: the other side died.
+func (p *Program) Await(what string, fd int) {
+	buf := new([1]byte)
+	p.keep = append(p.keep, buf)
+	p.Call(what, unix.SYS_READ, []uintptr{uintptr(fd), uintptr(unsafe.Pointer(buf)), 1})
+	p.steps[len(p.steps)-1].atLeast = 1
+}
+
+// ExpectAbsoluteCwd fails where getcwd(2) does not answer with an absolute path,
+// as it does in a directory outside the root: "(unreachable)" (CVE-2024-21626).
+func (p *Program) ExpectAbsoluteCwd(what string) {
+	buf := new([unix.PathMax]byte)
+	p.keep = append(p.keep, buf)
+	at := uintptr(unsafe.Pointer(buf))
+	p.Call(what, unix.SYS_GETCWD, []uintptr{at, unix.PathMax})
+	p.steps = append(p.steps, step{what: what, nr: expectByte, arg: [6]uintptr{'/'}, at: &buf[0]})
+}
+
+// Exec appends the end of every program: execve(2) of the first of paths that
+// can be executed, in execvp(3)'s order and with its errors.
+func (p *Program) Exec(what string, paths, argv, env []string) {
+	args, environment := p.Strings(argv), p.Strings(env)
+	for _, path := range paths {
+		p.Call(what, unix.SYS_EXECVE, []uintptr{p.String(path), args, environment}, unix.ENOENT, unix.ENOTDIR, unix.EACCES)
+	}
+	p.steps = append(p.steps, step{what: what, nr: giveUp})
+}
+
+// ExecFD appends the other end: execveat(2) of an open binary, for a program
+// that no path in the root leads to.
+func (p *Program) ExecFD(what string, fd int, argv, env []string) {
+	p.Call(what, unix.SYS_EXECVEAT, []uintptr{uintptr(fd), p.String(""), p.Strings(argv), p.Strings(env), unix.AT_EMPTY_PATH})
+}
+
+// String returns the address of s as a C string, alive as long as the program.
+func (p *Program) String(s string) uintptr {
+	b, err := syscall.BytePtrFromString(s)
+	if err != nil {
+		// The caller has checked its input; what is left ends at the NUL.
+		b, _ = syscall.BytePtrFromString(s[:strings.IndexByte(s, 0)])
+	}
+	p.keep = append(p.keep, b)
+	return uintptr(unsafe.Pointer(b))
+}
+
+// Strings returns the address of a NULL-terminated array of C strings.
+func (p *Program) Strings(list []string) uintptr {
+	array := make([]uintptr, len(list)+1)
+	for i, s := range list {
+		array[i] = p.String(s)
+	}
+	p.keep = append(p.keep, array)
+	return uintptr(unsafe.Pointer(&array[0]))
+}
+
+// Pointer returns the address of *v, which lives as long as the program. It is
+// for the structures that some calls take.
+func Pointer[T any](p *Program, v *T) uintptr {
+	p.keep = append(p.keep, v)
+	return uintptr(unsafe.Pointer(v))
+}
+
+// Plan lists the steps by name, in order, for golden tests and for people.
+func (p *Program) Plan() string {
+	var b strings.Builder
+	for _, s := range p.steps {
+		b.WriteString(s.what + "\n")
+	}
+	return b.String()
+}
+
+// StepError is what a new process failed with before its execve succeeded.
+type StepError struct {
+	Step  string
+	Errno syscall.Errno
+}
+
+func (e *StepError) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Errno) }
+func (e *StepError) Unwrap() error { return e.Errno }
+
+// keepAlive holds the memory of the steps until the new process has its copy.
+func (p *Program) keepAlive() { runtime.KeepAlive(p.keep) }

@@ -1,0 +1,147 @@
+package firstproc
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// stdio gives the new process /dev/null three times, above the report pipe.
+func stdio(t *testing.T) [3]int {
+	t.Helper()
+	fd, err := unix.FcntlInt(openNull(t).Fd(), unix.F_DUPFD_CLOEXEC, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return [3]int{fd, fd, fd}
+}
+
+func openNull(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// run walks p in a new process and returns its exit status and its error.
+func run(t *testing.T, p *Program) (int, error) {
+	t.Helper()
+	proc, err := Start(p, 0, stdio(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failure := proc.Executed()
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(proc.PID, &status, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	return status.ExitStatus(), failure
+}
+
+func TestExecRunsTheFirstCandidateThatIsThere(t *testing.T) {
+	var p Program
+	p.Exec("exec", []string{"/nonexistent/sh", "/etc/passwd/sh", "/bin/sh"}, []string{"sh", "-c", "exit $CODE"}, []string{"CODE=7"})
+	if code, err := run(t, &p); err != nil || code != 7 {
+		t.Fatalf("exit %d, %v; want 7 and no error", code, err)
+	}
+}
+
+func TestExecAnswersAsExecvp(t *testing.T) {
+	for _, c := range []struct {
+		paths []string
+		want  syscall.Errno
+	}{
+		{[]string{"/nonexistent"}, syscall.ENOENT},
+		{[]string{"/etc/passwd", "/nonexistent"}, syscall.EACCES},
+		{nil, syscall.ENOENT},
+	} {
+		var p Program
+		p.Exec("exec it", c.paths, []string{"x"}, nil)
+		_, err := run(t, &p)
+		var failed *StepError
+		if !errors.As(err, &failed) || failed.Errno != c.want || failed.Step != "exec it" {
+			t.Errorf("%v: got %v, want %v at step exec it", c.paths, err, c.want)
+		}
+	}
+}
+
+func TestAFailedStepStopsTheList(t *testing.T) {
+	var p Program
+	p.Call("go nowhere", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")})
+	p.Exec("exec", []string{"/bin/true"}, []string{"true"}, nil)
+	code, err := run(t, &p)
+	if err == nil || err.Error() != "go nowhere: no such file or directory" || code != exitStep {
+		t.Fatalf("exit %d, error %v", code, err)
+	}
+}
+
+func TestAToleratedErrorDoesNot(t *testing.T) {
+	var p Program
+	p.Call("go nowhere", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")}, syscall.ENOENT)
+	p.Exec("exec", []string{"/bin/true"}, []string{"true"}, nil)
+	if code, err := run(t, &p); err != nil || code != 0 {
+		t.Fatalf("exit %d, error %v", code, err)
+	}
+}
+
+func TestSavedResultAndCwd(t *testing.T) {
+	var p Program
+	p.Call("open", unix.SYS_OPENAT, []uintptr{uintptr(1<<64 - 100), p.String("/tmp"), unix.O_RDONLY | unix.O_DIRECTORY})
+	p.SaveResult()
+	p.CallSaved("enter", unix.SYS_FCHDIR, nil)
+	p.ExpectAbsoluteCwd("look")
+	p.Exec("exec", []string{"/bin/sh"}, []string{"sh", "-c", `test "$(pwd)" = /tmp`}, []string{"PATH=/bin"})
+	if code, err := run(t, &p); err != nil || code != 0 {
+		t.Fatalf("exit %d, error %v", code, err)
+	}
+}
+
+func TestAwaitFailsWhenTheOtherSideIsGone(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	defer r.Close()
+	var p Program
+	p.Await("wait for the go", int(r.Fd()))
+	if _, err := run(t, &p); !errors.Is(err, syscall.EPIPE) {
+		t.Fatalf("got %v, want EPIPE", err)
+	}
+}
+
+func TestTellIsHeard(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var p Program
+	p.Tell("tell", int(w.Fd()), 'x')
+	p.Exec("exec", []string{"/bin/true"}, []string{"true"}, nil)
+	if _, err := run(t, &p); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var b [2]byte
+	if n, _ := r.Read(b[:]); n != 1 || b[0] != 'x' {
+		t.Fatalf("heard %q", b[:n])
+	}
+}
+
+func TestPlanNamesTheSteps(t *testing.T) {
+	var p Program
+	p.Call("one", unix.SYS_GETPID, nil)
+	p.Exec("two", nil, nil, nil)
+	if got := strings.Fields(p.Plan()); len(got) != 2 || got[0] != "one" || got[1] != "two" {
+		t.Fatalf("plan %q", got)
+	}
+}

@@ -1,0 +1,197 @@
+// Package identity finds out which ids a container's program runs with, from
+// the image's own /etc/passwd and /etc/group. Those files are the image's, and
+// so hostile: they may be fifos, devices, endless or nonsense. It runs in the
+// monitor and never asks the host's user database.
+package identity
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
+	"rootlet/sandbox/rootfs"
+)
+
+// Identity is what a program runs as. Its ids are the container's.
+type Identity struct {
+	UID, GID int
+	Groups   []int // supplementary groups, GID not among them by need
+	Home     string
+	Name     string
+}
+
+// maxID is the largest id that Linux programs agree on: larger ones read as
+// negative in a signed 32-bit field (CVE-2024-40635).
+const maxID = 1<<31 - 1
+
+// maxFile bounds passwd and group, in bytes (CVE-2024-9676).
+const maxFile = 1 << 20
+
+// Resolve understands Docker's USER: name or number, either with :group, empty
+// for root. extra are --group-add's names and numbers.
+func Resolve(root *os.File, user string, extra []string) (Identity, error) {
+	passwd, err := read(root, "/etc/passwd")
+	if err != nil {
+		return Identity{}, err
+	}
+	group, err := read(root, "/etc/group")
+	if err != nil {
+		return Identity{}, err
+	}
+	return resolve(passwd, group, user, extra)
+}
+
+func resolve(passwd, group, user string, extra []string) (Identity, error) {
+	name, groupName, hasGroup := strings.Cut(user, ":")
+	if name == "" {
+		name = "0"
+	}
+	who, known, err := findUser(passwd, name)
+	if err != nil {
+		return who, err
+	}
+	if hasGroup && groupName != "" {
+		if who.GID, err = findGroup(group, groupName); err != nil {
+			return who, err
+		}
+	} else if known {
+		who.Groups = groupsOf(group, who.Name)
+	}
+	for _, name := range extra {
+		gid, err := findGroup(group, name)
+		if err != nil {
+			return who, err
+		}
+		who.Groups = append(who.Groups, gid)
+	}
+	return who, nil
+}
+
+// findUser looks a user up by name, and where name is a number by that, which
+// wins: a user whose name is a number must not stand for another id
+// (CVE-2016-3697). A number needs no entry.
+func findUser(passwd, name string) (Identity, bool, error) {
+	uid, numeric, err := parseID(name, "user")
+	if err != nil {
+		return Identity{}, false, err
+	}
+	for fields := range entries(passwd, 7) {
+		entryUID, errUID := strconv.Atoi(fields[2])
+		entryGID, errGID := strconv.Atoi(fields[3])
+		match := fields[0] == name
+		if numeric {
+			match = entryUID == uid
+		}
+		if errUID != nil || errGID != nil || !match {
+			continue
+		}
+		if entryUID < 0 || entryUID > maxID || entryGID < 0 || entryGID > maxID {
+			return Identity{}, false, fmt.Errorf("user %q: id out of range in the image's /etc/passwd", name)
+		}
+		return Identity{UID: entryUID, GID: entryGID, Home: home(fields[5]), Name: fields[0]}, true, nil
+	}
+	if numeric {
+		return Identity{UID: uid, Home: "/"}, false, nil
+	}
+	return Identity{}, false, fmt.Errorf("unable to find user %s: no matching entries in the image's /etc/passwd", name)
+}
+
+func home(field string) string {
+	if field == "" {
+		return "/"
+	}
+	return field
+}
+
+func findGroup(group, name string) (int, error) {
+	gid, numeric, err := parseID(name, "group")
+	if err != nil || numeric {
+		return gid, err
+	}
+	for fields := range entries(group, 4) {
+		if gid, err := strconv.Atoi(fields[2]); err == nil && fields[0] == name && gid >= 0 && gid <= maxID {
+			return gid, nil
+		}
+	}
+	return 0, fmt.Errorf("unable to find group %s: no matching entries in the image's /etc/group", name)
+}
+
+func groupsOf(group, user string) []int {
+	var gids []int
+	for fields := range entries(group, 4) {
+		gid, err := strconv.Atoi(fields[2])
+		if err != nil || gid < 0 || gid > maxID {
+			continue
+		}
+		for member := range strings.SplitSeq(fields[3], ",") {
+			if member == user {
+				gids = append(gids, gid)
+				break
+			}
+		}
+	}
+	return gids
+}
+
+// parseID reads a number, and refuses one that no id can be.
+func parseID(s, what string) (id int, numeric bool, err error) {
+	if strings.Trim(s, "0123456789") != "" && !(strings.HasPrefix(s, "-") && strings.Trim(s[1:], "0123456789") == "") {
+		return 0, false, nil
+	}
+	id, err = strconv.Atoi(s)
+	if err != nil || id < 0 || id > maxID {
+		return 0, true, fmt.Errorf("%s %s: ids are from 0 to %d", what, s, maxID)
+	}
+	return id, true, nil
+}
+
+// entries yields the lines of a passwd-like file that have at least n fields.
+func entries(file string, n int) func(yield func([]string) bool) {
+	return func(yield func([]string) bool) {
+		lines := bufio.NewScanner(strings.NewReader(file))
+		lines.Buffer(nil, maxFile)
+		for lines.Scan() {
+			fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
+			if len(fields) >= n && fields[0] != "" && !yield(fields) {
+				return
+			}
+		}
+	}
+}
+
+// read returns the content of a small regular file of the image; one that is
+// missing is empty.
+func read(root *os.File, path string) (string, error) {
+	handle, err := rootfs.Find(root, path)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer handle.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(handle.Fd()), &st); err != nil {
+		return "", err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return "", fmt.Errorf("%s of the image is no regular file", path)
+	}
+	if st.Size > maxFile {
+		return "", fmt.Errorf("%s of the image has %d bytes: at most %d are read", path, st.Size, maxFile)
+	}
+	f, err := os.Open(linux.FDPath(handle))
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile))
+	return string(b), err
+}

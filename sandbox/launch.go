@@ -1,0 +1,377 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
+	"rootlet/internal/stage"
+	"rootlet/sandbox/firstproc"
+	"rootlet/sandbox/record"
+)
+
+// You come here from monitor.go. Next is checklist.go, which is what the clone
+// does; wait, below, is where the monitor spends the container's life.
+
+// launch clones the first process and takes turns with it until it has become
+// the user's program.
+func (m *monitor) launch() error {
+	ours, theirs, err := turns()
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	f, err := m.firstProcess(int(theirs.Fd()))
+	if err != nil {
+		theirs.Close()
+		return err
+	}
+	m.process, err = firstproc.Start(f.checklist(), cloneFlags, m.streams.inside)
+	theirs.Close()
+	m.streams.closeInside()
+	if err != nil {
+		return err
+	}
+	if m.pidfd, err = unix.PidfdOpen(m.process.PID, 0); err != nil {
+		return errors.Join(fmt.Errorf("pidfd_open: %w", err), m.kill())
+	}
+	if err := m.bringUp(ours); err != nil {
+		return errors.Join(m.explain(err), m.kill())
+	}
+	return m.announceRunning()
+}
+
+// turns makes the descriptors on which monitor and first process take turns.
+func turns() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socketpair: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "turns"), os.NewFile(uintptr(fds[1]), "turns"), nil
+}
+
+// firstProcess gathers what the checklist depends on.
+func (m *monitor) firstProcess(sync int) (first, error) {
+	s := &m.Spec
+	caps, err := chooseCaps(s.CapAdd, s.CapDrop)
+	if err != nil {
+		return first{}, err
+	}
+	setGroups, err := os.ReadFile("/proc/self/setgroups")
+	if err != nil {
+		return first{}, err
+	}
+	f := first{
+		root: m.root.Path, sync: sync, hostname: s.Hostname, workDir: s.Process.WorkingDir, who: m.who,
+		ownNetwork: s.Network != NetworkHost,
+		setGroups:  strings.TrimSpace(string(setGroups)) == "allow",
+		tty:        s.Process.TTY, noNewPrivileges: s.NoNewPrivileges, caps: caps,
+		limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
+		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
+		sysMasks: findMasks("/sys", maskedSys),
+		argv:     s.Process.Args(), env: m.environment(),
+	}
+	f.paths = candidates(f.argv[0], f.env)
+	return f, m.useSelf(&f)
+}
+
+// environment is the program's: the image's and the user's, and what Docker
+// adds to them.
+func (m *monitor) environment() []string {
+	env := setDefault(m.Spec.Process.Env, "HOSTNAME", m.Spec.Hostname)
+	env = setDefault(env, "HOME", m.who.Home)
+	if m.Spec.Process.TTY {
+		env = setDefault(env, "TERM", "xterm")
+	}
+	return env
+}
+
+// useSelf has the first process be rootlet itself, for --init and for the
+// built-in image.
+func (m *monitor) useSelf(f *first) error {
+	hello := m.HelloID != "" && m.Spec.ImageID == m.HelloID && f.argv[0] == HelloPath
+	if !hello && !m.Spec.Init {
+		return nil
+	}
+	self, err := sealedSelf()
+	if err != nil {
+		return err
+	}
+	m.later(self.Close)
+	f.self = int(self.Fd())
+	if hello {
+		f.argv = append([]string{stage.Hello}, f.argv[1:]...)
+	} else {
+		f.argv = append([]string{stage.Reaper}, f.argv...)
+	}
+	return nil
+}
+
+func limitsOf(list []record.Ulimit) []limit {
+	limits := make([]limit, 0, len(list))
+	for _, u := range list {
+		limits = append(limits, limit{ulimits[u.Name], unix.Rlimit{Cur: uint64(u.Soft), Max: uint64(u.Hard)}})
+	}
+	return limits
+}
+
+// ignoredSignals are those that we were started with as ignored.
+func ignoredSignals() []int {
+	var ignored []int
+	for n := 1; n < 32; n++ {
+		if signal.Ignored(syscall.Signal(n)) {
+			ignored = append(ignored, n)
+		}
+	}
+	return ignored
+}
+
+// bringUp takes the monitor's turns: maps once the namespaces are there, the
+// network while the first process does its root, release when both are done.
+func (m *monitor) bringUp(turn *os.File) error {
+	if err := awaitTurn(turn, turnNamespaces); err != nil {
+		return err
+	}
+	if err := m.writeMaps(); err != nil {
+		return err
+	}
+	if err := m.startNetwork(); err != nil {
+		return err
+	}
+	if err := takeTurn(turn); err != nil {
+		return err
+	}
+	if err := awaitTurn(turn, turnReady); err != nil {
+		return err
+	}
+	if err := m.awaitNetwork(); err != nil {
+		return err
+	}
+	if err := m.interrupted(); err != nil {
+		return err
+	}
+	if err := takeTurn(turn); err != nil {
+		return err
+	}
+	return m.process.Executed()
+}
+
+func awaitTurn(turn *os.File, want byte) error {
+	var b [1]byte
+	if _, err := io.ReadFull(turn, b[:]); err != nil {
+		return errFirstProcess
+	}
+	if b[0] != want {
+		return fmt.Errorf("first process: turn %q where %q was due", b[0], want)
+	}
+	return nil
+}
+
+func takeTurn(turn *os.File) error {
+	if _, err := turn.Write([]byte{0}); err != nil {
+		return errFirstProcess
+	}
+	return nil
+}
+
+// errFirstProcess says that the first process is gone; what it failed with is
+// in its report.
+var errFirstProcess = errors.New("first process died")
+
+// writeMaps maps U2's ids to U1's. Both are within what U1 has, so that the
+// kernel lets the monitor write them itself (user_namespaces(7)).
+func (m *monitor) writeMaps() error {
+	for file, text := range map[string]string{"uid_map": m.uids.text(), "gid_map": m.gids.text()} {
+		path := fmt.Sprintf("/proc/%d/%s", m.process.PID, file)
+		if err := os.WriteFile(path, []byte(text), 0); err != nil {
+			return fmt.Errorf("write %s of the container: %w", file, err)
+		}
+	}
+	return nil
+}
+
+// explain finds the best words for a container that did not start.
+func (m *monitor) explain(err error) error {
+	if gaveUp := m.interrupted(); gaveUp != nil {
+		return gaveUp
+	}
+	if errors.Is(err, errFirstProcess) {
+		if reported := m.process.Executed(); reported != nil {
+			err = reported
+		}
+	}
+	var step *firstproc.StepError
+	if !errors.As(err, &step) || step.Step != execStep {
+		return err
+	}
+	return m.explainExec(step.Errno)
+}
+
+// explainExec translates what execve answered, in Docker's words and with its
+// exit codes.
+func (m *monitor) explainExec(errno syscall.Errno) error {
+	command := m.Spec.Process.Args()[0]
+	f := &Failure{Code: codeCannotInvoke, Message: errNotStarted(command, errno).Error()}
+	switch {
+	case errno == unix.ENOENT && !strings.Contains(command, "/"):
+		f.Code, f.Message = codeNotFound, errNotStarted(command, errNotInPath).Error()
+	case errno == unix.ENOENT || errno == unix.ENOTDIR:
+		f.Code = codeNotFound
+	case errno == unix.ENOEXEC:
+		f.Fix = "a script needs a #! line; a program must be of this machine's architecture"
+	}
+	return f
+}
+
+var errNotInPath = errors.New("executable file not found in $PATH")
+
+// kill ends a first process that must not go on, and reaps it.
+func (m *monitor) kill() error {
+	_ = unix.Kill(m.process.PID, unix.SIGKILL) // our child, not yet waited for
+	_, err := unix.Wait4(m.process.PID, nil, 0, nil)
+	m.closePidfd()
+	return err
+}
+
+// announceRunning tells client and record that the program runs.
+func (m *monitor) announceRunning() error {
+	m.started.Store(true)
+	m.state.Status, m.state.PID, m.state.Started = record.Running, m.process.PID, time.Now().UTC()
+	if err := m.container.WriteState(m.state, false); err != nil {
+		m.notice("state: " + err.Error())
+	}
+	_ = m.conn.Send(kindStarted, nil)
+	m.streams.start(m.conn, m.log)
+	return nil
+}
+
+// wait stays until the program has ended, and returns its exit status as a
+// shell would give it.
+func (m *monitor) wait() int {
+	stop := make(chan struct{})
+	defer close(stop)
+	go m.watchHelpers(stop)
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(m.process.PID, &status, 0, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		break
+	}
+	m.closePidfd()
+	if status.Signaled() {
+		return codeSignal + int(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+// watchHelpers ends a container whose root is gone; one that has lost its
+// network lives on.
+func (m *monitor) watchHelpers(stop chan struct{}) {
+	var network <-chan error
+	if m.helper != nil {
+		network = m.helper.Done()
+	}
+	root := m.root.Done()
+	for {
+		select {
+		case <-stop:
+			return
+		case err := <-root:
+			m.lostRoot.Store(&err)
+			m.notice(fmt.Sprintf("the root file system is gone, the container is ended: %v", err))
+			m.deliver(int(unix.SIGKILL))
+			root = nil
+		case err, ok := <-network:
+			if ok {
+				m.notice(fmt.Sprintf("the network is gone: %v", err))
+			}
+			network = nil
+		}
+	}
+}
+
+// listen hears what the client says, until it goes away.
+func (m *monitor) listen() {
+	for {
+		kind, payload, err := m.conn.Recv()
+		if err != nil {
+			// A client that dies before the container runs takes it along; later
+			// the container lives on without it.
+			m.abort(int(unix.SIGHUP))
+			return
+		}
+		switch kind {
+		case kindResize:
+			m.resize(payload)
+		case kindSignal:
+			if len(payload) == 1 {
+				m.heard(int(payload[0]))
+			}
+		case kindUnread:
+			if len(payload) == 1 && m.started.Load() {
+				m.streams.closeOutput(stage.Kind(payload[0]))
+			}
+		}
+	}
+}
+
+// heard handles a signal that the client got.
+func (m *monitor) heard(n int) {
+	if m.started.Load() {
+		m.deliver(n)
+		return
+	}
+	switch unix.Signal(n) {
+	case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGKILL:
+		m.abort(n)
+	}
+}
+
+// abort gives up a container that does not run yet.
+func (m *monitor) abort(n int) {
+	if m.started.Load() {
+		return
+	}
+	m.signal.CompareAndSwap(0, int32(n))
+	m.giveUp()
+}
+
+// deliver signals the program, and nobody else: the descriptor stands for that
+// one process even after it is gone (pidfd_send_signal(2), Linux 5.1).
+func (m *monitor) deliver(n int) {
+	m.pidfdMu.Lock()
+	defer m.pidfdMu.Unlock()
+	if m.pidfd >= 0 {
+		_ = unix.PidfdSendSignal(m.pidfd, unix.Signal(n), nil, 0)
+	}
+}
+
+func (m *monitor) closePidfd() {
+	m.pidfdMu.Lock()
+	defer m.pidfdMu.Unlock()
+	if m.pidfd >= 0 {
+		unix.Close(m.pidfd)
+		m.pidfd = -1
+	}
+}
+
+// sealedSelf is a copy of this binary that nobody can change, a container's
+// root included, to execute inside a container (CVE-2019-5736).
+func sealedSelf() (*os.File, error) {
+	binary, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return nil, err
+	}
+	defer binary.Close()
+	return linux.SealedCopy("rootlet", binary)
+}

@@ -1,0 +1,121 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"rootlet/fuseoverlay"
+	"rootlet/internal/stage"
+	"rootlet/sandbox/record"
+)
+
+// Frames between the client and the monitor.
+const (
+	kindRequest stage.Kind = iota + 1 // client: Request, the first frame
+	kindResize                        // client: Size of its terminal
+	kindSignal                        // client: one byte, the signal's number
+	kindUnread                        // client: one byte, the kind of output that nobody reads any more
+
+	kindNotice  // monitor: text for the user
+	kindCreated // monitor: the container's id
+	kindStarted // monitor: the program runs
+	kindStdout  // monitor: output
+	kindStderr
+	kindExited // monitor: one byte, the exit status; the last frame
+	kindFailed // monitor: Failure; the last frame
+)
+
+// Request is what a client wants a monitor to run.
+type Request struct {
+	// Spec as the user's flags say; the monitor completes it from the image.
+	Spec record.Spec `json:"spec"`
+	// ImageName is Spec.Image in full: docker.io/library/debian:latest.
+	ImageName string `json:"imageName"`
+	// Entrypoint was given, though it may be empty: the image's does not count.
+	EntrypointSet bool `json:"entrypointSet,omitempty"`
+	// HelloID is the id of the built-in image, whose program is rootlet itself.
+	// Anything but an id could be claimed by an image.
+	HelloID string `json:"helloID,omitempty"`
+
+	Paths Paths  `json:"paths"`
+	Host  Host   `json:"host"`
+	Size  Size   `json:"size"`           // of the terminal
+	Term  string `json:"term,omitempty"` // $TERM, for a container with a terminal
+}
+
+// Paths are the directories of rootlet's that a stage works in.
+type Paths struct {
+	Data    string `json:"data"`    // $XDG_DATA_HOME/rootlet
+	Runtime string `json:"runtime"` // $XDG_RUNTIME_DIR/rootlet, or run/ below Data
+}
+
+// Host is what the client knows of itself and its ids.
+type Host struct {
+	UID    int       `json:"uid"`
+	GID    int       `json:"gid"`
+	IDMode string    `json:"idMode"` // userns.Method
+	Start  time.Time `json:"start"`  // when the user's command began
+}
+
+// Size of a terminal, in characters.
+type Size struct {
+	Rows    uint16 `json:"rows"`
+	Columns uint16 `json:"columns"`
+}
+
+// Failure is an error on its way from the monitor to the client.
+type Failure struct {
+	Message string `json:"message"`
+	Fix     string `json:"hint,omitempty"`
+	// Code is the exit status for the client: 125, or 126 and 127 where the
+	// command itself could not be executed.
+	Code    int  `json:"code"`
+	NoImage bool `json:"noImage,omitempty"`
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+// Hint says what to type, if anything helps.
+func (f *Failure) Hint() string { return f.Fix }
+
+// Unwrap lets a client ask errors.Is(err, fuseoverlay.ErrNoImage).
+func (f *Failure) Unwrap() error {
+	if f.NoImage {
+		return fuseoverlay.ErrNoImage
+	}
+	return nil
+}
+
+// Exit statuses of Docker's that are not the program's own.
+const (
+	codeEngine       = 125 // rootlet, not the command, failed
+	codeCannotInvoke = 126
+	codeNotFound     = 127
+	codeSignal       = 128 // plus the signal's number
+)
+
+// failureOf packs an error for the client.
+func failureOf(err error) *Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	f = &Failure{Message: err.Error(), Code: codeEngine, NoImage: errors.Is(err, fuseoverlay.ErrNoImage)}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		f.Fix = hinted.Hint()
+	}
+	return f
+}
+
+// errInterrupted is what a container that the user gave up on before it ran
+// ends with.
+func errInterrupted(signal int) error {
+	return &Failure{Message: "interrupted before the container started", Code: codeSignal + signal}
+}
+
+// errNotStarted wraps what the first process failed with.
+func errNotStarted(command string, err error) error {
+	return fmt.Errorf("start %q: %w", command, err)
+}

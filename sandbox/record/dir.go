@@ -1,0 +1,195 @@
+package record
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Root is the directory that holds containers/ and names/.
+type Root string
+
+// Containers is where each container has a directory of its own.
+func (r Root) Containers() string { return filepath.Join(string(r), "containers") }
+
+func (r Root) names() string { return filepath.Join(string(r), "names") }
+
+// Dir is where the container with this id keeps everything.
+func (r Root) Dir(id string) string { return filepath.Join(r.Containers(), id) }
+
+// Container is one whose lock this process holds: it is alive while we are.
+type Container struct {
+	ID   string
+	Name string
+	Dir  string
+
+	root Root
+	lock *os.File
+}
+
+// Create makes a container's directory, takes its lock and its name. An empty
+// name means a random one. It returns a *NameTakenError where another has it.
+func (r Root) Create(name string) (*Container, error) {
+	for _, dir := range []string{r.Containers(), r.names()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	var raw [32]byte
+	rand.Read(raw[:])
+	c := &Container{ID: hex.EncodeToString(raw[:]), root: r}
+	c.Dir = r.Dir(c.ID)
+	if err := os.Mkdir(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("container directory: %w", err)
+	}
+	if err := c.takeLock(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.Dir))
+	}
+	var err error
+	if c.Name, err = r.takeName(name, c.ID); err != nil {
+		return nil, errors.Join(err, c.Close(), os.RemoveAll(c.Dir))
+	}
+	return c, nil
+}
+
+// Open takes the lock of a container that is there. It returns ErrAlive where
+// another process holds it.
+func (r Root) Open(id string) (*Container, error) {
+	c := &Container{ID: id, Dir: r.Dir(id), root: r}
+	if err := c.takeLock(); err != nil {
+		return nil, err
+	}
+	if spec, err := r.Spec(id); err == nil {
+		c.Name = spec.Name
+	}
+	return c, nil
+}
+
+// ErrAlive says that a container's lock is held: its monitor lives.
+var ErrAlive = errors.New("container is running")
+
+func (c *Container) takeLock() error {
+	f, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	whole := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+			return ErrAlive
+		}
+		return fmt.Errorf("lock container: %w", err)
+	}
+	c.lock = f
+	return nil
+}
+
+// WriteSpec stores what the container is. Until it has been called the
+// container is not listed.
+func (c *Container) WriteSpec(s *Spec) error { return writeJSON(c.Dir, "spec.json", s, !s.Remove) }
+
+// WriteState replaces how the container is. Durable says whether it must
+// survive a power cut, which costs the disk a flush.
+func (c *Container) WriteState(s State, durable bool) error {
+	s.Version = Version
+	return writeJSON(c.Dir, "state.json", s, durable)
+}
+
+// Vanish frees the name and hides the directory, in an instant and for good;
+// the name is free and the container unlisted before its files are deleted. It
+// returns where the files are now.
+func (c *Container) Vanish() (string, error) {
+	gone := filepath.Join(c.root.Containers(), removedPrefix+c.ID)
+	if err := os.Rename(c.Dir, gone); err != nil {
+		return "", err
+	}
+	c.Dir = gone
+	if c.Name != "" {
+		return gone, c.root.freeName(c.Name, c.ID)
+	}
+	return gone, nil
+}
+
+// removedPrefix marks directories whose container is gone already.
+const removedPrefix = ".removed-"
+
+// Removed lists directories that wait for their files to be deleted and whose
+// deleter died: their lock is free.
+func (r Root) Removed() []string {
+	dirs, _ := filepath.Glob(filepath.Join(r.Containers(), removedPrefix+"*"))
+	var stale []string
+	for _, dir := range dirs {
+		if !locked(dir) {
+			stale = append(stale, dir)
+		}
+	}
+	return stale
+}
+
+// Close drops the lock: from here on the container is not alive.
+func (c *Container) Close() error { return c.lock.Close() }
+
+// locked reports whether someone holds the lock of the container in dir. It
+// asks and never takes: a reader that held the lock for a moment would make rm
+// or start believe that the container runs. That is why the lock is an open
+// file description lock (fcntl(2)) and not flock(2)'s, which cannot be asked.
+func locked(dir string) bool {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	held := unix.Flock_t{Type: unix.F_RDLCK}
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &held) == nil && held.Type != unix.F_UNLCK
+}
+
+// writeJSON replaces dir/name by v: temporary file, fsync, rename, fsync of the
+// directory. Without durable the two flushes are left out; a crash of this
+// process still leaves the old file or the new one, whole.
+func writeJSON(dir, name string, v any, durable bool) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+name+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err = f.Write(append(b, '\n')); err == nil && durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
+		return err
+	}
+	if !durable {
+		return nil
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// exists reports whether there is anything at path.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,132 @@
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// Entry is one container as a reader finds it. Err says what of it could not be
+// read; the id, at least, is always there.
+type Entry struct {
+	ID    string
+	Spec  Spec
+	State State
+	Err   error
+}
+
+// List reads all containers, the newest first.
+func (r Root) List() ([]Entry, error) {
+	dirs, err := os.ReadDir(r.Containers())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	for _, dir := range dirs {
+		if strings.HasPrefix(dir.Name(), ".") {
+			continue
+		}
+		if e, ok := r.read(dir.Name()); ok {
+			entries = append(entries, e)
+		}
+	}
+	sort.SliceStable(entries, func(i, k int) bool {
+		return entries[i].Spec.Created.After(entries[k].Spec.Created)
+	})
+	return entries, nil
+}
+
+// read reads one container. It is not there yet, or no longer, where it has no
+// spec.json and someone holds its lock.
+func (r Root) read(id string) (Entry, bool) {
+	e := Entry{ID: id}
+	// The lock is looked at before the state is read: a monitor that ends in
+	// between has written the state already.
+	alive := locked(r.Dir(id))
+	e.Spec, e.Err = r.Spec(id)
+	if e.Err != nil {
+		gone := !exists(r.Dir(id))
+		return e, !gone && !(alive && errors.Is(e.Err, fs.ErrNotExist))
+	}
+	e.State, e.Err = r.state(id, alive)
+	return e, true
+}
+
+// Spec reads what a container is.
+func (r Root) Spec(id string) (Spec, error) {
+	var s Spec
+	err := readJSON(filepath.Join(r.Dir(id), "spec.json"), &s)
+	if err == nil && s.Version != Version {
+		err = fmt.Errorf("container %s: record of version %d, this rootlet reads version %d", id, s.Version, Version)
+	}
+	return s, err
+}
+
+// Live reads how a container is now.
+func (r Root) Live(id string) (State, error) { return r.state(id, locked(r.Dir(id))) }
+
+func (r Root) state(id string, alive bool) (State, error) {
+	s := State{Status: Created}
+	err := readJSON(filepath.Join(r.Dir(id), "state.json"), &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // created, never started
+	}
+	if s.Status == Running && !alive {
+		s = s.lost()
+	}
+	return s, err
+}
+
+// readJSON reads a record of ours. The directory is the user's alone, so what
+// is in it is trusted to be a file, but not to be whole.
+func readJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	return nil
+}
+
+// NotFoundError says that nothing goes by a name or id.
+type NotFoundError struct{ Given string }
+
+func (e *NotFoundError) Error() string { return "no such container: " + e.Given }
+
+// Find resolves a full id, a name, or an unambiguous prefix of an id, in that
+// order.
+func (r Root) Find(given string) (string, error) {
+	if len(given) == 64 && isHex(given) && exists(r.Dir(given)) {
+		return given, nil
+	}
+	if name := strings.TrimPrefix(given, "/"); CheckName(name) == nil {
+		if id, err := os.ReadFile(filepath.Join(r.names(), name)); err == nil && exists(r.Dir(string(id))) {
+			return string(id), nil
+		}
+	}
+	if given == "" || !isHex(given) {
+		return "", &NotFoundError{Given: given}
+	}
+	found, err := filepath.Glob(filepath.Join(r.Containers(), given+"*"))
+	switch {
+	case err != nil || len(found) == 0:
+		return "", &NotFoundError{Given: given}
+	case len(found) > 1:
+		return "", fmt.Errorf("ambiguous container id prefix %q: %d containers have it", given, len(found))
+	}
+	return filepath.Base(found[0]), nil
+}
+
+func isHex(s string) bool {
+	return strings.Trim(s, "0123456789abcdef") == ""
+}

@@ -1,0 +1,114 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// nameRule is Docker's: moby daemon/names.
+var nameRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// NameTakenError says which container has a name already.
+type NameTakenError struct{ Name, ID string }
+
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("the container name %q is already in use by container %q", "/"+e.Name, e.ID)
+}
+
+// Hint says what to type.
+func (e *NameTakenError) Hint() string {
+	return fmt.Sprintf("remove it with `rootlet rm %s`, or use another name", e.Name)
+}
+
+// CheckName reports whether name may be a container's.
+func CheckName(name string) error {
+	if !nameRule.MatchString(name) {
+		return fmt.Errorf("invalid container name %q: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, and at least two of them", name)
+	}
+	return nil
+}
+
+// takeName makes names/NAME, holding id, by an exclusive create; an empty name
+// stands for a random one that is free.
+func (r Root) takeName(name, id string) (string, error) {
+	if name != "" {
+		name = strings.TrimPrefix(name, "/")
+		if err := CheckName(name); err != nil {
+			return "", err
+		}
+		return name, r.claim(name, id)
+	}
+	for try := 0; ; try++ {
+		name := adjectives[rand.IntN(len(adjectives))] + "_" + surnames[rand.IntN(len(surnames))]
+		if try > 5 {
+			name += fmt.Sprint(rand.IntN(1000))
+		}
+		err := r.claim(name, id)
+		var taken *NameTakenError
+		if try < 100 && errors.As(err, &taken) {
+			continue
+		}
+		return name, err
+	}
+}
+
+// claim takes the name for id. A name whose container is gone, as after a crash
+// in the middle of rm, is taken over. The file is linked into place whole, so
+// that nobody ever reads an empty one.
+func (r Root) claim(name, id string) error {
+	path := filepath.Join(r.names(), name)
+	own := filepath.Join(r.names(), "."+id)
+	if err := os.WriteFile(own, []byte(id), 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(own)
+	for range 100 {
+		err := os.Link(own, path)
+		if err == nil || !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		holder, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if exists(r.Dir(string(holder))) {
+			return &NameTakenError{Name: name, ID: string(holder)}
+		}
+		if err := r.freeName(name, string(holder)); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("container name %q: taken and freed by others without end", name)
+}
+
+// freeName removes names/NAME where it is id's. It moves the file aside before
+// it looks into it, so that a name which someone else took in between is given
+// back and not lost.
+func (r Root) freeName(name, id string) error {
+	path := filepath.Join(r.names(), name)
+	aside := filepath.Join(r.names(), "."+id+".freed")
+	if err := os.Rename(path, aside); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	defer os.Remove(aside)
+	holder, err := os.ReadFile(aside)
+	if err != nil || string(holder) == id {
+		return err
+	}
+	if err := os.Link(aside, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+// Package record keeps what is known of each container on disk: what it is
+// (spec.json, written once), how it is (state.json, replaced whole), its name,
+// and the lock by which its life can be told.
+//
+// Writing is the monitor's. Reading needs no namespace and takes no lock, so
+// that ps, inspect and logs answer whatever the containers are doing; a record
+// that cannot be read is reported beside the others and hides none of them.
+package record
+
+import "time"
+
+// Version is that of Spec and State. A record of another version is not
+// guessed at: see Entry.Err.
+const Version = 1
+
+// Spec says what a container is. It never changes after creation.
+type Spec struct {
+	Version int       `json:"version"`
+	ID      string    `json:"id"`   // 64 lower-case hexadecimal digits
+	Name    string    `json:"name"` // without a leading slash
+	Created time.Time `json:"created"`
+
+	Image   string `json:"image"`   // as the user wrote it
+	ImageID string `json:"imageID"` // digest of its config, hexadecimal
+
+	Process Process `json:"process"`
+	Mounts  []Mount `json:"mounts,omitempty"`
+
+	Hostname   string   `json:"hostname"`
+	Network    string   `json:"network"` // slirp4netns, none or host
+	DNS        []string `json:"dns,omitempty"`
+	DNSSearch  []string `json:"dnsSearch,omitempty"`
+	ExtraHosts []string `json:"extraHosts,omitempty"` // NAME:ADDRESS
+
+	ReadOnly        bool     `json:"readOnly,omitempty"`
+	KeepID          bool     `json:"keepID,omitempty"` // --userns keep-id
+	NoNewPrivileges bool     `json:"noNewPrivileges,omitempty"`
+	CapAdd          []string `json:"capAdd,omitempty"`
+	CapDrop         []string `json:"capDrop,omitempty"`
+	Devices         []Device `json:"devices,omitempty"`
+	Ulimits         []Ulimit `json:"ulimits,omitempty"`
+	ShmSize         int64    `json:"shmSize"` // bytes
+
+	Labels      map[string]string `json:"labels,omitempty"`
+	StopSignal  string            `json:"stopSignal,omitempty"`
+	Remove      bool              `json:"remove,omitempty"` // --rm
+	Init        bool              `json:"init,omitempty"`
+	Interactive bool              `json:"interactive,omitempty"`
+
+	StorageDriver string `json:"storageDriver,omitempty"` // as forced; empty: automatic
+}
+
+// Process is the program of a container.
+type Process struct {
+	Entrypoint []string `json:"entrypoint,omitempty"`
+	Cmd        []string `json:"cmd,omitempty"`
+	Env        []string `json:"env,omitempty"` // KEY=VALUE
+	WorkingDir string   `json:"workingDir"`
+	User       string   `json:"user,omitempty"` // as asked for: name, number, or either with :group
+	GroupAdd   []string `json:"groupAdd,omitempty"`
+	TTY        bool     `json:"tty,omitempty"`
+}
+
+// Args is the argument vector of the program.
+func (p Process) Args() []string {
+	return append(append([]string{}, p.Entrypoint...), p.Cmd...)
+}
+
+// Mount types, as Docker names them.
+const (
+	Bind   = "bind"
+	Volume = "volume"
+	Tmpfs  = "tmpfs"
+)
+
+// Mount is something that the user, or the image, puts into the root.
+type Mount struct {
+	Type        string `json:"type"`
+	Source      string `json:"source,omitempty"` // absolute host path, or a volume's name
+	Target      string `json:"target"`           // absolute path in the container
+	ReadOnly    bool   `json:"readOnly,omitempty"`
+	NoSuid      bool   `json:"nosuid,omitempty"`
+	NoDev       bool   `json:"nodev,omitempty"`
+	NoExec      bool   `json:"noexec,omitempty"`
+	Propagation string `json:"propagation,omitempty"` // private, rprivate, slave, rslave, shared, rshared
+	Recursive   bool   `json:"recursive,omitempty"`   // bind: with what is mounted below Source
+	MakeSource  bool   `json:"makeSource,omitempty"`  // bind: -v makes a missing directory
+	NoCopy      bool   `json:"noCopy,omitempty"`      // volume: leave a new one empty
+	Anonymous   bool   `json:"anonymous,omitempty"`   // volume: goes with the container under --rm
+	Size        int64  `json:"size,omitempty"`        // tmpfs: bytes, 0 for the kernel's default
+	Mode        uint32 `json:"mode,omitempty"`        // tmpfs: permission bits, 0 for 1777
+}
+
+// Device is a device of the host's that the container may open as the user may.
+type Device struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+}
+
+// Ulimit is one resource limit of the first process, in setrlimit(2)'s units.
+type Ulimit struct {
+	Name string `json:"name"` // nofile, nproc ...
+	Soft int64  `json:"soft"` // -1: no limit
+	Hard int64  `json:"hard"`
+}

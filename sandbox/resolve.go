@@ -1,0 +1,158 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+
+	"rootlet/sandbox/record"
+)
+
+// imageConfig is the part of an image's configuration that a container obeys
+// (OCI image-spec, config.md). Nothing of it ever selects a host path, a
+// device, a network or a program of the host's.
+type imageConfig struct {
+	Config struct {
+		User       string
+		Env        []string
+		Entrypoint []string
+		Cmd        []string
+		WorkingDir string
+		Volumes    map[string]struct{}
+		Labels     map[string]string
+		StopSignal string
+	} `json:"config"`
+}
+
+// defaultPath is the PATH of a container whose image sets none, as Docker's.
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// resolve completes the spec of a request from the image's configuration.
+func (r *Request) resolve(config []byte) error {
+	var image imageConfig
+	if err := json.Unmarshal(config, &image); err != nil {
+		return fmt.Errorf("image configuration: %w", err)
+	}
+	s, c := &r.Spec, &image.Config
+	if !r.EntrypointSet {
+		s.Process.Entrypoint = c.Entrypoint
+		if len(s.Process.Cmd) == 0 {
+			s.Process.Cmd = c.Cmd
+		}
+	}
+	if len(s.Process.Args()) == 0 {
+		return errors.New("no command given, and the image has none")
+	}
+	if s.Process.Args()[0] == "" {
+		return errors.New("the command is an empty string")
+	}
+	if s.Process.User == "" {
+		s.Process.User = c.User
+	}
+	if s.Process.WorkingDir == "" {
+		s.Process.WorkingDir = c.WorkingDir
+	}
+	s.Process.WorkingDir = path.Join("/", s.Process.WorkingDir)
+	if s.StopSignal == "" {
+		s.StopSignal = c.StopSignal
+	}
+	s.Labels = merged(c.Labels, s.Labels)
+	s.Process.Env = mergeEnv(append([]string{defaultPath}, c.Env...), s.Process.Env)
+	return addVolumes(s, c.Volumes)
+}
+
+func merged(under, over map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, m := range []map[string]string{under, over} {
+		for k, v := range m {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+// mergeEnv lays the user's variables over the image's. What is no KEY=VALUE is
+// left out: an image that could name a variable without a value would be
+// answered with the host's (CVE-2026-57231).
+func mergeEnv(image, user []string) []string {
+	var env []string
+	at := map[string]int{}
+	for _, entry := range append(slices.Clone(image), user...) {
+		key, _, ok := strings.Cut(entry, "=")
+		if !ok || key == "" || strings.ContainsRune(entry, 0) {
+			continue
+		}
+		if i, known := at[key]; known {
+			env[i] = entry
+			continue
+		}
+		at[key] = len(env)
+		env = append(env, entry)
+	}
+	return env
+}
+
+// setDefault adds KEY=VALUE unless KEY is set.
+func setDefault(env []string, key, value string) []string {
+	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, key+"=") }) {
+		return env
+	}
+	return append(env, key+"="+value)
+}
+
+// lookup returns the value of a variable.
+func lookup(env []string, key string) string {
+	for _, e := range env {
+		if value, ok := strings.CutPrefix(e, key+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// maxVolumes bounds what an image's VOLUME lines can make us create.
+const maxVolumes = 128
+
+// addVolumes gives each of the image's volumes that the user has not mounted
+// over an anonymous one.
+func addVolumes(s *record.Spec, volumes map[string]struct{}) error {
+	if len(volumes) > maxVolumes {
+		return fmt.Errorf("image declares %d volumes: at most %d", len(volumes), maxVolumes)
+	}
+	var targets []string
+	for target := range volumes {
+		targets = append(targets, target)
+	}
+	sort.Strings(targets)
+	for _, target := range targets {
+		if !path.IsAbs(target) {
+			return fmt.Errorf("image declares the volume %q: not an absolute path", target)
+		}
+		target = path.Clean(target)
+		taken := slices.ContainsFunc(s.Mounts, func(m record.Mount) bool { return path.Clean(m.Target) == target })
+		if !taken {
+			s.Mounts = append(s.Mounts, record.Mount{Type: record.Volume, Target: target, Anonymous: true})
+		}
+	}
+	return nil
+}
+
+// candidates are the paths at which execve will be tried for a command, as
+// execvp(3) does with the container's own PATH.
+func candidates(command string, env []string) []string {
+	if strings.Contains(command, "/") {
+		return []string{command}
+	}
+	var paths []string
+	for dir := range strings.SplitSeq(lookup(env, "PATH"), ":") {
+		if dir == "" {
+			dir = "."
+		}
+		paths = append(paths, path.Join(dir, command))
+	}
+	return paths
+}

@@ -1,0 +1,241 @@
+// Package rootfs turns a mounted image into the root of a container: its own
+// /dev, the files that the runtime writes, and what the user asked to be
+// mounted. It runs in the monitor, in U1, before the first process exists, so
+// nothing in that root can race with it but another container that shares a
+// volume; every path inside the root is resolved in the root, by descriptor.
+//
+// What belongs to the namespaces of the first process (/proc, /sys, mqueue and
+// the masks over them) is mounted by that process itself: sandbox/checklist.go.
+//
+// A plan is made first, as plain data (Plan), and carried out afterwards
+// (Apply), so that it can be tested without privileges, and printed.
+package rootfs
+
+import (
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/record"
+)
+
+// Config is what a plan depends on besides the container's spec.
+type Config struct {
+	Spec *record.Spec
+
+	// Generated maps paths in the container (/etc/hosts) to files on the host
+	// that are bound there, unless the user mounted something at that path.
+	Generated map[string]string
+
+	// VolumePath says where a volume's content is on the host.
+	VolumePath func(name string) string
+
+	// UID and GID translate ids of the container to ids of U1; false where an
+	// id is not mapped.
+	UID, GID func(container int) (int, bool)
+}
+
+// Op is one thing done to a root. Its String is what a golden file shows.
+type Op interface {
+	fmt.Stringer
+	apply(*assembly) error
+}
+
+// ttyGroup is the group that owns terminals: tty in every distribution's
+// /etc/group, and Docker's choice.
+const ttyGroup = 5
+
+// hostDevices are the devices that every container has, with their numbers
+// (Linux Documentation/admin-guide/devices.txt); they are checked, so that a
+// symlink or file in the way on a strange host is never bound in their place.
+var hostDevices = []device{
+	{"/dev/null", unix.Mkdev(1, 3)},
+	{"/dev/zero", unix.Mkdev(1, 5)},
+	{"/dev/full", unix.Mkdev(1, 7)},
+	{"/dev/random", unix.Mkdev(1, 8)},
+	{"/dev/urandom", unix.Mkdev(1, 9)},
+	{"/dev/tty", unix.Mkdev(5, 0)},
+}
+
+type device struct {
+	path   string
+	number uint64
+}
+
+// Plan lists what Apply will do, in order.
+func Plan(c Config) ([]Op, error) {
+	ops := devOps(c)
+	ops = append(ops, ownDir{"/proc"}, ownDir{"/sys"})
+	user, err := userOps(c)
+	if err != nil {
+		return nil, err
+	}
+	ops = append(ops, generatedOps(c)...)
+	ops = append(ops, user...)
+	return append(ops, sealOp(c.Spec)), nil
+}
+
+// devOps give the container a /dev of its own; the image's is never used
+// (CVE-2025-31133, CVE-2025-52565, CVE-2026-41579).
+func devOps(c Config) []Op {
+	owner := ownedBy(c, 0, 0)
+	ops := []Op{
+		ownDir{"/dev"},
+		mountFS{fstype: "tmpfs", target: "/dev", data: "mode=755,size=65536k" + owner, flags: unix.MS_NOSUID | unix.MS_STRICTATIME},
+	}
+	for _, d := range hostDevices {
+		ops = append(ops, bindDevice{source: d.path, target: d.path, number: d.number})
+	}
+	for _, link := range [][2]string{
+		{"/proc/self/fd", "/dev/fd"}, {"/proc/self/fd/0", "/dev/stdin"}, {"/proc/self/fd/1", "/dev/stdout"},
+		{"/proc/self/fd/2", "/dev/stderr"}, {"/proc/kcore", "/dev/core"}, {"pts/ptmx", "/dev/ptmx"},
+	} {
+		ops = append(ops, symlink{link[0], link[1]})
+	}
+	pts := "newinstance,ptmxmode=0666,mode=0620"
+	if gid, ok := c.GID(ttyGroup); ok {
+		pts += fmt.Sprintf(",gid=%d", gid)
+	}
+	return append(ops,
+		ownDir{"/dev/pts"},
+		mountFS{fstype: "devpts", target: "/dev/pts", data: pts, flags: unix.MS_NOSUID | unix.MS_NOEXEC},
+		ownDir{"/dev/mqueue"},
+		ownDir{"/dev/shm"},
+		mountFS{fstype: "tmpfs", target: "/dev/shm", data: fmt.Sprintf("mode=1777,size=%d", c.Spec.ShmSize) + owner, flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+	)
+}
+
+// ownedBy gives a tmpfs root an owner, as tmpfs takes ids of the mounter's
+// namespace.
+func ownedBy(c Config, containerUID, containerGID int) string {
+	data := ""
+	if uid, ok := c.UID(containerUID); ok {
+		data += fmt.Sprintf(",uid=%d", uid)
+	}
+	if gid, ok := c.GID(containerGID); ok {
+		data += fmt.Sprintf(",gid=%d", gid)
+	}
+	return data
+}
+
+// generatedOps bind the files that the runtime writes.
+func generatedOps(c Config) []Op {
+	var ops []Op
+	for target, source := range c.Generated {
+		if !mounted(c.Spec, target) {
+			ops = append(ops, bind{source: source, target: target, file: true, set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, replaceLink: true})
+		}
+	}
+	sort.Slice(ops, func(i, k int) bool { return ops[i].String() < ops[k].String() })
+	return ops
+}
+
+func mounted(s *record.Spec, target string) bool {
+	for _, m := range s.Mounts {
+		if path.Clean(m.Target) == target {
+			return true
+		}
+	}
+	return false
+}
+
+// reserved are the runtime's own mounts. A mount of the user's in their place
+// would let a container forge what the runtime writes through them
+// (CVE-2019-19921, CVE-2023-27561).
+var reserved = []string{"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue"}
+
+// userOps are the user's mounts, outer ones before those inside them.
+func userOps(c Config) ([]Op, error) {
+	mounts := append([]record.Mount{}, c.Spec.Mounts...)
+	sort.SliceStable(mounts, func(i, k int) bool { return depth(mounts[i].Target) < depth(mounts[k].Target) })
+	var ops []Op
+	for _, m := range mounts {
+		target := path.Clean(m.Target)
+		if err := checkTarget(target); err != nil {
+			return nil, err
+		}
+		ops = append(ops, userOp(c, m, target))
+	}
+	for _, d := range c.Spec.Devices {
+		ops = append(ops, bindDevice{source: d.Source, target: path.Clean(d.Target)})
+	}
+	return ops, nil
+}
+
+func checkTarget(target string) error {
+	for _, own := range reserved {
+		if target == own {
+			return fmt.Errorf("mount at %s: that is the runtime's own", target)
+		}
+	}
+	if strings.HasPrefix(target, "/proc/") {
+		return fmt.Errorf("mount at %s: nothing is mounted inside /proc", target)
+	}
+	return nil
+}
+
+func depth(target string) int { return strings.Count(path.Clean(target), "/") }
+
+func userOp(c Config, m record.Mount, target string) Op {
+	switch m.Type {
+	case record.Tmpfs:
+		return tmpfsOp(c, m, target)
+	case record.Volume:
+		return bind{source: c.VolumePath(m.Source), target: target, set: attributes(m) | unix.MOUNT_ATTR_NODEV, propagation: m.Propagation}
+	default:
+		// nosuid and nodev always: a set-id program or a device that a container
+		// leaves in a host directory is nobody's to use.
+		return bind{source: m.Source, target: target, set: attributes(m) | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, recursive: m.Recursive, propagation: m.Propagation, makeSource: m.MakeSource, user: true}
+	}
+}
+
+func tmpfsOp(c Config, m record.Mount, target string) Op {
+	mode := m.Mode
+	if mode == 0 {
+		mode = 0o1777
+	}
+	data := fmt.Sprintf("mode=%o", mode)
+	if m.Size > 0 {
+		data += fmt.Sprintf(",size=%d", m.Size)
+	}
+	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
+	if m.NoExec {
+		flags |= unix.MS_NOEXEC
+	}
+	if m.ReadOnly {
+		flags |= unix.MS_RDONLY
+	}
+	return mountFS{fstype: "tmpfs", target: target, data: data + ownedBy(c, 0, 0), flags: flags, makeTarget: true}
+}
+
+// attributes are the mount_setattr(2) flags that a mount of the user's asks for.
+func attributes(m record.Mount) uint64 {
+	var set uint64
+	for flag, on := range map[uint64]bool{
+		unix.MOUNT_ATTR_RDONLY: m.ReadOnly,
+		unix.MOUNT_ATTR_NOSUID: m.NoSuid,
+		unix.MOUNT_ATTR_NODEV:  m.NoDev,
+		unix.MOUNT_ATTR_NOEXEC: m.NoExec,
+	} {
+		if on {
+			set |= flag
+		}
+	}
+	return set
+}
+
+// sealOp is the last word on the root itself: no devices ever, no set-id
+// programs where no_new_privs makes them void anyway, read-only where asked.
+func sealOp(s *record.Spec) Op {
+	set := uint64(unix.MOUNT_ATTR_NODEV)
+	if s.NoNewPrivileges {
+		set |= unix.MOUNT_ATTR_NOSUID
+	}
+	if s.ReadOnly {
+		set |= unix.MOUNT_ATTR_RDONLY
+	}
+	return seal{set: set}
+}

@@ -1,0 +1,200 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/stage"
+	"rootlet/userns"
+)
+
+// You come here from cli/run.go. Next is monitor.go, in the process that this
+// one starts.
+
+// Streams are the client's.
+type Streams struct {
+	Stdin  *os.File
+	Stdout io.Writer
+	Stderr io.Writer
+	// Notice is told what the user should know and is no result.
+	Notice func(text string)
+	// Created is told the container's id as soon as there is one; its error ends
+	// the container.
+	Created func(id string) error
+}
+
+// Run has a monitor run a container in the foreground, and returns the exit
+// status of its program. An error is a *Failure, or says why there is no
+// monitor; nothing of the container is left then unless it was listed already.
+func Run(plan *userns.Plan, r Request, s Streams) (int, error) {
+	c, err := start(plan, r, s)
+	if err != nil {
+		return codeEngine, err
+	}
+	defer c.restore()
+	return c.relay()
+}
+
+// client is the user's side of one container.
+type client struct {
+	streams Streams
+	request Request
+	conn    *stage.Conn
+	monitor *os.Process
+	stdin   *os.File // the end of the pipe that we feed
+
+	unread  map[stage.Kind]bool // output that nobody reads any more
+	restore func()              // puts the user's terminal back
+}
+
+// start starts the monitor and tells it what to run.
+func start(plan *userns.Plan, r Request, s Streams) (*client, error) {
+	conn, theirs, err := stage.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	// Standard input goes in as a pipe, for the program to read at its own pace;
+	// everything else is frames, so that a client that stalls can be dropped.
+	feedFrom, feed, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer feedFrom.Close()
+	// Signals are ours from before there is anything that they could orphan.
+	c := &client{streams: s, request: r, conn: conn, stdin: feed, unread: map[stage.Kind]bool{}, restore: func() {}}
+	c.catchSignals()
+	c.monitor, err = plan.Start(userns.Command{Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom})
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SendJSON(kindRequest, r); err != nil {
+		return nil, fmt.Errorf("monitor: %w", err)
+	}
+	return c, nil
+}
+
+// relay handles the monitor's frames until its last.
+func (c *client) relay() (int, error) {
+	for {
+		kind, payload, err := c.conn.Recv()
+		if err != nil {
+			return codeSignal + int(unix.SIGKILL), errors.New("the container's monitor died, and the container with it")
+		}
+		switch kind {
+		case kindNotice:
+			c.streams.Notice(string(payload))
+		case kindCreated:
+			if err := c.streams.Created(string(payload)); err != nil {
+				c.giveUp()
+				return codeEngine, err
+			}
+		case kindStarted:
+			if err := c.attach(); err != nil {
+				return codeEngine, err
+			}
+		case kindStdout:
+			c.output(c.streams.Stdout, kind, payload)
+		case kindStderr:
+			c.output(c.streams.Stderr, kind, payload)
+		case kindExited:
+			return int(payload[0]), nil
+		case kindFailed:
+			var f Failure
+			if err := json.Unmarshal(payload, &f); err != nil {
+				return codeEngine, err
+			}
+			return f.Code, &f
+		}
+	}
+}
+
+// giveUp ends a container that does not run yet, and waits until it is gone.
+func (c *client) giveUp() {
+	_ = c.conn.Send(kindSignal, []byte{byte(unix.SIGTERM)})
+	for {
+		if kind, _, err := c.conn.Recv(); err != nil || kind == kindFailed || kind == kindExited {
+			return
+		}
+	}
+}
+
+// attach connects standard input, and where the container has a terminal puts
+// the user's into raw mode.
+func (c *client) attach() error {
+	if c.request.Spec.Process.TTY {
+		if err := c.attachTerminal(); err != nil {
+			return err
+		}
+	}
+	if !c.request.Spec.Interactive {
+		return c.stdin.Close()
+	}
+	go func() {
+		_, _ = io.Copy(c.stdin, c.streams.Stdin)
+		_ = c.stdin.Close()
+	}()
+	return nil
+}
+
+// giveUpAfter is how many interrupts a program may leave unanswered before its
+// container is killed. Pid 1 of a container ignores signals that it does not
+// handle (pid_namespaces(7)), which many programs do not expect of themselves.
+const giveUpAfter = 3
+
+// catchSignals passes the user's signals on, to the monitor before the program
+// runs and to the program afterwards.
+func (c *client) catchSignals() {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, passedOn()...)
+	go func() {
+		interrupts := 0
+		for s := range signals {
+			switch s {
+			case unix.SIGPIPE: // ours: see output
+				continue
+			case unix.SIGWINCH:
+				c.sendSize()
+				continue
+			case unix.SIGINT, unix.SIGTERM:
+				if interrupts++; interrupts >= giveUpAfter {
+					s = unix.SIGKILL
+				}
+			}
+			_ = c.conn.Send(kindSignal, []byte{byte(s.(syscall.Signal))})
+		}
+	}()
+}
+
+// passedOn are the signals that are the program's: all but those about this
+// process itself, which job control (Ctrl-Z, fg) and the Go runtime need.
+func passedOn() []os.Signal {
+	var list []os.Signal
+	for n := unix.SIGHUP; n < 65; n++ {
+		switch n {
+		case unix.SIGCHLD, unix.SIGURG, unix.SIGTSTP, unix.SIGCONT, unix.SIGTTIN, unix.SIGTTOU, unix.SIGKILL, unix.SIGSTOP:
+		default:
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// output writes what the program wrote. Where nobody reads any more, as behind
+// `| head`, the program is to find its own pipe closed.
+func (c *client) output(to io.Writer, kind stage.Kind, payload []byte) {
+	if c.unread[kind] {
+		return
+	}
+	if _, err := to.Write(payload); err != nil {
+		c.unread[kind] = true
+		_ = c.conn.Send(kindUnread, []byte{byte(kind)})
+	}
+}

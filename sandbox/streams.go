@@ -1,0 +1,202 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
+	"rootlet/internal/stage"
+	"rootlet/sandbox/logfile"
+	"rootlet/sandbox/rootfs"
+)
+
+// streams are the program's standard input and output: a terminal of the
+// container's own, or pipes. A terminal of the user's is never handed in
+// (CVE-2017-5226): what the program could do to it, it would do to his shell.
+type streams struct {
+	inside  [3]int   // descriptors for the first process, all above firstproc.ErrorFD
+	stdin   *os.File // the client's pipe, where a terminal is fed from it
+	console *os.File
+	// consoleFD is console's descriptor: asking the file for it would make it
+	// blocking, and a read of it deaf to Close.
+	consoleFD int
+	output    map[logfile.Stream]*os.File
+	pumps     sync.WaitGroup
+}
+
+// openStreams opens the program's streams and its log.
+func (m *monitor) openStreams() error {
+	var err error
+	if m.log, err = logfile.Create(m.container.Dir, time.Now); err != nil {
+		return err
+	}
+	m.streams = &streams{inside: [3]int{-1, -1, -1}, output: map[logfile.Stream]*os.File{}}
+	m.later(func() error { m.streams.closeInside(); return nil })
+	if m.Spec.Process.TTY {
+		return m.openConsole()
+	}
+	return m.streams.openPipes(m.Spec.Interactive)
+}
+
+// openPipes hands the client's pipe in as standard input where the user asked
+// for it (-i), else nothing.
+func (s *streams) openPipes(interactive bool) error {
+	stdin := os.Stdin
+	if !interactive {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		defer null.Close()
+		stdin = null
+	}
+	if err := s.give(0, stdin); err != nil {
+		return err
+	}
+	for fd, name := range map[int]logfile.Stream{1: logfile.Stdout, 2: logfile.Stderr} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		s.output[name] = r
+		err = s.give(fd, w)
+		w.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// give duplicates f out of the way of the descriptors that firstproc sets.
+func (s *streams) give(fd int, f *os.File) error {
+	const aboveAll = 16
+	n, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, aboveAll)
+	if err != nil {
+		return fmt.Errorf("duplicate descriptor %d: %w", fd, err)
+	}
+	s.inside[fd] = n
+	return nil
+}
+
+// closeInside closes what is the first process's, once it has its own copies.
+func (s *streams) closeInside() {
+	for i, fd := range s.inside {
+		if fd >= 0 {
+			unix.Close(fd)
+			s.inside[i] = -1
+		}
+	}
+}
+
+// openConsole makes a pseudoterminal in the container's own devpts. The other
+// end is got from the first by descriptor and not by a path that an image could
+// have a say in (TIOCGPTPEER, Linux 4.13; CVE-2025-52565).
+func (m *monitor) openConsole() error {
+	ptmx := filepath.Join(m.root.Path, "dev/pts/ptmx")
+	fd, err := unix.Open(ptmx, unix.O_RDWR|unix.O_NOCTTY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open a terminal: %w", err)
+	}
+	s := m.streams
+	s.console, s.consoleFD = os.NewFile(uintptr(fd), "console"), fd
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		return fmt.Errorf("unlock the terminal: %w", err)
+	}
+	peer, err := linux.PTYPeer(fd)
+	if err != nil {
+		return fmt.Errorf("open the terminal's other end: %w", err)
+	}
+	inside := os.NewFile(uintptr(peer), "terminal")
+	defer inside.Close()
+	if err := m.prepareTerminal(inside); err != nil {
+		return err
+	}
+	for i := range s.inside {
+		if err := s.give(i, inside); err != nil {
+			return err
+		}
+	}
+	s.stdin = os.Stdin
+	s.output[logfile.Stdout] = s.console
+	return nil
+}
+
+// prepareTerminal gives the terminal its user and size, and shows it as
+// /dev/console.
+func (m *monitor) prepareTerminal(inside *os.File) error {
+	m.setSize(m.Size)
+	if uid, ok := m.uids.toU1(m.who.UID); ok {
+		if err := unix.Fchown(int(inside.Fd()), uid, -1); err != nil {
+			return fmt.Errorf("give the terminal to user %d: %w", m.who.UID, err)
+		}
+	}
+	return rootfs.BindConsole(m.root.Path, inside)
+}
+
+// resize passes on a new size of the client's terminal.
+func (m *monitor) resize(payload []byte) {
+	var size Size
+	if json.Unmarshal(payload, &size) == nil && m.started.Load() {
+		m.setSize(size)
+	}
+}
+
+func (m *monitor) setSize(size Size) {
+	if m.Spec.Process.TTY && size.Rows > 0 && size.Columns > 0 {
+		_ = unix.IoctlSetWinsize(m.streams.consoleFD, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Columns})
+	}
+}
+
+// frames are the kinds in which output travels.
+var frames = map[logfile.Stream]stage.Kind{logfile.Stdout: kindStdout, logfile.Stderr: kindStderr}
+
+// closeOutput has the program's next write to a pipe fail, as it would in a
+// shell's pipeline.
+func (s *streams) closeOutput(kind stage.Kind) {
+	for stream, from := range s.output {
+		if frames[stream] == kind && from != s.console {
+			_ = from.Close()
+		}
+	}
+}
+
+// start moves bytes between the program and the client, and into the log.
+func (s *streams) start(conn *stage.Conn, log *logfile.Writer) {
+	for stream, from := range s.output {
+		s.pumps.Go(func() { pump(from, stream, frames[stream], conn, log) })
+	}
+	if s.stdin != nil {
+		go func() { _, _ = io.Copy(s.console, s.stdin) }()
+	}
+}
+
+// pump reads until the program and all it started have closed their end; a
+// terminal then answers with EIO. That the client is gone stops nothing.
+func pump(from *os.File, stream logfile.Stream, kind stage.Kind, conn *stage.Conn, log *logfile.Writer) {
+	defer from.Close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			log.Write(stream, buf[:n])
+			_ = conn.Send(kind, buf[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// closeStreams waits for the last output and closes the log.
+func (m *monitor) closeStreams() error {
+	m.streams.pumps.Wait()
+	return m.log.Close()
+}
