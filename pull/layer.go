@@ -41,7 +41,7 @@ type layer struct {
 // with a goroutine for each part between bars. It returns when all of them
 // have ended; without an error the layer was what the manifest and the config
 // say, to its last byte.
-func (l *layer) stage(ctx context.Context, pool *sync.Pool, store Store) error {
+func (l *layer) stage(ctx context.Context, buffers pool, store Store) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	blob, err := l.open(ctx)
@@ -54,7 +54,7 @@ func (l *layer) stage(ctx context.Context, pool *sync.Pool, store Store) error {
 	var ends sync.WaitGroup
 	defer ends.Wait()
 	defer cancel(nil) // before Wait, or the goroutines would not end
-	fetched, unpacked := newPipe(ctx, pool), newPipe(ctx, pool)
+	fetched, unpacked := newPipe(ctx, buffers), newPipe(ctx, buffers)
 	source := &counted{from: blob, hash: sha256.New(), progress: l.progress}
 	ends.Go(func() { fetched.fill(source, func(err error) error { return l.checkBlob(source, err) }) })
 	ends.Go(func() { l.decompress(fetched, unpacked, source) })

@@ -11,13 +11,14 @@ import (
 func stageAll(ctx context.Context, layers []*layer, parallel int, store Store) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	pool := newPool()
+	parallel = min(parallel, len(layers))
+	buffers := newPool(parallel)
 	next := make(chan *layer)
 	var workers sync.WaitGroup
-	for range min(parallel, len(layers)) {
+	for range parallel {
 		workers.Go(func() {
 			for l := range next {
-				if err := l.stage(ctx, pool, store); err != nil {
+				if err := l.stage(ctx, buffers, store); err != nil {
 					cancel(l.error(err)) // the first to call it is the cause
 				}
 			}

@@ -3,7 +3,6 @@ package pull
 import (
 	"context"
 	"io"
-	"sync"
 )
 
 const (
@@ -17,7 +16,7 @@ const (
 type pipe struct {
 	ctx    context.Context // ends both sides
 	chunks chan chunk
-	pool   *sync.Pool
+	pool   pool
 }
 
 // chunk is a buffer and how much of it counts, or how the bytes ended.
@@ -27,23 +26,39 @@ type chunk struct {
 	err error // io.EOF or a failure, in the last chunk only
 }
 
-// newPool makes the buffers that all layers of one pull share.
-func newPool() *sync.Pool {
-	return &sync.Pool{New: func() any {
+// pool keeps the buffers that all layers of one pull share. Unlike sync.Pool
+// it never lets go of them, so that a pull's memory does not depend on when
+// the collector runs.
+type pool chan *[]byte
+
+func newPool(layers int) pool { return make(pool, layers*2*(chunksDeep+2)) }
+
+func (p pool) get() *[]byte {
+	select {
+	case b := <-p:
+		return b
+	default:
 		b := make([]byte, chunkSize)
 		return &b
-	}}
+	}
 }
 
-func newPipe(ctx context.Context, pool *sync.Pool) *pipe {
-	return &pipe{ctx, make(chan chunk, chunksDeep), pool}
+func (p pool) put(b *[]byte) {
+	select {
+	case p <- b:
+	default: // full: b came from a layer that is over
+	}
+}
+
+func newPipe(ctx context.Context, buffers pool) *pipe {
+	return &pipe{ctx, make(chan chunk, chunksDeep), buffers}
 }
 
 // fill moves r into the pipe until its end, a failure, or the end of the
 // pipe's context. atEnd makes the other side's error of how r ended.
 func (p *pipe) fill(r io.Reader, atEnd func(error) error) {
 	for {
-		c := chunk{buf: p.pool.Get().(*[]byte)}
+		c := chunk{buf: p.pool.get()}
 		for c.n < chunkSize && c.err == nil {
 			var n int
 			n, c.err = r.Read((*c.buf)[c.n:])
@@ -87,7 +102,7 @@ func (r *reader) Read(p []byte) (int, error) {
 // next gives the last chunk back and takes one.
 func (r *reader) next() {
 	if r.now.buf != nil {
-		r.from.pool.Put(r.now.buf)
+		r.from.pool.put(r.now.buf)
 	}
 	r.at = 0
 	select {

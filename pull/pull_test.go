@@ -177,7 +177,7 @@ func TestBomb(t *testing.T) {
 
 // TestMemory pulls a layer much larger than what a pull may hold.
 func TestMemory(t *testing.T) {
-	const size = 200 << 20
+	const size = 64 << 20
 	r := registrytest.New(t)
 	r.Push("some/image", forHere(registrytest.RandomLayer(registrytest.Plain, 1, size)))
 	var before, after runtime.MemStats
