@@ -3,7 +3,6 @@ package pull
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -90,7 +89,7 @@ func parseReference(s string) (Reference, error) {
 	if s == "" {
 		return Reference{}, errors.New("is empty")
 	}
-	if hexID.MatchString(s) {
+	if isHex64(s) {
 		return Reference{}, errors.New("64 hexadecimal digits are an image id, not a name")
 	}
 	name, digest, byDigest := strings.Cut(s, "@")
@@ -102,7 +101,7 @@ func parseReference(s string) (Reference, error) {
 	switch {
 	case !tagged:
 		tag = defaultTag
-	case !tagForm.MatchString(tag):
+	case !isTag(tag):
 		return Reference{}, fmt.Errorf("tag %q: up to 128 letters, digits, dots, dashes and underscores", tag)
 	}
 	if byDigest {
@@ -131,7 +130,7 @@ func splitHost(name string) (host, rest string) {
 func checkName(host, path string) error {
 	bare := strings.TrimPrefix(path, officials)
 	switch {
-	case !hostForm.MatchString(host):
+	case !isHost(host):
 		return fmt.Errorf("%q is not a registry host", host)
 	case bare == "":
 		return errors.New("no repository name")
@@ -139,21 +138,8 @@ func checkName(host, path string) error {
 		return fmt.Errorf("repository name %q must be lower case", bare)
 	case len(path) > maxPath:
 		return fmt.Errorf("repository name longer than %d characters", maxPath)
-	case !pathForm.MatchString(path):
+	case !isPath(path):
 		return fmt.Errorf("%q is not a repository name", bare)
 	}
 	return nil
 }
-
-// validDigest is strict on purpose: digests become file names (CVE-2024-3727).
-func validDigest(s string) bool { return digestForm.MatchString(s) }
-
-// The grammar of distribution/reference, anchored.
-var (
-	hostForm = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$`)
-	pathForm = regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`)
-	tagForm  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$`)
-
-	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	hexID      = regexp.MustCompile(`^[0-9a-f]{64}$`)
-)

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -99,10 +100,22 @@ func TestParseReferenceRefuses(t *testing.T) {
 }
 
 func FuzzParseReference(f *testing.F) {
-	for _, s := range []string{"debian", "localhost:5000/a/b:c", "a@sha256:" + strings.Repeat("a", 64), "[::1]:80/x", "docker.io/localhost/x", "A/b"} {
+	for _, s := range []string{"debian", "localhost:5000/a/b:c", "a@sha256:" + strings.Repeat("a", 64), "[::1]:80/x", "docker.io/localhost/x", "A/b", "a__b/c---d/e.f", "a_-b", "host.example:80", "[::A]"} {
 		f.Add(s)
 	}
+	// The grammar as distribution/reference writes it.
+	oracles := map[*regexp.Regexp]func(string) bool{
+		regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$`): isHost,
+		regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`):                                          isPath,
+		regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$`):                                                                                         isTag,
+		regexp.MustCompile(`^sha256:[0-9a-f]{64}$`):                                                                                                       validDigest,
+	}
 	f.Fuzz(func(t *testing.T, s string) {
+		for form, is := range oracles {
+			if want := form.MatchString(s); is(s) != want {
+				t.Errorf("%q matches %s: %v, and we say otherwise", s, form, want)
+			}
+		}
 		ref, err := ParseReference(s)
 		if err != nil {
 			return
