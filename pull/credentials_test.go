@@ -53,6 +53,23 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// TestTokenExpires has a registry that forgets its tokens in the middle.
+func TestTokenExpires(t *testing.T) {
+	r := registrytest.New(t)
+	image := threeLayers()
+	r.Push("some/image", image)
+	r.RequireToken("", "", "")
+	challenge := fmt.Sprintf(`Bearer realm="%s/token",service="test",scope="repository:some/image:pull"`, r.Server.URL)
+	r.Add(registrytest.Fault{
+		Path: registrytest.Digest(image.Layers[1].Blob()), Times: 1,
+		Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {challenge}},
+	})
+	mustPull(t, r.Host+"/some/image", quick(), newMemStore())
+	if n := r.Count("/token"); n != 2 {
+		t.Errorf("%d tokens fetched, want 2", n)
+	}
+}
+
 func TestAnonymousToken(t *testing.T) {
 	r := registrytest.New(t)
 	r.Push("some/image", threeLayers())

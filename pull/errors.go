@@ -89,9 +89,12 @@ func explain(ref Reference, err error) error {
 	case errors.As(err, &known):
 		e.Kind = known.kind
 	case errors.As(err, &status):
-		e.Kind, e.Err, e.hint = explainStatus(ref, status)
+		e.refused(ref, status)
 	case errors.As(err, &network):
-		e.Kind, e.Err, e.hint = explainNetwork(network)
+		e.Kind, e.Err = Unreachable, network
+		if network.PlainHTTP {
+			e.hint = "the registry speaks http only: --tls-verify=false"
+		}
 	case errors.Is(err, registry.ErrTruncated):
 		e.Kind = Truncated
 	case errors.Is(err, registry.ErrTooLarge):
@@ -102,22 +105,15 @@ func explain(ref Reference, err error) error {
 	return e
 }
 
-func explainStatus(ref Reference, s *registry.StatusError) (Kind, error, string) {
+// refused sorts the answers that are a no.
+func (e *Error) refused(ref Reference, s *registry.StatusError) {
 	switch {
 	case s.NotFound():
-		return NotFound, fmt.Errorf("no such image in registry %s", ref.Registry()), ""
+		e.Kind, e.Err = NotFound, fmt.Errorf("no such image in registry %s", ref.Registry())
 	case s.Unauthorized():
-		return Unauthorized, fmt.Errorf("registry %s denied access: %s", ref.Registry(), s.Reason()),
-			"check the name; if the image is private, put credentials for " + ref.Registry() + " into ~/.docker/config.json"
+		e.Kind, e.Err = Unauthorized, fmt.Errorf("registry %s denied access: %s", ref.Registry(), s.Reason())
+		e.hint = "check the name; if the image is private, put credentials for " + ref.Registry() + " into ~/.docker/config.json"
 	}
-	return Other, s, ""
-}
-
-func explainNetwork(n *registry.NetworkError) (Kind, error, string) {
-	if n.PlainHTTP {
-		return Unreachable, n, "the registry speaks http only: --tls-verify=false"
-	}
-	return Unreachable, n, ""
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

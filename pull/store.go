@@ -29,7 +29,9 @@ type Store interface {
 
 // StagedLayer is an unpacked layer that is not yet part of the store.
 type StagedLayer interface {
-	// Commit makes the layer visible. Its parent is committed before it.
+	// Commit makes the layer visible. Its parent is committed before it. That
+	// another pull committed the same layer meanwhile is no error: the staged
+	// copy goes, and Discard leaves the other's alone.
 	Commit(LayerRecord) error
 
 	// Discard takes the layer away: what was staged, or after Commit the layer

@@ -43,8 +43,10 @@ type File struct {
 }
 
 // Dir, Symlink, Hardlink, Whiteout and Opaque are the usual entries.
-func Dir(name string) File             { return File{Name: name + "/", Type: tar.TypeDir} }
+func Dir(name string) File { return File{Name: name + "/", Type: tar.TypeDir} }
+
 func Symlink(name, target string) File { return File{Name: name, Type: tar.TypeSymlink, Link: target} }
+
 func Hardlink(name, target string) File {
 	return File{Name: name, Type: tar.TypeLink, Link: target}
 }
