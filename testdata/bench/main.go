@@ -11,10 +11,13 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 )
 
 func main() {
@@ -37,7 +40,9 @@ func bench(binary, doc, only string) (passed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	b, err := prepare(binary, runs)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b, err := prepare(ctx, binary, runs)
 	if err != nil {
 		return false, err
 	}

@@ -11,9 +11,12 @@ import (
 	"strings"
 )
 
-// rounds are how often all tools take turns in a case, so that a busy moment of the
-// machine does not hit one of them alone.
-const rounds = 3
+// The tools take turns, in rounds, so that a busy moment of the machine does not hit
+// one of them alone.
+const (
+	minRuns   = 3
+	maxRounds = 5
+)
 
 // benchCase is commands that do the same thing; the first is podman's, the second
 // rootlet's, a third is for reference.
@@ -124,8 +127,9 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 // in milliseconds.
 func (b *bencher) medians(c benchCase) ([]float64, error) {
 	times := make([][]float64, len(c.commands))
+	rounds, perRound := turns(b.runs, c.share)
 	for range rounds {
-		got, err := b.hyperfine(c, max(1, b.runs/c.share/rounds))
+		got, err := b.hyperfine(c, perRound)
 		if err != nil {
 			return nil, err
 		}
@@ -140,9 +144,16 @@ func (b *bencher) medians(c benchCase) ([]float64, error) {
 	return medians, nil
 }
 
+// turns divides one of share of the runs into rounds.
+func turns(runs, share int) (rounds, perRound int) {
+	n := max(minRuns, runs/share)
+	rounds = min(n, maxRounds)
+	return rounds, n / rounds
+}
+
 func (b *bencher) hyperfine(c benchCase, runs int) ([][]float64, error) {
 	export := b.path("hyperfine.json")
-	args := []string{"--shell=none", "--style=none", "--runs", strconv.Itoa(max(runs, 2)), "--export-json", export}
+	args := []string{"--shell=none", "--style=none", "--runs", strconv.Itoa(runs), "--export-json", export}
 	if c.prepare == nil {
 		args = append(args, "--warmup", "2")
 	}
@@ -213,14 +224,15 @@ func (b *bencher) packageInit() (row, error) {
 		}
 		sums = append(sums, sum)
 	}
+	if len(worst) == 0 {
+		return row{}, errors.New("GODEBUG=inittrace=1 prints no package")
+	}
 	r := row{name: "package init before main", unit: "ms", rootlet: median(sums), target: target{absolute: 3}}
 	for name, ms := range worst {
 		if r.note == "" || ms > worst[r.note] {
 			r.note = name
 		}
 	}
-	if r.note != "" {
-		r.note = fmt.Sprintf("most of it: %s, %.2f ms", r.note, worst[r.note]/float64(b.runs))
-	}
+	r.note = fmt.Sprintf("most of it: %s, %.2f ms", r.note, worst[r.note]/float64(b.runs))
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ var programs = map[string]string{
 
 // bencher is one run of the benchmark.
 type bencher struct {
+	ctx     context.Context // ends with Ctrl-C; the commands end with it
 	runs    int
 	user    *user.User
 	cred    *syscall.Credential // nil when not root
@@ -32,8 +34,8 @@ type bencher struct {
 }
 
 // prepare gets the machine, the user and the scratch directory ready.
-func prepare(binary string, runs int) (b *bencher, err error) {
-	b = &bencher{runs: runs}
+func prepare(ctx context.Context, binary string, runs int) (b *bencher, err error) {
+	b = &bencher{ctx: ctx, runs: runs}
 	defer func() {
 		if err != nil {
 			b.cleanup()
@@ -56,6 +58,7 @@ func prepare(binary string, runs int) (b *bencher, err error) {
 }
 
 func (b *bencher) cleanup() {
+	b.ctx = context.Background() // what tidies up is not interrupted
 	for i := len(b.undo) - 1; i >= 0; i-- {
 		b.undo[i]()
 	}
@@ -222,7 +225,7 @@ func (b *bencher) command(env []string, name string, args ...string) *exec.Cmd {
 	if name == "rootlet" {
 		name = b.path("bin/rootlet")
 	}
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(b.ctx, name, args...)
 	cmd.Dir = b.path("home")
 	cmd.Env = append([]string{
 		"PATH=" + b.path("bin") + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",

@@ -52,14 +52,9 @@ func (b *bencher) describe() error {
 		fmt.Sprintf("%s; Linux %s, %d processors; %s.", time.Now().UTC().Format("2006-01-02"), info.Host.Kernel, runtime.NumCPU(), distribution()),
 		fmt.Sprintf("podman %s as an ordinary user with sub-ids, %s, cgroups %s by %s; on native overlay (its storage.conf asks for it; Debian's default for such a user is vfs), seen in the container's /proc/mounts; on fuse-overlayfs by mount_program where the row says so.",
 			info.Version.Version, runtimeVersion, info.Host.CgroupVersion, info.Host.CgroupManager),
-		fmt.Sprintf("Medians of %d runs (pull %d, sixteen %d) under hyperfine, in %d rounds in which the tools take turns.",
-			count(b.runs, 1), count(b.runs, 6), count(b.runs, 3), rounds),
 	}, b.facts...)
 	return nil
 }
-
-// count is how many runs a case with that share has in all.
-func count(runs, share int) int { return rounds * max(2, runs/share/rounds) }
 
 // checkRoot looks from within a container what its root is.
 func (b *bencher) checkRoot(tool, kind string, env []string) error {
@@ -142,7 +137,12 @@ func (b *bencher) table(rows []row) string {
 		}
 		fmt.Fprintf(&s, "| %s | %s | %.1f %s | %s | %s | %s |\n", name, podman, r.rootlet, r.unit, ratio, wanted, result)
 	}
-	s.WriteString("\n")
+	s.WriteString("\n- Medians under hyperfine; the tools take turns in up to five rounds. Runs of each:")
+	for _, c := range b.cases() {
+		rounds, perRound := turns(b.runs, c.share)
+		fmt.Fprintf(&s, " %s %d;", c.name, rounds*perRound)
+	}
+	s.WriteString(" no run failed.\n")
 	for _, f := range b.facts {
 		s.WriteString("- " + f + "\n")
 	}
