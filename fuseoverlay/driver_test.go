@@ -129,7 +129,7 @@ func TestFuseOverlayfsDies(t *testing.T) {
 	s := openStore(t, FuseOverlayfs)
 	img := putImage(t, s, "example.com/a:1", layer(t, file("f", "")))
 	root := mountImage(t, s, img, MountOptions{})
-	if err := unix.Kill(root.helper.pid, unix.SIGKILL); err != nil {
+	if err := unix.Kill(root.helper.process.Pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -162,7 +162,7 @@ func TestCloseEndsFuseOverlayfs(t *testing.T) {
 	if err := root.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := unix.Kill(root.helper.pid, 0); err != unix.ESRCH {
+	if err := unix.Kill(root.helper.process.Pid, 0); err != unix.ESRCH {
 		t.Errorf("the program after Close: %v", err)
 	}
 	select {

@@ -72,13 +72,14 @@ func mapping(shifts []Shift) string {
 
 // fuseHelper is the program while it runs.
 type fuseHelper struct {
-	done   chan error    // gets the error when it dies, unless stop was called
+	done   chan error    // gets the error when it dies unasked
 	exited chan struct{} // closed when it is gone
 	err    error         // why; valid once exited is closed
-	pid    int
+
+	process *os.Process
 
 	stopping sync.Once
-	stopped  chan struct{} // closed by stop
+	stopped  chan struct{} // closed when its end is wanted
 }
 
 // fuseTimeout bounds how long a start may take on a machine that is very busy.
@@ -98,6 +99,7 @@ func startFuse(f fuseMount) (*fuseHelper, error) {
 	}
 	if err := h.waitMounted(filepath.Join(f.dir, rootfsName)); err != nil {
 		h.stop()
+		_ = unmount(filepath.Join(f.dir, rootfsName), unix.MNT_DETACH) // in case it came too late
 		return nil, err
 	}
 	return h, nil
@@ -130,7 +132,7 @@ func (h *fuseHelper) run(f fuseMount, started chan<- error) {
 		started <- err
 		return
 	}
-	h.pid = cmd.Process.Pid
+	h.process = cmd.Process
 	started <- nil
 	h.end(cmd.Wait(), stderr.String())
 }
@@ -172,21 +174,37 @@ func (h *fuseHelper) waitMounted(target string) error {
 	}
 }
 
-// stop ends the program, whose mount is gone already: it ends by itself then,
-// and is killed in case it does not. It does not wait for more than that.
-func (h *fuseHelper) stop() {
-	h.stopping.Do(func() {
-		close(h.stopped)
+// unmount unmounts the root and ends the program. Where nobody uses the root any
+// more, everything is written out first and the program ends by itself.
+func (h *fuseHelper) unmount(target string) error {
+	h.expectEnd()
+	const grace = 200 * time.Millisecond
+	err := unmount(target, 0)
+	if err == nil {
 		select {
 		case <-h.exited:
-			return
-		default:
+		case <-time.After(grace):
 		}
-		// Not reaped before exited is closed, so the pid is still its own; that it
-		// has exited in between is no harm.
-		_ = unix.Kill(h.pid, unix.SIGKILL)
-		<-h.exited
-	})
+	} else {
+		err = unmount(target, unix.MNT_DETACH)
+	}
+	h.stop()
+	return err
+}
+
+// expectEnd makes the program's end no news from now on.
+func (h *fuseHelper) expectEnd() { h.stopping.Do(func() { close(h.stopped) }) }
+
+// stop kills the program and waits until it is gone.
+func (h *fuseHelper) stop() {
+	h.expectEnd()
+	select {
+	case <-h.exited:
+		return
+	default:
+	}
+	_ = h.process.Signal(os.Kill)
+	<-h.exited
 }
 
 // fuseDirs are where administrators install programs.

@@ -63,14 +63,17 @@ func (r *Root) Done() <-chan error {
 
 // Close unmounts the root and ends what serves it. The files stay.
 func (r *Root) Close() error {
-	err := unix.Unmount(r.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	if err != nil {
-		err = fmt.Errorf("unmount %q: %w", r.Path, err)
-	}
 	if r.helper != nil {
-		r.helper.stop()
+		return r.helper.unmount(r.Path)
 	}
-	return err
+	return unmount(r.Path, unix.MNT_DETACH)
+}
+
+func unmount(path string, flags int) error {
+	if err := unix.Unmount(path, flags|unix.UMOUNT_NOFOLLOW); err != nil {
+		return fmt.Errorf("unmount %q: %w", path, err)
+	}
+	return nil
 }
 
 // Mount mounts the image's files, writable unless said otherwise, at Dir/rootfs

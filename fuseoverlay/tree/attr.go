@@ -18,16 +18,24 @@ func NotOverlays(name string) bool {
 		!strings.HasPrefix(name, "trusted.")
 }
 
-// CopyAttributes gives the file or directory open as to the owner, extended
-// attributes, mode and time of the one open as from, in the order that lets
-// each last: chown drops capabilities and set-ID bits.
+// CopyAttributes gives the directory open as to all that the one open as from
+// has: owner, extended attributes, mode and time.
 func CopyAttributes(from, to int, keep Filter) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(from, &st); err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
-	if err := unix.Fchown(to, int(st.Uid), int(st.Gid)); err != nil {
-		return fmt.Errorf("chown to %d:%d: %w", st.Uid, st.Gid, err)
+	if err := setAttributes(from, to, &st, int(st.Uid), int(st.Gid), keep); err != nil {
+		return err
+	}
+	return setTimes(to, ".", &st)
+}
+
+// setAttributes sets all but the times, in the order that lets each last: chown
+// drops capabilities and set-ID bits.
+func setAttributes(from, to int, st *unix.Stat_t, uid, gid int, keep Filter) error {
+	if err := unix.Fchown(to, uid, gid); err != nil {
+		return fmt.Errorf("chown to %d:%d: %w", uid, gid, err)
 	}
 	if err := copyXattrs(from, to, keep); err != nil {
 		return err
@@ -35,7 +43,7 @@ func CopyAttributes(from, to int, keep Filter) error {
 	if err := unix.Fchmod(to, st.Mode&modeBits); err != nil {
 		return fmt.Errorf("chmod: %w", err)
 	}
-	return setTimes(to, ".", &st)
+	return nil
 }
 
 const modeBits = 0o7777

@@ -66,10 +66,14 @@ func (c *Copier) mergeDir(from, to int, name string) error {
 			return err
 		}
 	}
-	if err := c.attributes(from, to); err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(from, &st); err != nil {
+		return fmt.Errorf("stat %q: %w", name, err)
+	}
+	if err := c.attributes(from, to, &st); err != nil {
 		return fmt.Errorf("%q: %w", name, err)
 	}
-	return nil
+	return setTimes(to, ".", &st)
 }
 
 // mergeEntry copies one name.
@@ -205,11 +209,10 @@ func (c *Copier) copyFile(from, to int, base string, st *unix.Stat_t) error {
 	if err := c.content(source, target, st); err != nil {
 		return err
 	}
-	if err := c.attributes(source, target); err != nil {
+	if err := c.attributes(source, target, st); err != nil {
 		return err
 	}
 	c.report(st.Size)
-	// Once more by name: the attributes' own call knows directories only.
 	return setTimes(to, base, st)
 }
 
@@ -222,29 +225,13 @@ func (c *Copier) report(n int64) {
 	}
 }
 
-// attributes copies owner, extended attributes, mode and, of a directory, time.
-func (c *Copier) attributes(from, to int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(from, &st); err != nil {
-		return fmt.Errorf("stat: %w", err)
-	}
-	uid, gid, err := c.owner(&st)
+// attributes copies owner, extended attributes and mode.
+func (c *Copier) attributes(from, to int, st *unix.Stat_t) error {
+	uid, gid, err := c.owner(st)
 	if err != nil {
 		return err
 	}
-	if err := unix.Fchown(to, uid, gid); err != nil {
-		return fmt.Errorf("chown to %d:%d: %w", uid, gid, err)
-	}
-	if err := copyXattrs(from, to, NotOverlays); err != nil {
-		return err
-	}
-	if err := unix.Fchmod(to, st.Mode&modeBits); err != nil {
-		return fmt.Errorf("chmod: %w", err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil
-	}
-	return setTimes(to, ".", &st)
+	return setAttributes(from, to, st, uid, gid, NotOverlays)
 }
 
 // chown sets the owner of a name, not following it.

@@ -30,11 +30,20 @@ func (u *unpacker) regular(h *tar.Header, at place) error {
 		return err
 	}
 	u.result.Size += h.Size
+	if h.Size >= writeBackEarly {
+		// Best effort: the sync at the end of the layer writes what is left.
+		_ = unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	}
 	if err := u.dressFile(fd, h, mode); err != nil {
 		return err
 	}
 	return setTimes(at.dir, at.base, mtimeOf(h))
 }
+
+// writeBackEarly is the size in bytes from which a file's way to the disk begins
+// as soon as it is whole: the disk works while the next files are unpacked, and
+// the sync of a large layer does not come as one long wait.
+const writeBackEarly = 64 << 10
 
 // content copies a file's bytes from the archive.
 func (u *unpacker) content(fd int, h *tar.Header) error {
