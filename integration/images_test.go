@@ -107,7 +107,7 @@ var busybox = sync.OnceValues(func() (v1.Image, error) {
 	entries := []entry{
 		dir("bin", 0o755), dir("etc", 0o755), dir("root", 0o700), dir("home", 0o755), dir("mnt", 0o755),
 		dir("home/alice", 0o755).ownedBy(1000, 1000), dir("tmp", 0o1777), dir("var", 0o755),
-		symlink("escape", "/tmp/rootlet-escape"),
+		symlink("linked", "/mnt"), symlink("escape", "/tmp/rootlet-escape"),
 		file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n"),
 		file("etc/group", 0o644, "root:x:0:\nalice:x:1000:\nteam:x:2000:alice\n"),
 		file("bin/busybox", 0o755, string(program)),
@@ -230,7 +230,7 @@ func layered() (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mutate.MediaType(image, types.OCIManifestSchema1), nil
+	return mutate.ConfigMediaType(mutate.MediaType(image, types.OCIManifestSchema1), types.OCIConfigJSON), nil
 }
 
 // newCompressedLayer is a layer from bytes that are compressed already.

@@ -47,6 +47,7 @@ func newPerson(t *testing.T) *person {
 func (p *person) command(args ...string) *exec.Cmd {
 	c := exec.Command(rootlet, args...)
 	c.Env = p.env
+	c.WaitDelay = patience // for whom it left behind with its output in hand
 	return c
 }
 
