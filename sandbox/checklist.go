@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -21,8 +22,9 @@ type first struct {
 	workDir  string
 	who      identity.Identity
 
-	ownNetwork      bool // not --network host
-	setGroups       bool // setgroups(2) is allowed in this user namespace
+	groups          [2]int // the lowest and the highest group that is mapped
+	ownNetwork      bool   // not --network host
+	setGroups       bool   // setgroups(2) is allowed in this user namespace
 	tty             bool
 	noNewPrivileges bool
 	caps            capSet
@@ -104,6 +106,7 @@ func (f first) checklist() *firstproc.Program {
 	p.Call("set the hostname", unix.SYS_SETHOSTNAME, []uintptr{p.String(f.hostname), uintptr(len(f.hostname))})
 	if f.ownNetwork {
 		loopbackUp(p)
+		f.setNetwork(p)
 	}
 
 	// The copied root is locked in its place; a bind of it is not, and becomes /.
@@ -188,6 +191,23 @@ func loopbackUp(p *firstproc.Program) {
 	p.SaveResult()
 	p.CallSaved("bring up lo", unix.SYS_IOCTL, []uintptr{unix.SIOCSIFFLAGS, firstproc.Pointer(p, request)})
 	p.CallSaved("close the socket", unix.SYS_CLOSE, nil)
+}
+
+// setNetwork lets every user of the container ping, and bind ports below 1024,
+// as Docker does: both are rights over its own network namespace alone. They are
+// written through the host's /proc, still in sight here, which shows each
+// process its own network's settings (proc_sys_net(5)).
+func (f first) setNetwork(p *firstproc.Program) {
+	for _, s := range [][2]string{
+		{"ipv4/ping_group_range", fmt.Sprintf("%d %d", f.groups[0], f.groups[1])},
+		{"ipv4/ip_unprivileged_port_start", "0"},
+	} {
+		what := "set net/" + s[0]
+		p.Call(what, unix.SYS_OPENAT, []uintptr{0, p.String("/proc/sys/net/" + s[0]), unix.O_WRONLY | unix.O_CLOEXEC})
+		p.SaveResult()
+		p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(s[1]), uintptr(len(s[1]))})
+		p.CallSaved(what, unix.SYS_CLOSE, nil)
+	}
 }
 
 // selfFD is where rootlet's sealed copy waits to be executed.

@@ -67,6 +67,15 @@ func (m idMap) toU1(container int) (int, bool) {
 	return 0, false
 }
 
+// bounds are the lowest and the highest id that is mapped.
+func (m idMap) bounds() [2]int {
+	if len(m) == 0 {
+		return [2]int{}
+	}
+	last := m[len(m)-1]
+	return [2]int{int(m[0].ContainerID), int(int64(last.ContainerID) + int64(last.Size) - 1)}
+}
+
 // shifts reports whether any id differs between container and U1, so that the
 // files of an image have to be shown under other owners than they are stored.
 func (m idMap) shifts() bool {

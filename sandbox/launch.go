@@ -71,9 +71,9 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	}
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname, workDir: s.Process.WorkingDir, who: m.who,
-		ownNetwork: s.Network != NetworkHost,
-		setGroups:  strings.TrimSpace(string(setGroups)) == "allow",
-		tty:        s.Process.TTY, noNewPrivileges: s.NoNewPrivileges, caps: caps,
+		ownNetwork: s.Network != NetworkHost, groups: m.gids.bounds(),
+		setGroups: strings.TrimSpace(string(setGroups)) == "allow",
+		tty:       s.Process.TTY, noNewPrivileges: s.NoNewPrivileges, caps: caps,
 		limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
 		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
 		sysMasks: findMasks("/sys", maskedSys),

@@ -227,6 +227,11 @@ func (m *monitor) assemble() error {
 	if err := m.checkIdentity(); err != nil {
 		return err
 	}
+	if m.Spec.KeepID {
+		if err := identity.Introduce(root, m.Host.Name, m.Host.UID, m.Host.GID); err != nil {
+			return err
+		}
+	}
 	if err := m.prepareVolumes(root); err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ type Paths struct {
 type Host struct {
 	UID    int       `json:"uid"`
 	GID    int       `json:"gid"`
+	Name   string    `json:"name"`   // login name, as far as the environment knows it
 	IDMode string    `json:"idMode"` // userns.Method
 	Start  time.Time `json:"start"`  // when the user's command began
 }

@@ -50,8 +50,14 @@ func (r *Request) resolve(config []byte) error {
 	if s.Process.Args()[0] == "" {
 		return errors.New("the command is an empty string")
 	}
+	if s.Process.User == "" && s.KeepID {
+		s.Process.User = fmt.Sprintf("%d:%d", r.Host.UID, r.Host.GID) // as Podman does
+	}
 	if s.Process.User == "" {
 		s.Process.User = c.User
+	}
+	if s.Process.WorkingDir != "" && !path.IsAbs(s.Process.WorkingDir) {
+		return fmt.Errorf("the working directory %q is not an absolute path", s.Process.WorkingDir)
 	}
 	if s.Process.WorkingDir == "" {
 		s.Process.WorkingDir = c.WorkingDir

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/internal/stage"
+	"rootlet/sandbox/record"
 	"rootlet/userns"
 )
 
@@ -56,6 +57,10 @@ type client struct {
 
 // start starts the monitor and tells it what to run.
 func start(plan *userns.Plan, r Request, s Streams) (*client, error) {
+	if err := checkSources(r.Spec.Mounts); err != nil {
+		return nil, err
+	}
+	r.Host.Name = os.Getenv("USER")
 	conn, theirs, err := stage.Pair()
 	if err != nil {
 		return nil, err
@@ -79,6 +84,25 @@ func start(plan *userns.Plan, r Request, s Streams) (*client, error) {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
 	return c, nil
+}
+
+// checkSources refuses a path that the user may not read. It is asked here, as
+// the user: in U1 the monitor may read whatever belongs to his ids.
+func checkSources(mounts []record.Mount) error {
+	for _, m := range mounts {
+		if m.Type != record.Bind {
+			continue
+		}
+		err := unix.Access(m.Source, unix.R_OK)
+		if err == nil || errors.Is(err, unix.ENOENT) && m.MakeSource {
+			continue
+		}
+		if errors.Is(err, unix.EACCES) {
+			return fmt.Errorf("bind source path %s: you may not read it: %w", m.Source, err)
+		}
+		return fmt.Errorf("bind source path %s: %w", m.Source, err)
+	}
+	return nil
 }
 
 // relay handles the monitor's frames until its last.

@@ -166,6 +166,53 @@ func entries(file string, n int) func(yield func([]string) bool) {
 	}
 }
 
+// Introduce gives a user of --userns keep-id a name in the image's passwd and
+// group files, as Podman does, unless those ids have one already. An image
+// without these files stays without.
+func Introduce(root *os.File, name string, uid, gid int) error {
+	name = strings.Map(plain, name)
+	if name == "" {
+		name = fmt.Sprintf("user%d", uid)
+	}
+	err := introduce(root, "/etc/passwd", uid, fmt.Sprintf("%s:x:%d:%d::/:/bin/sh\n", name, uid, gid))
+	return errors.Join(err, introduce(root, "/etc/group", gid, fmt.Sprintf("%s:x:%d:\n", name, gid)))
+}
+
+// plain keeps what a name in passwd(5) may hold.
+func plain(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.' {
+		return r
+	}
+	return -1
+}
+
+func introduce(root *os.File, path string, id int, line string) error {
+	content, err := read(root, path)
+	if err != nil || content == "" {
+		return err
+	}
+	for fields := range entries(content, 3) {
+		if fields[2] == strconv.Itoa(id) {
+			return nil
+		}
+	}
+	if !strings.HasSuffix(content, "\n") {
+		line = "\n" + line
+	}
+	handle, err := rootfs.Find(root, path)
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	// Without O_CREAT, and of what read has just seen to be a regular file.
+	f, err := os.OpenFile(linux.FDPath(handle), os.O_WRONLY|os.O_APPEND|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line)
+	return errors.Join(err, f.Close())
+}
+
 // read returns the content of a small regular file of the image; one that is
 // missing is empty.
 func read(root *os.File, path string) (string, error) {

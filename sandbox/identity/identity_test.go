@@ -76,6 +76,28 @@ func TestHostileFilesAreRefusedAtOnce(t *testing.T) {
 	}
 }
 
+func TestIntroduce(t *testing.T) {
+	dir := t.TempDir()
+	os.Mkdir(filepath.Join(dir, "etc"), 0o755)
+	os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/sh"), 0o644)
+	os.WriteFile(filepath.Join(dir, "etc/group"), []byte("root:x:0:\nusers:x:100:\n"), 0o644)
+	root, err := rootfs.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for range 2 { // the second time there is nothing to add
+		if err := Introduce(root, "an:na\n", 1000, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passwd, _ := os.ReadFile(filepath.Join(dir, "etc/passwd"))
+	group, _ := os.ReadFile(filepath.Join(dir, "etc/group"))
+	if string(passwd) != "root:x:0:0:root:/root:/bin/sh\nanna:x:1000:100::/:/bin/sh\n" || string(group) != "root:x:0:\nusers:x:100:\n" {
+		t.Fatalf("passwd %q, group %q", passwd, group)
+	}
+}
+
 func sparse(path string, size int64) error {
 	f, err := os.Create(path)
 	if err != nil {

@@ -150,9 +150,6 @@ func (b bind) apply(a *assembly) error {
 	open := a.userDir
 	if b.file || !isDir {
 		open = a.userFile
-		if b.replaceLink {
-			open = a.replaceableFile
-		}
 	}
 	target, err := open(b.target)
 	if err != nil {
@@ -206,7 +203,7 @@ func propagation(word string) (uintptr, error) {
 	return 0, fmt.Errorf("mount propagation %q: it is one of private, rprivate, slave, rslave, shared, rshared", word)
 }
 
-// openSource opens what is to be bound, and checks what the user named.
+// openSource opens what is to be bound.
 func (b bind) openSource() (*os.File, bool, error) {
 	fd, err := unix.Open(b.source, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) && b.makeSource {
@@ -224,25 +221,7 @@ func (b bind) openSource() (*os.File, bool, error) {
 		f.Close()
 		return nil, false, err
 	}
-	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
-	if b.user {
-		if err := mayRead(b.source, isDir); err != nil {
-			f.Close()
-			return nil, false, err
-		}
-	}
-	return f, isDir, nil
-}
-
-func mayRead(path string, isDir bool) error {
-	mode := uint32(unix.R_OK)
-	if isDir {
-		mode |= unix.X_OK
-	}
-	if err := unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS); err != nil {
-		return fmt.Errorf("bind source path %s: you may not read it: %w", path, err)
-	}
-	return nil
+	return f, st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
 }
 
 // bindDevice shows a device of the host's, checked by its number where that is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"golang.org/x/sys/unix"
@@ -33,8 +34,12 @@ func (a *assembly) userDir(dir string) (*os.File, error) {
 	if f, err := a.find(dir); err == nil {
 		return mountPoint(f, dir, true)
 	}
+	dir, err := a.followDangling(dir)
+	if err != nil {
+		return nil, err
+	}
 	var f *os.File
-	err := retryRaced(func() (err error) {
+	err = retryRaced(func() (err error) {
 		f, err = pathrs.MkdirAllHandle(a.root, dir, 0o755)
 		return err
 	})
@@ -49,6 +54,10 @@ func (a *assembly) userFile(file string) (*os.File, error) {
 	if f, err := a.find(file); err == nil {
 		return mountPoint(f, file, false)
 	}
+	file, err := a.followDangling(file)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := a.userDir(path.Dir(file))
 	if err != nil {
 		return nil, err
@@ -61,22 +70,62 @@ func (a *assembly) userFile(file string) (*os.File, error) {
 	return f, nil
 }
 
-// replaceableFile is userFile for the runtime's own files: a symlink that leads
-// nowhere, as Debian's /etc/resolv.conf does in some images, gives way.
-func (a *assembly) replaceableFile(file string) (*os.File, error) {
-	f, err := a.userFile(file)
-	if err == nil || !(errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ELOOP)) {
-		return f, err
+// maxLinks is the kernel's own limit on symlinks in a path (path_resolution(7)).
+const maxLinks = 40
+
+// followDangling returns the path in the root that a missing one leads to. Some
+// images have symlinks to what is made at run time, as /etc/resolv.conf to /run;
+// what they name is made in the root, where else they would lead. The path is
+// only a name: it is resolved in the root once more when it is used.
+func (a *assembly) followDangling(missing string) (string, error) {
+	at := path.Clean(missing)
+	for range maxLinks {
+		next, isLink, err := a.followOne(at)
+		if err != nil {
+			return "", err
+		}
+		if !isLink {
+			return at, nil
+		}
+		at = next
 	}
-	dir, err := a.userDir(path.Dir(file))
+	return "", fmt.Errorf("%s in the image: %w", missing, unix.ELOOP)
+}
+
+// followOne replaces the first part of the path that is a symlink to nowhere by
+// what it says.
+func (a *assembly) followOne(at string) (string, bool, error) {
+	parts := strings.Split(strings.Trim(at, "/"), "/")
+	for i, name := range parts {
+		parent := "/" + path.Join(parts[:i]...)
+		if f, err := a.find(path.Join(parent, name)); err == nil {
+			f.Close()
+			continue
+		}
+		dir, err := a.find(parent)
+		if err != nil {
+			return "", false, err
+		}
+		defer dir.Close()
+		link, err := readlinkAt(dir, name)
+		if err != nil {
+			return at, false, nil // not there at all
+		}
+		if !path.IsAbs(link) {
+			link = path.Join(parent, link)
+		}
+		return path.Join("/", link, path.Join(parts[i+1:]...)), true, nil
+	}
+	return at, false, nil
+}
+
+func readlinkAt(dir *os.File, name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(dir.Fd()), name, buf)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	defer dir.Close()
-	if err := unix.Unlinkat(int(dir.Fd()), path.Base(file), 0); err != nil {
-		return nil, fmt.Errorf("replace %s in the container: %w", file, err)
-	}
-	return a.userFile(file)
+	return string(buf[:n]), nil
 }
 
 // mountPoint checks that f is of the kind that is to be mounted on it.

@@ -126,7 +126,7 @@ func generatedOps(c Config) []Op {
 	var ops []Op
 	for target, source := range c.Generated {
 		if !mounted(c.Spec, target) {
-			ops = append(ops, bind{source: source, target: target, file: true, set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, replaceLink: true})
+			ops = append(ops, bind{source: source, target: target, file: true, set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV})
 		}
 	}
 	sort.Slice(ops, func(i, k int) bool { return ops[i].String() < ops[k].String() })
@@ -188,7 +188,7 @@ func userOp(c Config, m record.Mount, target string) Op {
 	default:
 		// nosuid and nodev always: a set-id program or a device that a container
 		// leaves in a host directory is nobody's to use.
-		return bind{source: m.Source, target: target, set: attributes(m) | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, recursive: m.Recursive, propagation: m.Propagation, makeSource: m.MakeSource, user: true}
+		return bind{source: m.Source, target: target, set: attributes(m) | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, recursive: m.Recursive, propagation: m.Propagation, makeSource: m.MakeSource}
 	}
 }
 
