@@ -20,10 +20,12 @@ package fuseoverlay
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
 
+	"github.com/sirupsen/logrus"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
@@ -61,6 +63,9 @@ func Open(c Config) (*Store, error) {
 	if !validDriver(c.Driver) {
 		return nil, fmt.Errorf("unknown storage driver %q: it must be %s, %s or %s", c.Driver, Native, FuseOverlayfs, Copy)
 	}
+	if err := isolate(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	s, err := storage.GetStore(storage.StoreOptions{
 		GraphRoot:       c.GraphRoot,
 		RunRoot:         c.RunRoot,
@@ -80,6 +85,25 @@ func Open(c Config) (*Store, error) {
 		return nil, fmt.Errorf("open store %q: %w", c.GraphRoot, explainStoreError(err))
 	}
 	return &Store{config: c, store: s, layers: filepath.Join(c.GraphRoot, driverName)}, nil
+}
+
+// isolate keeps containers/storage from the settings that the user or the host
+// has for podman. It reads them even where every option is given: a mistake in
+// one would fail rootlet too, and _CONTAINERS_ROOTLESS_UID, which "podman
+// unshare" sets, makes it create directories in /tmp. The environment of this
+// process is its own; a container never gets it. Its log, which goes to stderr,
+// says nothing that its errors do not.
+func isolate() error {
+	logrus.SetOutput(io.Discard)
+	for _, name := range []string{
+		"STORAGE_DRIVER", "STORAGE_OPTS", "CONTAINERS_STORAGE_CONF_OVERRIDE",
+		"_CONTAINERS_ROOTLESS_UID", "_CONTAINERS_ROOTLESS_GID", "_CONTAINERS_USERNS_CONFIGURED",
+	} {
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+	return os.Setenv("CONTAINERS_STORAGE_CONF", os.DevNull)
 }
 
 // explainStoreError translates errors of the first open that mislead.
