@@ -18,8 +18,14 @@ func (a *assembly) find(path string) (*os.File, error) { return Find(a.root, pat
 
 // Find opens path, O_PATH, resolved in root whatever symlinks the image holds.
 func Find(root *os.File, path string) (*os.File, error) {
-	var f *os.File
-	err := retryRaced(func() (err error) {
+	// Most paths have no symlink in them. The kernel says so in one call, where
+	// following one safely takes a dozen. ENOENT is final too: a symlink anywhere
+	// before the missing name would have been ELOOP.
+	f, err := linux.OpenBeneath(root, strings.TrimPrefix(path, "/"), unix.O_PATH, 0)
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return f, err
+	}
+	err = retryRaced(func() (err error) {
 		f, err = pathrs.OpenatInRoot(root, path)
 		return err
 	})
@@ -51,10 +57,15 @@ func (a *assembly) userDir(dir string) (*os.File, error) {
 
 // userFile opens a file to mount on, and makes an empty one where it is missing.
 func (a *assembly) userFile(file string) (*os.File, error) {
-	if f, err := a.find(file); err == nil {
+	f, err := a.find(file)
+	if err == nil {
 		return mountPoint(f, file, false)
 	}
-	file, err := a.followDangling(file)
+	// Where its directory is there, as /etc is, one call makes it.
+	if f, err = a.makeFile(a.root, file); err == nil {
+		return f, nil
+	}
+	file, err = a.followDangling(file)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +74,12 @@ func (a *assembly) userFile(file string) (*os.File, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	f, err := linux.OpenBeneath(dir, path.Base(file), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o644)
+	return a.makeFile(dir, path.Base(file))
+}
+
+// makeFile makes an empty file below dir, with no symlink on the way.
+func (a *assembly) makeFile(dir *os.File, file string) (*os.File, error) {
+	f, err := linux.OpenBeneath(dir, strings.TrimPrefix(file, "/"), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("make %s in the container: %w", file, err)
 	}
