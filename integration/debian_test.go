@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +65,8 @@ func testDebian(p *person, cache, image string) {
 	if uid := ownerOf(info); uid != os.Getuid() {
 		t.Errorf("root's file belongs to %d outside, want %d", uid, os.Getuid())
 	}
+	// Native overlay cannot shift owners: here rootlet chooses what can.
+	p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "ROOTLET_STORAGE_DRIVER=") })
 	if got := p.rootlet("run", "--rm", "--network", "none", "--userns", "keep-id", image, "stat", "-c", "%u", "/etc/passwd"); got != "0\n" {
 		t.Errorf("with keep-id /etc/passwd belongs to %q", got)
 	}

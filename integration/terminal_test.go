@@ -26,7 +26,7 @@ func newTerminal(p *person) *terminal {
 	if output, err := start.CombinedOutput(); err != nil {
 		p.t.Fatalf("tmux: %v\n%s", err, output)
 	}
-	p.t.Cleanup(func() { term.tmux("kill-server") })
+	p.t.Cleanup(func() { _ = exec.Command("tmux", "-S", term.socket, "kill-server").Run() })
 	return term
 }
 
@@ -62,7 +62,7 @@ func TestTerminal(t *testing.T) {
 	p, image := someone(t, "busybox")
 	term := newTerminal(p)
 	term.types("rootlet run --rm -it --hostname inside " + image + " sh -c 'PS1=\"in> \" exec sh'")
-	term.shows(`^in> $`)
+	term.shows(`^in>`)
 
 	// Its size is the window's, also when that changes.
 	term.types("tty; stty size")
@@ -86,6 +86,16 @@ func TestTerminal(t *testing.T) {
 	term.shows(`^code 7$`)
 	term.types("clear; echo typed is seen")
 	term.shows(`^\$ clear; echo typed is seen|^typed is seen$`)
+}
+
+// A terminal that is closed takes what ran in it along.
+func TestTerminalIsClosed(t *testing.T) {
+	p, image := someone(t, "busybox")
+	term := newTerminal(p)
+	term.types("rootlet run --rm -it " + image + " sh -c 'echo it is up; exec sleep 1000'")
+	term.shows(`^it is up$`)
+	term.tmux("kill-session")
+	until(t, "the container is gone", func() bool { return p.rootlet("ps", "-a", "-q") == "" })
 }
 
 // A program that dies of a signal, or never starts, gives the terminal back, too.
