@@ -5,6 +5,13 @@
 // name, for each further stage; docs/architecture.md has the table of stages.
 package main
 
+// The runtime would keep two files of the host's cgroup open in every stage, to
+// follow its CPU limit; a stage has no use for that, and start-up is on the
+// user's time.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 import (
 	"os"
 	"runtime"

@@ -107,7 +107,7 @@ func splitName(full string) (repository, tag string) {
 
 // rmiCmd is `rootlet rmi`.
 type rmiCmd struct {
-	Images []string `arg:"" help:"Names or ids."`
+	Images []string `arg:"" name:"image" help:"Names or ids."`
 	Force  bool     `name:"force" short:"f" help:"Not to find one is no error."`
 }
 

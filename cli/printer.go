@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -16,6 +17,7 @@ type printer struct {
 	mu    sync.Mutex
 	out   io.Writer
 	quiet bool
+	clear func() // takes progress bars off the screen, where there are any
 }
 
 // notice prints what the user should know and need not act on.
@@ -41,18 +43,24 @@ func (p *printer) failed(err error) {
 func (p *printer) line(prefix, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.clear != nil {
+		p.clear()
+	}
 	fmt.Fprintf(p.out, "%s%s\n", prefix, printable(strings.TrimSpace(text)))
 }
 
-// printable escapes control characters.
+// printable escapes what is not to be seen: control characters, and those by
+// which text claims to be other than it is, such as the marks that turn the
+// direction of writing.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			fmt.Fprintf(&b, "\\x%02x", r)
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
 			continue
 		}
-		b.WriteRune(r)
+		quoted := strconv.QuoteRune(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
 	}
 	return b.String()
 }
@@ -61,6 +69,7 @@ func printable(s string) string {
 const (
 	ExitError  = 1   // a command failed
 	ExitEngine = 125 // run, or a wrong flag anywhere
+	exitSignal = 128 // plus the number of the signal that ended the command
 )
 
 // exitStatus is the error of a command that has nothing to print: a container's
@@ -80,23 +89,26 @@ func (e *engineError) Unwrap() error { return e.err }
 // is no other place that does.
 func (p *printer) exit(err error) int {
 	var (
-		status   exitStatus
-		failure  *sandbox.Failure
-		engine   *engineError
-		badUsage *usageError
+		status      exitStatus
+		interrupted *interruptedError
+		engine      *engineError
+		badUsage    *usageError
+		failure     *sandbox.Failure
 	)
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &status):
+	}
+	if errors.As(err, &status) {
 		return int(status)
 	}
 	p.failed(err)
 	switch {
-	case errors.As(err, &failure):
-		return failure.Code
+	case errors.As(err, &interrupted):
+		return exitSignal + int(interrupted.signal)
 	case errors.As(err, &engine), errors.As(err, &badUsage):
 		return ExitEngine
+	case errors.As(err, &failure):
+		return failure.Code
 	}
 	return ExitError
 }

@@ -19,7 +19,7 @@ type pullCmd struct {
 	Image     string `arg:"" help:"Image to fetch."`
 	Platform  string `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
 	Quiet     bool   `name:"quiet" short:"q" help:"No progress."`
-	TLSVerify *bool  `name:"tls-verify" negatable:"" help:"Check the registry's certificate."`
+	TLSVerify *bool  `name:"tls-verify" help:"Check the registry's certificate."`
 }
 
 // Run fetches the image and prints its id.

@@ -12,7 +12,7 @@ import (
 
 // rmCmd is `rootlet rm`.
 type rmCmd struct {
-	Containers []string `arg:"" help:"Names or ids."`
+	Containers []string `arg:"" name:"container" help:"Names or ids."`
 	Force      bool     `name:"force" short:"f" help:"Kill those that run first; not to find one is no error."`
 	Volumes    bool     `name:"volumes" short:"v" help:"Their anonymous volumes, too."`
 }

@@ -17,7 +17,7 @@ import (
 // runCmd is `rootlet run`.
 type runCmd struct {
 	runFlags
-	Image   string   `arg:"" help:"Image to run."`
+	Image   string   `arg:"" help:"Image to run: a name, or an id."`
 	Command []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments, instead of the image's."`
 }
 
@@ -28,41 +28,40 @@ func (c *runCmd) Run(a *app) error {
 	if err != nil {
 		return &engineError{err}
 	}
-	status, err := c.run(a, request)
-	var failure *sandbox.Failure
-	if err != nil && !errors.As(err, &failure) {
+	plan, err := a.plan(request.Paths)
+	if err != nil {
 		return &engineError{err}
 	}
-	if err != nil {
+	request.Host = sandbox.Host{UID: os.Getuid(), GID: os.Getgid(), IDMode: string(plan.Method), Start: a.began}
+	if request.HelloID, err = helloID(c.Image); err != nil {
+		return &engineError{err}
+	}
+	if err := c.pullFirst(a, plan, request); err != nil {
+		return &engineError{err}
+	}
+	err = c.start(a, plan, request)
+	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
 		return err
 	}
-	return exitStatus(status)
+	a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
+	if err := c.pull(a, plan, request); err != nil {
+		return &engineError{err}
+	}
+	return c.start(a, plan, request)
 }
 
-func (c *runCmd) run(a *app, r sandbox.Request) (int, error) {
-	plan, err := a.plan(r.Paths)
-	if err != nil {
-		return ExitEngine, err
-	}
-	r.Host = sandbox.Host{UID: os.Getuid(), GID: os.Getgid(), IDMode: string(plan.Method), Start: a.began}
-	if r.HelloID, err = helloID(c.Image); err != nil {
-		return ExitEngine, err
-	}
-	if err := c.pullFirst(a, plan, r); err != nil {
-		return ExitEngine, err
-	}
+// start runs the container. A monitor's failure says itself what to exit with.
+func (c *runCmd) start(a *app, plan *userns.Plan, r sandbox.Request) error {
 	streams := sandbox.Streams{Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, Notice: a.notice, Created: c.writeCIDFile}
 	status, err := sandbox.Run(plan, r, streams)
-	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
-		return status, err
+	var failure *sandbox.Failure
+	switch {
+	case err == nil:
+		return exitStatus(status)
+	case errors.As(err, &failure):
+		return err
 	}
-	if !c.Quiet {
-		a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
-	}
-	if err := c.pull(a, plan, r); err != nil {
-		return ExitEngine, err
-	}
-	return sandbox.Run(plan, r, streams)
+	return &engineError{err}
 }
 
 // pullFirst fetches the image before it is looked for, where --pull says so.
@@ -71,7 +70,8 @@ func (c *runCmd) pullFirst(a *app, plan *userns.Plan, r sandbox.Request) error {
 		return nil
 	}
 	err := c.pull(a, plan, r)
-	if c.Pull == pullNewer && err != nil {
+	var interrupted *interruptedError
+	if c.Pull == pullNewer && err != nil && !errors.As(err, &interrupted) {
 		// Podman's word: an error is none where there is an image already.
 		a.notice(fmt.Sprintf("using the local image, if there is one: %v", err))
 		return nil

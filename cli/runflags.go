@@ -18,17 +18,17 @@ import (
 // runFlags are the flags of run, and of create when there is one.
 type runFlags struct {
 	AddHost     []string `name:"add-host" sep:"none" placeholder:"NAME:IP" help:"Add a line to /etc/hosts."`
-	CapAdd      []string `name:"cap-add" placeholder:"CAP" help:"Add a capability."`
-	CapDrop     []string `name:"cap-drop" placeholder:"CAP" help:"Drop a capability."`
+	CapAdd      []string `name:"cap-add" sep:"none" placeholder:"CAP" help:"Add a capability."`
+	CapDrop     []string `name:"cap-drop" sep:"none" placeholder:"CAP" help:"Drop a capability."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container's id to this file."`
 	Device      []string `name:"device" sep:"none" placeholder:"HOST[:CONTAINER]" help:"Show a device of the host's that you may open."`
-	DNS         []string `name:"dns" placeholder:"IP" help:"Name server of the container."`
-	DNSSearch   []string `name:"dns-search" placeholder:"DOMAIN" help:"Search domain of the container."`
+	DNS         []string `name:"dns" sep:"none" placeholder:"IP" help:"Name server of the container."`
+	DNSSearch   []string `name:"dns-search" sep:"none" placeholder:"DOMAIN" help:"Search domain of the container."`
 	Entrypoint  *string  `name:"entrypoint" placeholder:"PROGRAM" help:"Program instead of the image's entrypoint."`
 	Env         []string `name:"env" short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value, as it is here."`
 	EnvFile     []string `name:"env-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
-	GroupAdd    []string `name:"group-add" placeholder:"GROUP" help:"Add a supplementary group."`
-	Hostname    string   `name:"hostname" placeholder:"NAME" help:"Host name of the container."`
+	GroupAdd    []string `name:"group-add" sep:"none" placeholder:"GROUP" help:"Add a supplementary group."`
+	Hostname    string   `name:"hostname" short:"h" placeholder:"NAME" help:"Host name of the container."`
 	Init        bool     `name:"init" help:"Run an init that forwards signals and reaps processes."`
 	Interactive bool     `name:"interactive" short:"i" help:"Keep standard input open."`
 	Label       []string `name:"label" short:"l" sep:"none" placeholder:"KEY=VALUE" help:"Set a label."`
@@ -43,12 +43,12 @@ type runFlags struct {
 	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges."`
 	ShmSize     string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal  string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
-	TLSVerify   *bool    `name:"tls-verify" negatable:"" help:"Check the registry's certificate."`
+	TLSVerify   *bool    `name:"tls-verify" help:"Check the registry's certificate."`
 	Tmpfs       []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
 	TTY         bool     `name:"tty" short:"t" help:"Give the container a terminal."`
 	Ulimit      []string `name:"ulimit" sep:"none" placeholder:"NAME=SOFT[:HARD]" help:"Set a resource limit."`
 	User        string   `name:"user" short:"u" placeholder:"USER[:GROUP]" help:"Run as this user, by name or number."`
-	UserNS      string   `name:"userns" enum:",keep-id,host" default:"" placeholder:"MODE" help:"keep-id: have your own id inside too."`
+	UserNS      string   `name:"userns" placeholder:"MODE" help:"keep-id: have your own id inside too."`
 	Volume      []string `name:"volume" short:"v" sep:"none" placeholder:"SOURCE:TARGET[:OPTIONS]" help:"Bind a path or volume."`
 	WorkDir     string   `name:"workdir" short:"w" placeholder:"DIR" help:"Working directory inside."`
 }
@@ -105,6 +105,13 @@ func (c *runCmd) checkWords(*sandbox.Request) error {
 		if err := slirp.CheckHostname(c.Hostname); err != nil {
 			return err
 		}
+	}
+	switch c.UserNS {
+	case "", "keep-id":
+	case "host":
+		return errors.New("--userns host: a container of rootlet always has a user namespace of its own; without the flag its root is you")
+	default:
+		return fmt.Errorf("--userns %q: rootlet knows keep-id", c.UserNS)
 	}
 	if c.CIDFile != "" {
 		if _, err := os.Lstat(c.CIDFile); err == nil {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -89,7 +87,8 @@ func (t *task) run() (any, error) {
 		cancel()
 	}()
 	if t.Remove != nil {
-		return t.Remove.do(t.Paths)
+		result, err := t.Remove.do(t.Paths)
+		return result, errors.Join(err, sandbox.Sweep(t.Paths))
 	}
 	var err error
 	if t.store, err = fuseoverlay.Open(sandbox.StoreConfig(t.Paths, t.Driver)); err != nil {
@@ -121,66 +120,3 @@ func packed(err error) sandbox.Failure {
 	return f
 }
 
-// have has a worker do w and decodes its result into result. event hears of
-// progress; it may be nil. SIGINT and SIGTERM end the work: what is half made is
-// taken away before this returns.
-func (a *app) have(plan *userns.Plan, w work, event func([]byte), result any) error {
-	conn, theirs, err := stage.Pair()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	w.Driver = a.storageDriver
-	process, err := plan.Start(userns.Command{Stage: stage.Worker, Files: []*os.File{theirs}, Stderr: os.Stderr})
-	theirs.Close()
-	if err != nil {
-		return err
-	}
-	defer process.Wait()
-	if err := conn.SendJSON(kindWork, w); err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- a.hear(conn, event, result) }()
-	select {
-	case err := <-ended:
-		return err
-	case s := <-signals:
-		conn.Close()
-		return &interruptedError{s.(syscall.Signal)}
-	}
-}
-
-// hear handles a worker's frames until its last.
-func (a *app) hear(conn *stage.Conn, event func([]byte), result any) error {
-	for {
-		kind, payload, err := conn.Recv()
-		if err != nil {
-			return errors.New("worker: it died at its work")
-		}
-		switch kind {
-		case kindEvent:
-			if event != nil {
-				event(payload)
-			}
-		case kindNotice:
-			a.notice(string(payload))
-		case kindDone:
-			return json.Unmarshal(payload, result)
-		case kindFailed:
-			var f sandbox.Failure
-			if err := json.Unmarshal(payload, &f); err != nil {
-				return err
-			}
-			return &f
-		}
-	}
-}
-
-// interruptedError is a command that the user ended.
-type interruptedError struct{ signal syscall.Signal }
-
-func (e *interruptedError) Error() string { return "interrupted" }

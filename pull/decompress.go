@@ -82,3 +82,17 @@ func decompressor(blob *bufio.Reader, want format) (io.ReadCloser, error) {
 	}
 	return io.NopCloser(blob), nil
 }
+
+// noPanic turns a decoder's panic into an error: what it reads comes from
+// anybody, and a process that stops here would leave staged layers behind.
+type noPanic struct{ io.Reader }
+
+// Read implements io.Reader.
+func (r noPanic) Read(p []byte) (n int, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			n, err = 0, fmt.Errorf("decoder: %v", cause)
+		}
+	}()
+	return r.Reader.Read(p)
+}

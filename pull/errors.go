@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"rootlet/pull/registry"
 )
@@ -116,4 +117,17 @@ func (e *Error) refused(ref Reference, s *registry.StatusError) {
 	}
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// maxMessage is where a message is cut, in bytes: parts of it may be a
+// registry's own words.
+const maxMessage = 1000
+
+// oneLine also keeps a registry's control characters off the terminal.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s[:min(len(s), maxMessage)]), " ")
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return '?'
+		}
+		return r
+	}, s)
+}

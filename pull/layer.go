@@ -93,7 +93,7 @@ func (l *layer) decompress(from, to *pipe, source *counted) {
 		tar = io.NopCloser(failing{err})
 	}
 	defer tar.Close()
-	to.fill(&bombGuard{from: tar, source: source}, func(err error) error {
+	to.fill(&bombGuard{from: noPanic{tar}, source: source}, func(err error) error {
 		if errors.Is(err, errBomb) {
 			return err
 		}

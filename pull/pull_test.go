@@ -141,8 +141,30 @@ func TestCancel(t *testing.T) {
 			if err := store.unlike(0, 0); err != nil {
 				t.Error(err)
 			}
+			if left := goroutinesLeft(); left != "" {
+				t.Errorf("still runs:\n%s", left)
+			}
 		})
 	}
+}
+
+// goroutinesLeft shows a goroutine of a pull that is over, if there is one
+// after a second.
+func goroutinesLeft() (left string) {
+	stacks := make([]byte, 1<<20)
+	for range 100 {
+		left = ""
+		for _, stack := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(stack, "rootlet/pull.(*") || strings.Contains(stack, "rootlet/pull/registry.") {
+				left = stack
+			}
+		}
+		if left == "" {
+			return ""
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return left
 }
 
 // TestLazyStore has a store that stops reading at what it takes for the end.

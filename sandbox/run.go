@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,7 @@ func Run(plan *userns.Plan, r Request, s Streams) (int, error) {
 	if err != nil {
 		return codeEngine, err
 	}
-	defer c.restore()
+	defer c.close()
 	return c.relay()
 }
 
@@ -49,7 +50,9 @@ type client struct {
 	request Request
 	conn    *stage.Conn
 	monitor *os.Process
+	signals chan os.Signal
 	stdin   *os.File // the end of the pipe that we feed
+	hungUp  atomic.Bool
 
 	unread  map[stage.Kind]bool // output that nobody reads any more
 	restore func()              // puts the user's terminal back
@@ -109,6 +112,9 @@ func checkSources(mounts []record.Mount) error {
 func (c *client) relay() (int, error) {
 	for {
 		kind, payload, err := c.conn.Recv()
+		if err != nil && c.hungUp.Load() {
+			return codeSignal + int(unix.SIGHUP), nil
+		}
 		if err != nil {
 			return codeSignal + int(unix.SIGKILL), errors.New("the container's monitor died, and the container with it")
 		}
@@ -138,6 +144,16 @@ func (c *client) relay() (int, error) {
 			return f.Code, &f
 		}
 	}
+}
+
+// close puts the terminal back and lets go of the monitor, which has more to do
+// than the user waits for.
+func (c *client) close() {
+	c.restore()
+	signal.Stop(c.signals)
+	_ = c.conn.Close()
+	_ = c.stdin.Close()
+	go func() { _, _ = c.monitor.Wait() }()
 }
 
 // giveUp ends a container that does not run yet, and waits until it is gone.
@@ -176,14 +192,21 @@ const giveUpAfter = 3
 // catchSignals passes the user's signals on, to the monitor before the program
 // runs and to the program afterwards.
 func (c *client) catchSignals() {
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, passedOn()...)
+	c.signals = make(chan os.Signal, 64)
+	signal.Notify(c.signals, passedOn()...)
 	go func() {
 		interrupts := 0
-		for s := range signals {
+		for s := range c.signals {
 			switch s {
 			case unix.SIGPIPE: // ours: see output
 				continue
+			case unix.SIGHUP:
+				// The user's terminal is gone, the container's is its own: as with
+				// Docker it lives on, to be found by ps.
+				if c.request.Spec.Process.TTY && c.hungUp.CompareAndSwap(false, true) {
+					_ = c.conn.Close()
+					return
+				}
 			case unix.SIGWINCH:
 				c.sendSize()
 				continue

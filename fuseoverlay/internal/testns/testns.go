@@ -22,8 +22,9 @@ import (
 // inside is set, to one of the kinds, in the process that runs the tests.
 const (
 	inside  = "ROOTLET_TESTNS"
-	kindAll = "ids" // subordinate ids are mapped
-	kindOne = "one" // the caller's id only
+	gateEnv = "ROOTLET_TESTNS_GATE" // set for the first process only, not for its children
+	kindAll = "ids"                 // subordinate ids are mapped
+	kindOne = "one"                 // the caller's id only
 )
 
 // Main runs the tests, in the namespaces where they can be had. It is what a
@@ -64,12 +65,14 @@ func NeedIDs(t testing.TB) {
 // OneID says that only the caller's id is mapped.
 func OneID() bool { return os.Getenv(inside) == kindOne }
 
-// served waits for the maps and runs the tests.
+// served waits for the maps and runs the tests. A test's own children, and the
+// workers of a fuzz run, have something else as descriptor 3, and maps already.
 func served(m *testing.M) int {
-	const syncFD = 3
-	gate := os.NewFile(syncFD, "gate")
-	if gate != nil {
-		_, _ = gate.Read(make([]byte, 1)) // EOF, or no such descriptor in a fuzz worker
+	if os.Getenv(gateEnv) != "" {
+		_ = os.Unsetenv(gateEnv)
+		const gateFD = 3
+		gate := os.NewFile(gateFD, "gate")
+		_, _ = gate.Read(make([]byte, 1)) // until it is closed
 		_ = gate.Close()
 	}
 	return m.Run()
@@ -88,7 +91,7 @@ func reexec() (int, error) {
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inside+"="+kind)
+	cmd.Env = append(os.Environ(), inside+"="+kind, gateEnv+"=1")
 	cmd.ExtraFiles = []*os.File{read}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
