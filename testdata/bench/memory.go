@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // settle is how long an idle container is left alone before it is counted.
@@ -47,7 +49,10 @@ func (b *bencher) memory() (row, error) {
 // idle runs a container that sleeps, and returns the PSS of its helpers by name and
 // of its client, in MB.
 func (b *bencher) idle(tool string) (helpers map[string]float64, client float64, err error) {
-	before := b.processes()
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, 0, fmt.Errorf("become a subreaper: %w", err)
+	}
+	before := processes()
 	cmd := b.command(nil, "/usr/bin/env", tool, "run", "--rm", "--network", "slirp4netns", b.ref("busybox"), "sleep", "600")
 	if err := cmd.Start(); err != nil {
 		return nil, 0, err
@@ -56,7 +61,7 @@ func (b *bencher) idle(tool string) (helpers map[string]float64, client float64,
 	time.Sleep(settle)
 	helpers = map[string]float64{}
 	var program int
-	for pid := range b.processes() {
+	for pid := range processes() {
 		if before[pid] {
 			continue
 		}
@@ -97,25 +102,40 @@ func stop(cmd *exec.Cmd, program int) {
 	}
 }
 
-// processes are those of the user and of the user's sub-ids that come from this
-// benchmark, as far as that can be told: root sees all, the user the user's own.
-func (b *bencher) processes() map[int]bool {
-	found := map[int]bool{}
+// processes are all that descend from this one, with those whose parents are gone:
+// conmon and podman's slirp4netns leave their makers behind, and come to us because
+// we are a subreaper (prctl(2)).
+func processes() map[int]bool {
+	children := map[int][]int{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || !b.mine(dir) {
-			continue
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+			parent := parentOf(pid)
+			children[parent] = append(children[parent], pid)
 		}
-		found[pid] = true
+	}
+	found := map[int]bool{}
+	for queue := []int{os.Getpid()}; len(queue) > 0; queue = queue[1:] {
+		for _, child := range children[queue[0]] {
+			found[child] = true
+			queue = append(queue, child)
+		}
 	}
 	return found
 }
 
-// mine says whether a process runs as the user. A container's root is the user too.
-func (b *bencher) mine(dir string) bool {
-	status, err := os.ReadFile(dir + "/status")
-	return err == nil && strings.Contains(string(status), "\nUid:\t"+b.user.Uid+"\t")
+func parentOf(pid int) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if v, ok := strings.CutPrefix(line, "PPid:"); ok {
+			parent, _ := strconv.Atoi(strings.TrimSpace(v))
+			return parent
+		}
+	}
+	return 0
 }
 
 // processName is the name under which a process was started: stages of one binary
