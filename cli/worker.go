@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -86,9 +85,11 @@ func (t *task) run() (any, error) {
 		_, _, _ = t.conn.Recv()
 		cancel()
 	}()
+	if t.Remove != nil || t.Pull != nil {
+		defer t.sweep()
+	}
 	if t.Remove != nil {
-		result, err := t.Remove.do(t.Paths)
-		return result, errors.Join(err, sandbox.Sweep(t.Paths))
+		return t.Remove.do(t.Paths)
 	}
 	var err error
 	if t.store, err = fuseoverlay.Open(sandbox.StoreConfig(t.Paths, t.Driver)); err != nil {
@@ -108,6 +109,14 @@ func (t *task) run() (any, error) {
 		return t.Info.do(t)
 	}
 	return nil, errors.New("worker: nothing to do")
+}
+
+// sweep takes away what removals that died have left, where a command takes its
+// time anyway. That it cannot is no fault of the work.
+func (t *task) sweep() {
+	if err := sandbox.Sweep(t.Paths); err != nil {
+		_ = t.conn.Send(kindNotice, fmt.Appendf(nil, "leftovers of removed containers: %v", err))
+	}
 }
 
 // packed makes an error fit to travel.

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// chosen is the command that a command line names.
+type chosen struct {
+	command
+	path string   // as typed: "rootlet container ls"
+	args []string // what follows
+
+	help          bool
+	version       bool
+	storageDriver string
+}
+
+const storageDriverFlag = "--storage-driver"
+
+// choose walks the words up to the command. The flags before it are those of
+// rootlet itself.
+func choose(all []command, args []string) (chosen, error) {
+	c := chosen{command: command{children: all}, path: "rootlet"}
+	for len(args) > 0 && c.form == nil {
+		word := args[0]
+		args = args[1:]
+		name, value, inWord := strings.Cut(word, "=")
+		switch {
+		case word == "--help" || word == "-h" || word == "help" && c.path == "rootlet":
+			c.help = true
+		case (word == "--version" || word == "-v") && c.path == "rootlet":
+			c.version = true
+			return c, nil
+		case name == storageDriverFlag:
+			if !inWord {
+				if len(args) == 0 {
+					return c, usage(c.path, "flag %s needs a value", name)
+				}
+				value, args = args[0], args[1:]
+			}
+			c.storageDriver = value
+		case strings.HasPrefix(word, "-"):
+			return c, usage(c.path, "unknown flag %s%s", name, nearest(name, []string{"--help", "--version", storageDriverFlag}))
+		default:
+			next, ok := find(c.children, word)
+			if !ok {
+				return c, usage(c.path, "unknown command %q%s", word, nearest(word, names(c.children)))
+			}
+			c.command, c.path = next, c.path+" "+word
+		}
+	}
+	c.args = args
+	return c, nil
+}
+
+// names are the words that a user may have meant.
+func names(all []command) []string {
+	var list []string
+	for _, c := range all {
+		list = append(list, c.name)
+	}
+	return list
+}
+
+// list prints the commands of rootlet, or of a noun.
+func (c chosen) list(out io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: %s COMMAND\n\n", c.path)
+	if c.command.help == "" {
+		b.WriteString("Containers without root and without a daemon: Docker's commands, in one file.\n\n")
+	} else {
+		b.WriteString(c.command.help + ".\n\n")
+	}
+	for _, nouns := range []bool{false, true} {
+		title := map[bool]string{false: "Commands:\n", true: "\nManagement commands:\n"}[nouns]
+		for _, child := range c.children {
+			if nouns == (child.form == nil) {
+				fmt.Fprintf(&b, "%s  %-10s %s\n", title, child.name, child.help)
+				title = ""
+			}
+		}
+	}
+	if c.path == "rootlet" {
+		b.WriteString("\nFlags:\n" +
+			"      --storage-driver DRIVER  native, fuse-overlayfs or copy ($ROOTLET_STORAGE_DRIVER)\n" +
+			"  -h, --help                   Show help\n" +
+			"  -v, --version                Show the version\n" +
+			"\nTry:\n  rootlet run hello\n  rootlet run --rm -it debian bash\n")
+	}
+	fmt.Fprintf(&b, "\nRun `%s COMMAND --help` for the flags of a command.\n", c.path)
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// usageError is a command line that makes no sense; Docker answers any of them
+// with 125.
+type usageError struct{ message, command string }
+
+func usage(command, format string, args ...any) error {
+	return &usageError{message: fmt.Sprintf(format, args...), command: command}
+}
+
+func (e *usageError) Error() string { return e.message }
+
+// Hint says where the flags are explained.
+func (e *usageError) Hint() string { return fmt.Sprintf("see `%s --help`", e.command) }

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"rootlet/internal/stage"
+	"rootlet/sandbox"
+	"rootlet/userns"
+)
+
+// You come here from a command that needs the store. Next is worker.go, in the
+// process that this one starts.
+
+// tidyWait is how long a worker may take to clear away what it has half made
+// when the user breaks it off. What it leaves then, the next one finds.
+const tidyWait = 900 * time.Millisecond
+
+// have has a worker do w and decodes its result into result. event hears of
+// progress; it may be nil. SIGINT, SIGTERM and SIGHUP end the work.
+func (a *app) have(plan *userns.Plan, w work, event func([]byte), result any) error {
+	conn, theirs, err := stage.Pair()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	w.Driver = a.storageDriver
+	process, err := plan.Start(userns.Command{Stage: stage.Worker, Files: []*os.File{theirs}, Stderr: os.Stderr})
+	theirs.Close()
+	if err != nil {
+		return err
+	}
+	if err := conn.SendJSON(kindWork, w); err != nil {
+		return errors.Join(fmt.Errorf("worker: %w", err), died(process))
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.hear(conn, event, result) }()
+	select {
+	case err := <-ended:
+		if errors.Is(err, errSilent) {
+			return died(process)
+		}
+		_, _ = process.Wait()
+		return err
+	case s := <-signals:
+		conn.Close() // by which the worker knows
+		late := time.AfterFunc(tidyWait, func() { _ = process.Kill() })
+		defer late.Stop()
+		_, _ = process.Wait()
+		return &interruptedError{s.(syscall.Signal)}
+	}
+}
+
+// errSilent says that a worker went away without its last word.
+var errSilent = errors.New("worker: no answer")
+
+// hear handles a worker's frames until its last.
+func (a *app) hear(conn *stage.Conn, event func([]byte), result any) error {
+	for {
+		kind, payload, err := conn.Recv()
+		if err != nil {
+			return errSilent
+		}
+		switch kind {
+		case kindEvent:
+			if event != nil {
+				event(payload)
+			}
+		case kindNotice:
+			a.notice(string(payload))
+		case kindDone:
+			return json.Unmarshal(payload, result)
+		case kindFailed:
+			var f sandbox.Failure
+			if err := json.Unmarshal(payload, &f); err != nil {
+				return err
+			}
+			return &f
+		}
+	}
+}
+
+// died says how a worker ended that has not said so itself.
+func died(process *os.Process) error {
+	state, err := process.Wait()
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	return &diedError{state.String()}
+}
+
+// diedError is the death of a worker at its work.
+type diedError struct{ how string }
+
+func (e *diedError) Error() string {
+	return "the process that works on the store died: " + e.how
+}
+
+// Hint says that nothing is to be repaired.
+func (e *diedError) Hint() string {
+	return "what it had half made is taken away by the next command; try again"
+}
+
+// interruptedError is a command that the user ended.
+type interruptedError struct{ signal syscall.Signal }
+
+func (e *interruptedError) Error() string { return "interrupted" }

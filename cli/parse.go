@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// globalFlags may stand after the command as well as before it.
+type globalFlags struct {
+	StorageDriver string `name:"storage-driver" env:"ROOTLET_STORAGE_DRIVER" placeholder:"DRIVER" group:"global" help:"native, fuse-overlayfs or copy; the best that works here if not given."`
+}
+
+// run parses a command's own words and runs it.
+func (c chosen) run(a *app) error {
+	var (
+		target = c.form()
+		global globalFlags
+		helped bool
+	)
+	parser, err := kong.New(target,
+		kong.Name(c.path),
+		kong.Description(c.command.help+"."),
+		kong.Embed(&global),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{{Key: "global", Title: "Flags of every command:"}}),
+		kong.Help(c.explain),
+		kong.Writers(a.stdout, a.out),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		return fmt.Errorf("command line: %w", err)
+	}
+	s := speller{flags: parser.Model.Flags, positional: parser.Model.Positional, command: c.path}
+	if s.byLetter('h') != parser.Model.HelpFlag {
+		parser.Model.HelpFlag.Short = 0 // Docker's -h of run is --hostname
+	}
+	words, help, err := s.spell(c.args)
+	if c.help || help {
+		words, err = []string{"--help"}, nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = parser.Parse(words)
+	if helped {
+		return nil
+	}
+	if err != nil {
+		return usage(c.path, "%v", err)
+	}
+	if a.storageDriver == "" {
+		a.storageDriver = global.StorageDriver
+	}
+	return target.Run(a)
+}
+
+// explain prints a command's help: how it is called, as Docker words it, then
+// what Kong says of its arguments and flags.
+func (c chosen) explain(options kong.HelpOptions, context *kong.Context) error {
+	line := "Usage: " + c.path + " [FLAGS]"
+	for _, p := range context.Model.Positional {
+		word := strings.ToUpper(p.Name)
+		if p.IsCumulative() {
+			word += "..."
+		}
+		if !p.Required {
+			word = "[" + word + "]"
+		}
+		line += " " + word
+	}
+	if _, err := fmt.Fprintln(context.Stdout, line); err != nil {
+		return err
+	}
+	options.NoAppSummary = true
+	return kong.DefaultHelpPrinter(options, context)
+}
