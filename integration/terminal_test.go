@@ -80,6 +80,7 @@ func TestTerminal(t *testing.T) {
 
 	// On the way out the code arrives and the host's terminal is as it was.
 	term.types("exit 7")
+	term.shows(`^\$$`)
 	term.types("clear; echo code $?; stty -a | grep -o ' echo ' | wc -l")
 	term.shows(`^1$`)
 	term.types("rootlet run --rm -it " + image + " sh -c 'exit 7'; echo code $?")

@@ -71,7 +71,7 @@ func TestOneNameForOne(t *testing.T) {
 func TestInterruptedAtEachStage(t *testing.T) {
 	p, image := someone(t, "busybox")
 	interrupt := func(after time.Duration) {
-		c := p.command("run", "--rm", "--init", image, "sleep", "60")
+		c := p.command("run", "--rm", "--init", image, "sleep", "20")
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		var stderr strings.Builder
 		c.Stderr = &stderr
