@@ -128,4 +128,3 @@ func packed(err error) sandbox.Failure {
 	}
 	return f
 }
-
