@@ -12,8 +12,14 @@ import (
 	"rootlet/pull/registry"
 )
 
-// defaultParallel layers at once keep two cores and most networks busy.
-const defaultParallel = 4
+// How many layers at once: one more than there are cores, measured on two with
+// a registry on loopback (2: 4.6 s, 3: 4.6 s, 4: 4.9 s for 1.7 GB), so that one
+// can wait for the network. Not fewer than Docker's 3, nor more than registries
+// like to see.
+const (
+	leastParallel = 3
+	mostParallel  = 6
+)
 
 // Options say how to pull. The zero value pulls for this machine, anonymously.
 type Options struct {
@@ -21,7 +27,7 @@ type Options struct {
 	TLSVerify *bool       // nil is true; false also allows plain http
 	AuthFiles []string    // where credentials are looked up, first match wins: see AuthFiles
 	Events    func(Event) // progress, one call at a time, from other goroutines
-	Parallel  int         // layers at once, 0 for the default
+	Parallel  int         // layers at once, 0 for what suits this machine
 
 	// How patient to be with the registry; zero for the defaults of
 	// registry.Config.

@@ -1,12 +1,15 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
-// stageAll stages layers, the lowest first, a few at once. The first failure
+// stageAll stages layers, a few at once. The largest goes first, or it would
+// keep one core busy while the others had no more to do. The first failure
 // ends all; it returns when all have ended.
 func stageAll(ctx context.Context, layers []*layer, parallel int, store Store) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -24,7 +27,7 @@ func stageAll(ctx context.Context, layers []*layer, parallel int, store Store) e
 			}
 		})
 	}
-	for _, l := range layers {
+	for _, l := range slices.SortedStableFunc(slices.Values(layers), bySize) {
 		select {
 		case next <- l:
 		case <-ctx.Done():
@@ -34,6 +37,8 @@ func stageAll(ctx context.Context, layers []*layer, parallel int, store Store) e
 	workers.Wait()
 	return context.Cause(ctx)
 }
+
+func bySize(a, b *layer) int { return cmp.Compare(b.blobSize, a.blobSize) }
 
 // commitAll makes the staged layers visible, lowest first. Only now, when all
 // of them are known to be right: a failed pull leaves nothing.

@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"io"
+	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -52,7 +53,7 @@ func (p *plan) install(ctx context.Context, name string, o Options, store Store)
 	}()
 	parallel := o.Parallel
 	if parallel <= 0 {
-		parallel = defaultParallel
+		parallel = min(max(runtime.GOMAXPROCS(0)+1, leastParallel), mostParallel)
 	}
 	if err := stageAll(ctx, missing, parallel, store); err != nil {
 		return err
