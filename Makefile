@@ -25,7 +25,7 @@ test: rootlet
 	@.ci/test
 
 bench: rootlet
-	@bench/run
+	@$(GO) run ./testdata/bench -rootlet ./rootlet
 
 clean:
 	rm -f rootlet

@@ -119,7 +119,9 @@ func (m *monitor) hosts() ([]byte, error) {
 		c.Base = base
 		c.Gateway = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	case NetworkSlirp:
-		c.IPs, c.Gateway = []netip.Addr{slirp.ContainerIP}, slirp.GatewayIP
+		// The gateway's own address leads to the host's loopback alone, which is
+		// closed; the host is reached by one that it has outside.
+		c.IPs, c.Gateway = []netip.Addr{slirp.ContainerIP}, slirp.HostIP()
 	}
 	return slirp.Hosts(c)
 }

@@ -23,7 +23,31 @@ func ParseSignal(text string) (unix.Signal, error) {
 	if s := unix.SignalNum(name); s != 0 {
 		return s, nil
 	}
+	if s, ok := realTime(name); ok {
+		return s, nil
+	}
 	return 0, fmt.Errorf("invalid signal %q", text)
+}
+
+// realTime reads the names of real-time signals, as systemd's SIGRTMIN+3. The
+// two below glibc's SIGRTMIN are the library's own (signal(7)).
+func realTime(name string) (unix.Signal, bool) {
+	const lowest, highest = 34, 64
+	for prefix, base := range map[string]int{"SIGRTMIN": lowest, "SIGRTMAX": highest} {
+		offset, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		n := 0
+		if offset != "" {
+			var err error
+			if n, err = strconv.Atoi(offset); err != nil {
+				return 0, false
+			}
+		}
+		return unix.Signal(base + n), base+n >= lowest && base+n <= highest
+	}
+	return 0, false
 }
 
 // CheckSignal reports whether text, where it is not empty, names a signal.

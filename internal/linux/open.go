@@ -3,13 +3,19 @@ package linux
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// OpenBeneath opens path below dir with no symlink, magic link or ".." on the
-// way (openat2(2), Linux 5.6). The descriptor closes on exec.
+// OpenBeneath opens path below dir, whether or not it begins with a slash, with
+// no symlink or magic link on the way and nothing that leads out (openat2(2),
+// Linux 5.6). The descriptor closes on exec.
 func OpenBeneath(dir *os.File, path string, flags int, mode uint32) (*os.File, error) {
+	path = strings.TrimLeft(path, "/")
+	if path == "" {
+		path = "."
+	}
 	how := unix.OpenHow{
 		Flags:   uint64(flags) | unix.O_CLOEXEC,
 		Mode:    uint64(mode),

@@ -63,7 +63,7 @@ func (o ownDir) apply(a *assembly) error {
 
 // own opens one of the runtime's own directories.
 func (a *assembly) own(path string) (*os.File, error) {
-	f, err := linux.OpenBeneath(a.root, strings.TrimPrefix(path, "/"), unix.O_PATH|unix.O_DIRECTORY, 0)
+	f, err := linux.OpenBeneath(a.root, path, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 		return nil, fmt.Errorf("%s of the image must be a directory: %w", path, err)
 	}
@@ -274,13 +274,13 @@ func BindConsole(dir string, terminal *os.File) error {
 		return err
 	}
 	defer root.Close()
-	const path = "dev/console"
+	const path = "/dev/console"
 	target, err := linux.OpenBeneath(root, path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
 	defer target.Close()
-	return linux.Mount(linux.FDPath(terminal), linux.FDPath(target), "/"+path, "", unix.MS_BIND, "")
+	return linux.Mount(linux.FDPath(terminal), linux.FDPath(target), path, "", unix.MS_BIND, "")
 }
 
 // seal sets flags on the root mount itself.

@@ -21,7 +21,7 @@ func Find(root *os.File, path string) (*os.File, error) {
 	// Most paths have no symlink in them. The kernel says so in one call, where
 	// following one safely takes a dozen. ENOENT is final too: a symlink anywhere
 	// before the missing name would have been ELOOP.
-	f, err := linux.OpenBeneath(root, strings.TrimPrefix(path, "/"), unix.O_PATH, 0)
+	f, err := linux.OpenBeneath(root, path, unix.O_PATH, 0)
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return f, err
 	}
@@ -79,7 +79,7 @@ func (a *assembly) userFile(file string) (*os.File, error) {
 
 // makeFile makes an empty file below dir, with no symlink on the way.
 func (a *assembly) makeFile(dir *os.File, file string) (*os.File, error) {
-	f, err := linux.OpenBeneath(dir, strings.TrimPrefix(file, "/"), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o644)
+	f, err := linux.OpenBeneath(dir, file, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("make %s in the container: %w", file, err)
 	}

@@ -1,0 +1,96 @@
+package sandbox
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/identity"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares text with testdata/NAME; -update writes it.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(want) {
+		t.Errorf("%s differs (-update writes it):\n%s", name, text)
+	}
+}
+
+func example() first {
+	return first{
+		root: "/c/rootfs", sync: 7, hostname: "box", workDir: "/srv/www",
+		who: identity.Identity{UID: 33, GID: 33, Groups: []int{33, 44}}, groups: [2]int{0, 65536},
+		ownNetwork: true, setGroups: true, caps: defaultCaps,
+		procMasks:    []mask{{path: "proc/acpi", dir: true}, {path: "proc/kcore"}},
+		procReadOnly: []mask{{path: "proc/sys", dir: true}},
+		sysMasks:     []mask{{path: "sys/firmware", dir: true}},
+		argv:         []string{"httpd", "-f"}, env: []string{"PATH=/sbin:/bin"},
+		paths: []string{"/sbin/httpd", "/bin/httpd"},
+	}
+}
+
+func TestChecklist(t *testing.T) {
+	golden(t, "checklist.golden", example().checklist().Plan())
+}
+
+func TestChecklistWithEverything(t *testing.T) {
+	f := example()
+	f.tty, f.noNewPrivileges, f.ignored, f.self = true, true, []int{1}, 9
+	f.limits = []limit{{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: 5, Max: 5}}}
+	golden(t, "checklist-everything.golden", f.checklist().Plan())
+}
+
+// order fails unless the steps that contain the given words come in this order.
+func order(t *testing.T, plan string, words ...string) {
+	t.Helper()
+	rest := plan
+	for _, w := range words {
+		i := strings.Index(rest, w)
+		if i < 0 {
+			t.Fatalf("%q does not come after the steps before it in:\n%s", w, plan)
+		}
+		rest = rest[i+len(w):]
+	}
+}
+
+// What an attack on other runtimes hung on is an order; a golden file that is
+// written anew must not change it unseen.
+func TestTheOrderThatKeepsTheHostOut(t *testing.T) {
+	f := example()
+	f.noNewPrivileges = true
+	plan := f.checklist().Plan()
+	order(t, plan, "mask /proc/kcore", "new user namespace", "wait for the id maps", "mount /sys", "pivot_root",
+		"let go of the host's root", "wait to be released", "close all descriptors", "enter the working directory",
+		"check the working directory", "drop CAP_SYS_ADMIN", "set supplementary groups", "set the group", "set the user",
+		"set capabilities", "set no_new_privs", "tie its life", execStep)
+}
+
+func TestHostNetworkKeepsItsHandsOffTheNetwork(t *testing.T) {
+	f := example()
+	f.ownNetwork = false
+	plan := f.checklist().Plan()
+	for _, step := range []string{"bring up lo", "ping_group_range", "mount /sys\n"} {
+		if strings.Contains(plan, step) {
+			t.Errorf("step %q with the host's network", step)
+		}
+	}
+	if f.ownFlags()&unix.CLONE_NEWNET != 0 {
+		t.Error("a network namespace with the host's network")
+	}
+}
