@@ -82,6 +82,34 @@ func TestOwners(t *testing.T) {
 	}
 }
 
+// What the directory above would hand down must not reach a layer: its group by
+// the set-group-ID bit, and its default ACL.
+func TestNothingIsInherited(t *testing.T) {
+	testns.NeedIDs(t)
+	r := newRoot(t)
+	if err := os.Chown(r.path, 0, 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Chmod(r.path, 0o2777); err != nil {
+		t.Fatal(err)
+	}
+	// user::rwx, group::rwx, mask::rwx, other::rwx, and user 7 may do all.
+	acl := "\x02\x00\x00\x00" + "\x01\x00\x07\x00\xff\xff\xff\xff" + "\x02\x00\x07\x00\x07\x00\x00\x00" +
+		"\x04\x00\x07\x00\xff\xff\xff\xff" + "\x10\x00\x07\x00\xff\xff\xff\xff" + "\x20\x00\x07\x00\xff\xff\xff\xff"
+	if err := unix.Setxattr(r.path, "system.posix_acl_default", []byte(acl), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.must(dir("d"), file("d/f", "x"), file("g", "x").mode(0o600), file("kept", "x").xattr("system.posix_acl_access", acl))
+	for name, mode := range map[string]uint32{"d": unix.S_IFDIR | 0o755, "d/f": unix.S_IFREG | 0o644, "g": unix.S_IFREG | 0o600} {
+		if st := r.stat(name); st.Gid != 0 || st.Mode != mode || r.xattr(name, "system.posix_acl_access") != "" {
+			t.Errorf("%s: group %d, mode %o, ACL %q", name, st.Gid, st.Mode, r.xattr(name, "system.posix_acl_access"))
+		}
+	}
+	if got := r.xattr("kept", "system.posix_acl_access"); got == "" {
+		t.Error("an image's own ACL is lost")
+	}
+}
+
 func TestUnmappedOwner(t *testing.T) {
 	testns.NeedIDs(t)
 	r := newRoot(t)
