@@ -43,8 +43,8 @@ func (b bars) lines() []string {
 	return append(lines, b.fit(b.total()))
 }
 
-// choose picks the layers to be shown where there are not rows for all: those at
-// work before those that wait, and these before those that are done.
+// choose picks the layers to be shown where there are not rows for all: those
+// that are being fetched first, those that are done last.
 func (b bars) choose() (shown []pull.Event, hidden int) {
 	space := max(b.rows-2, 1) // the total, and the cursor below it
 	if len(b.layers) <= space {
@@ -53,9 +53,9 @@ func (b bars) choose() (shown []pull.Event, hidden int) {
 	space = max(space-1, 0) // how many more
 	picked := make([]bool, len(b.layers))
 	left := space
-	for _, rank := range []func(pull.State) bool{working, waiting, finished} {
+	for _, rank := range []pull.State{pull.Fetching, pull.Unpacking, pull.Waiting, pull.Done, pull.Exists} {
 		for i, l := range b.layers {
-			if left > 0 && rank(l.State) {
+			if left > 0 && l.State == rank {
 				picked[i] = true
 				left--
 			}
@@ -69,16 +69,12 @@ func (b bars) choose() (shown []pull.Event, hidden int) {
 	return shown, len(b.layers) - len(shown)
 }
 
-func working(s pull.State) bool  { return s == pull.Fetching || s == pull.Unpacking }
-func waiting(s pull.State) bool  { return s == pull.Waiting }
-func finished(s pull.State) bool { return s == pull.Done || s == pull.Exists }
-
 // layer draws one line: the digest's beginning, a word, a bar and the bytes. A
 // narrow terminal costs the bar first.
 func (b bars) layer(l pull.Event) string {
 	_, digest, _ := strings.Cut(l.Layer, ":")
 	line := fmt.Sprintf("%-*.*s  %-*s", digestWidth, digestWidth, printable(digest), stateWidth, stateWord(l.State))
-	if !working(l.State) {
+	if l.State != pull.Fetching && l.State != pull.Unpacking {
 		return line
 	}
 	size := fmt.Sprintf("%*s", sizeWidth, bytesOf(l.Fetched, l.Size))
@@ -116,19 +112,20 @@ func bar(done, all int64, width int) string {
 	return fmt.Sprintf("[%-*s]", inside, drawn)
 }
 
-// total sums up what is fetched; layers that were there are none of it.
+// total sums up what is fetched; layers that were there are none of its bytes.
 func (b bars) total() string {
-	var done, fetched, size int64
+	var here int
+	var fetched, size int64
 	for _, l := range b.layers {
-		if finished(l.State) {
-			done++
+		if l.State >= pull.Unpacking {
+			here++
 		}
 		if l.State != pull.Exists {
 			fetched += l.Fetched
 			size += l.Size
 		}
 	}
-	text := fmt.Sprintf("%d of %d layers", done, len(b.layers))
+	text := fmt.Sprintf("%d of %d layers fetched", here, len(b.layers))
 	if size > 0 {
 		text += "  " + bytesOf(fetched, size)
 	}

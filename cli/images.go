@@ -16,8 +16,9 @@ import (
 
 // imagesCmd is `rootlet images`.
 type imagesCmd struct {
-	Quiet   bool `name:"quiet" short:"q" help:"Ids only."`
-	NoTrunc bool `name:"no-trunc" help:"Do not shorten."`
+	Quiet   bool   `name:"quiet" short:"q" help:"Ids only."`
+	NoTrunc bool   `name:"no-trunc" help:"Do not shorten."`
+	Format  string `name:"format" placeholder:"FORMAT" help:"table, json, or a Go template."`
 }
 
 // imagesWork lists the images, for the worker.
@@ -27,6 +28,7 @@ type imagesWork struct{}
 type listed struct {
 	ID      string    `json:"id"`
 	Names   []string  `json:"names"`
+	Digest  string    `json:"digest"`
 	Created time.Time `json:"created"`
 	Size    int64     `json:"size"`
 }
@@ -38,9 +40,21 @@ func (*imagesWork) do(t *task) (any, error) {
 	}
 	list := make([]listed, 0, len(images))
 	for _, i := range images {
-		list = append(list, listed{ID: i.ID, Names: i.Names, Created: i.Created, Size: i.Size})
+		list = append(list, listed{ID: i.ID, Names: i.Names, Digest: i.Digest, Created: i.Created, Size: i.Size})
 	}
 	return list, nil
+}
+
+const imagesColumns = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+
+// imageRow is a line of the table; its fields are those of a --format template.
+type imageRow struct{ CreatedAt, CreatedSince, Digest, ID, Repository, Size, Tag string }
+
+func imageHeader() imageRow {
+	return imageRow{
+		CreatedAt: "CREATED AT", CreatedSince: "CREATED", Digest: "DIGEST", ID: "IMAGE ID",
+		Repository: "REPOSITORY", Size: "SIZE", Tag: "TAG",
+	}
 }
 
 // Run prints the table.
@@ -58,36 +72,39 @@ func (c *imagesCmd) Run(a *app) error {
 		return err
 	}
 	sort.SliceStable(images, func(i, k int) bool { return images[i].Created.After(images[k].Created) })
-	table := newTable(a.stdout)
-	if !c.Quiet {
-		table.row("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
-	}
+	var rows []any
 	for _, i := range images {
-		c.rows(table, i, a.began)
+		rows = append(rows, c.rows(i, a.began)...)
 	}
-	return table.flush()
+	return format{text: c.Format, columns: imagesColumns, quiet: c.Quiet}.list(a.stdout, imageHeader(), rows)
 }
 
-func (c *imagesCmd) rows(table table, i listed, now time.Time) {
-	id := i.ID
-	if !c.NoTrunc {
-		id = id[:min(12, len(id))]
-	} else {
-		id = "sha256:" + id
+// rows are the lines of one image: one a name, or with --quiet one alone.
+func (c *imagesCmd) rows(i listed, now time.Time) []any {
+	row := imageRow{
+		CreatedAt: i.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), CreatedSince: ago(i.Created, now), Digest: none,
+		ID: shortID(i.ID, false), Size: units.HumanSizeWithPrecision(float64(i.Size), 3), Repository: none, Tag: none,
 	}
-	if c.Quiet {
-		table.row(id)
-		return
+	if c.NoTrunc {
+		row.ID = "sha256:" + i.ID
 	}
-	names := i.Names
-	if len(names) == 0 {
-		names = []string{"<none>:<none>"}
+	if i.Digest != "" {
+		row.Digest = printable(i.Digest)
 	}
-	for _, name := range names {
-		repository, tag := splitName(name)
-		table.row(repository, tag, id, ago(i.Created, now), units.HumanSizeWithPrecision(float64(i.Size), 3))
+	if len(i.Names) == 0 || c.Quiet {
+		return []any{row}
 	}
+	var rows []any
+	for _, name := range i.Names {
+		row.Repository, row.Tag = splitName(name)
+		row.Repository, row.Tag = printable(row.Repository), printable(row.Tag)
+		rows = append(rows, row)
+	}
+	return rows
 }
+
+// none stands for a name, tag or digest that is not there.
+const none = "<none>"
 
 // splitName shows a full name as Docker does: docker.io and library left out.
 func splitName(full string) (repository, tag string) {
@@ -97,12 +114,12 @@ func splitName(full string) (repository, tag string) {
 		full = ref.Familiar()
 	}
 	if name, digest, ok := strings.Cut(full, "@"); ok && digest != "" {
-		return name, "<none>"
+		return name, none
 	}
 	if i := strings.LastIndexByte(full, ':'); i > strings.LastIndexByte(full, '/') {
 		return full[:i], full[i+1:]
 	}
-	return full, "<none>"
+	return full, none
 }
 
 // rmiCmd is `rootlet rmi`.

@@ -69,6 +69,7 @@ func printable(s string) string {
 const (
 	ExitError  = 1   // a command failed
 	ExitEngine = 125 // run, or a wrong flag anywhere
+	exitFormat = 64  // a --format that cannot be read
 	exitSignal = 128 // plus the number of the signal that ended the command
 )
 
@@ -94,6 +95,7 @@ func (p *printer) exit(err error) int {
 		engine      *engineError
 		badUsage    *usageError
 		failure     *sandbox.Failure
+		badFormat   *formatError
 	)
 	if err == nil {
 		return 0
@@ -109,6 +111,8 @@ func (p *printer) exit(err error) int {
 		return ExitEngine
 	case errors.As(err, &failure):
 		return failure.Code
+	case errors.As(err, &badFormat):
+		return exitFormat
 	}
 	return ExitError
 }
