@@ -144,6 +144,22 @@ func TestDriversShowTheSame(t *testing.T) {
 	}
 }
 
+// A layer may hide all below it, by a mark in its root.
+func TestOpaqueRoot(t *testing.T) {
+	testns.Need(t)
+	for _, driver := range []string{Native, FuseOverlayfs, Copy} {
+		s := openStore(t, driver)
+		img := putImage(t, s, "example.com/a:1",
+			layer(t, dir(".", 0o711), file("hidden", ""), file("d/hidden", "")),
+			layer(t, dir(".", 0o711), file(".wh..wh..opq", ""), file("d/shown", "")),
+			layer(t, dir(".", 0o711), file("top", "")))
+		got := describeTree(t, mountImage(t, s, img, MountOptions{}).Path)
+		if names := strings.Join(slices.Sorted(maps.Keys(got)), " "); names != ". d d/shown top" {
+			t.Errorf("%s shows %s", driver, names)
+		}
+	}
+}
+
 func compareTrees(t *testing.T, nameA string, a map[string]string, nameB string, b map[string]string) {
 	t.Helper()
 	names := maps.Clone(a)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rootlet/fuseoverlay/tree"
+	"rootlet/fuseoverlay/unpack"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,8 +66,8 @@ func openDirIn(root int, name string) (int, error) {
 	})
 }
 
-// openChain opens the directories of the layer and of all below it, topmost
-// first. The caller closes them.
+// openChain opens the directories of the layer and of all below it that it does
+// not hide, topmost first. The caller closes them.
 func (s *Store) openChain(top string) ([]int, error) {
 	dirs, err := s.chain(top)
 	if err != nil {
@@ -80,8 +81,19 @@ func (s *Store) openChain(top string) ([]int, error) {
 			return nil, fmt.Errorf("layer %q: %w", dir, err)
 		}
 		fds = append(fds, fd)
+		if hidesAllBelow(dir) {
+			break
+		}
 	}
 	return slices.Clip(fds), nil
+}
+
+// hidesAllBelow says that a layer's very root is opaque. The overlay drivers
+// heed such a mark on any directory but the root.
+func hidesAllBelow(layer string) bool {
+	mark := make([]byte, 1)
+	n, err := unix.Lgetxattr(layer, unpack.OpaqueXattr, mark)
+	return err == nil && n == 1 && mark[0] == 'y'
 }
 
 func closeAll(fds []int) {

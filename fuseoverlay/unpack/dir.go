@@ -140,7 +140,7 @@ func (u *unpacker) finishDirs() error {
 	if err := u.dress(u.root, u.dirs["."]); err != nil {
 		return fmt.Errorf("root of the layer: %w", err)
 	}
-	if u.dirs["."].implied {
+	if u.dirs["."].implied && !u.dirs["."].opaque {
 		u.result.Implied = append(u.result.Implied, ".")
 	}
 	return setTimes(u.root, ".", u.dirs["."].mtime)
@@ -171,7 +171,7 @@ func (u *unpacker) finishDir(name string, d *directory) error {
 	if err := u.dress(fd, d); err != nil {
 		return err
 	}
-	if d.implied {
+	if d.implied && !d.opaque {
 		u.result.Implied = append(u.result.Implied, name)
 	}
 	return setTimes(u.parent.fd, base, d.mtime)
