@@ -23,12 +23,13 @@ const (
 // directory is what is still to be done to a directory once all its files are
 // there: they would change its time, and could not be made if it were read-only.
 type directory struct {
-	implied bool
-	opaque  bool
-	mode    uint32
-	owner   owner
-	mtime   unix.Timespec
-	xattrs  []xattr
+	implied  bool // no entry has described it
+	opaque   bool // hides what the layers below have in it
+	replaces bool // has nothing to do with the one below
+	mode     uint32
+	owner    owner
+	mtime    unix.Timespec
+	xattrs   []xattr
 }
 
 // describe takes over what the entry says of the directory.
@@ -96,7 +97,7 @@ func (u *unpacker) makeDir(at place) error {
 		return fmt.Errorf("mkdir: %w", err)
 	}
 	d := u.implied()
-	d.opaque = true
+	d.opaque, d.replaces = true, true
 	u.dirs[at.name] = d
 	return nil
 }
@@ -140,7 +141,7 @@ func (u *unpacker) finishDirs() error {
 	if err := u.dress(u.root, u.dirs["."]); err != nil {
 		return fmt.Errorf("root of the layer: %w", err)
 	}
-	if u.dirs["."].implied && !u.dirs["."].opaque {
+	if u.dirs["."].implied {
 		u.result.Implied = append(u.result.Implied, ".")
 	}
 	return setTimes(u.root, ".", u.dirs["."].mtime)
@@ -171,7 +172,7 @@ func (u *unpacker) finishDir(name string, d *directory) error {
 	if err := u.dress(fd, d); err != nil {
 		return err
 	}
-	if d.implied && !d.opaque {
+	if d.implied && !d.replaces {
 		u.result.Implied = append(u.result.Implied, name)
 	}
 	return setTimes(u.parent.fd, base, d.mtime)

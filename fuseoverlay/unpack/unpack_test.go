@@ -209,6 +209,7 @@ func TestWhiteouts(t *testing.T) {
 		// aufs's own.
 		dir(".wh..wh.plnk"), file(".wh..wh.plnk/1.2", "x"), file(".wh..wh.aufs", ""),
 		file("deep/.wh.down", ""),
+		file("emptied/.wh..wh..opq", ""),
 	)
 	for name, mode := range map[string]uint32{
 		"a/gone": unix.S_IFCHR, "deep/down": unix.S_IFCHR,
@@ -219,7 +220,7 @@ func TestWhiteouts(t *testing.T) {
 			t.Errorf("%s is %o, device %x", name, st.Mode, st.Rdev)
 		}
 	}
-	for name, want := range map[string]string{"opq": "y", "dirbefore": "y", "dirafter": "y", "implied": "y", "a": "", "deep": ""} {
+	for name, want := range map[string]string{"opq": "y", "emptied": "y", "dirbefore": "y", "dirafter": "y", "implied": "y", "a": "", "deep": ""} {
 		if got := r.xattr(name, OpaqueXattr); got != want {
 			t.Errorf("%s: opaque %q, want %q", name, got, want)
 		}
@@ -227,7 +228,7 @@ func TestWhiteouts(t *testing.T) {
 	r.missing(".wh..wh.plnk")
 	r.missing(".wh..wh.aufs")
 	r.content("dirafter/f", "f")
-	if got := strings.Join(res.Implied, " "); got != "deep ." {
+	if got := strings.Join(res.Implied, " "); got != "emptied deep ." {
 		t.Errorf("implied directories %q", got)
 	}
 }

@@ -33,7 +33,8 @@ func (u *unpacker) whiteout(at place) error {
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		dir, _ := split(at.name)
-		u.dirAt(path.Join(dir, at.base)).opaque = true
+		d := u.dirAt(path.Join(dir, at.base))
+		d.opaque, d.replaces = true, true
 	}
 	return nil
 }
