@@ -69,6 +69,18 @@ func executeEach(out io.Writer, t *template.Template, rows []any) error {
 	return nil
 }
 
+// printFormatted is --format of a command with one answer.
+func printFormatted(out io.Writer, text string, answer any) error {
+	if text == "json" {
+		return listJSON(out, []any{answer})
+	}
+	t, err := parseTemplate(text)
+	if err != nil {
+		return err
+	}
+	return executeLine(out, t, answer)
+}
+
 // executeLine prints a template's text, whole or not at all, and a newline.
 func executeLine(out io.Writer, t *template.Template, data any) error {
 	var line strings.Builder

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"rootlet/internal/stage"
-	"rootlet/sandbox"
 	"rootlet/userns"
 )
 
@@ -79,11 +78,11 @@ func (a *app) hear(conn *stage.Conn, event func([]byte), result any) error {
 		case kindDone:
 			return json.Unmarshal(payload, result)
 		case kindFailed:
-			var f sandbox.Failure
+			var f failed
 			if err := json.Unmarshal(payload, &f); err != nil {
 				return err
 			}
-			return &f
+			return f.unpacked()
 		}
 	}
 }

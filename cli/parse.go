@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"rootlet/fuseoverlay"
 )
 
 // globalFlags may stand after the command as well as before it.
@@ -53,7 +55,11 @@ func (c chosen) run(a *app) error {
 	if a.storageDriver == "" {
 		a.storageDriver = global.StorageDriver
 	}
-	return target.Run(a)
+	switch a.storageDriver {
+	case "", fuseoverlay.Native, fuseoverlay.FuseOverlayfs, fuseoverlay.Copy:
+		return target.Run(a)
+	}
+	return usage(c.path, "unknown storage driver %q: native, fuse-overlayfs or copy", a.storageDriver)
 }
 
 // explain prints a command's help: how it is called, as Docker words it, then

@@ -12,10 +12,25 @@ var (
 )
 
 // versionCmd is `rootlet version`.
-type versionCmd struct{}
+type versionCmd struct {
+	Format string `name:"format" short:"f" placeholder:"FORMAT" help:"json, or a Go template."`
+}
 
-// Run prints the version, client and engine being one.
-func (*versionCmd) Run(a *app) error {
-	fmt.Fprintf(a.stdout, "rootlet %s\n commit %s\n %s %s/%s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
+// versions is what --format works on. Client and engine are one program; Docker's
+// scripts ask for either.
+type versions struct {
+	versionOf
+	Client, Server versionOf
+}
+
+type versionOf struct{ Version, GitCommit, GoVersion, Os, Arch string }
+
+// Run prints the version.
+func (c *versionCmd) Run(a *app) error {
+	v := versionOf{version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH}
+	if c.Format != "" {
+		return printFormatted(a.stdout, c.Format, versions{v, v, v})
+	}
+	_, err := fmt.Fprintf(a.stdout, "rootlet %s\n commit %s\n %s %s/%s\n", v.Version, v.GitCommit, v.GoVersion, v.Os, v.Arch)
+	return err
 }

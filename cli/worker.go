@@ -25,7 +25,7 @@ const (
 	kindEvent                        // worker: progress, as the work defines it
 	kindNotice                       // worker: text for the user
 	kindDone                         // worker: the work's result; the last frame
-	kindFailed                       // worker: sandbox.Failure; the last frame
+	kindFailed                       // worker: failed; the last frame
 )
 
 // work is what a worker is told to do: exactly one of its fields is set.
@@ -119,12 +119,32 @@ func (t *task) sweep() {
 	}
 }
 
-// packed makes an error fit to travel.
-func packed(err error) sandbox.Failure {
-	f := sandbox.Failure{Message: err.Error(), Code: ExitError, NoImage: errors.Is(err, fuseoverlay.ErrNoImage)}
+// failed is an error on its way from a worker: a Failure, or where a setting of
+// the host is behind it, that setting.
+type failed struct {
+	sandbox.Failure
+	Setting string `json:"setting,omitempty"`
+	Value   string `json:"value,omitempty"`
+	Cause   string `json:"cause,omitempty"`
+}
+
+func packed(err error) failed {
+	f := failed{Failure: sandbox.Failure{Message: err.Error(), Code: ExitError, NoImage: errors.Is(err, fuseoverlay.ErrNoImage)}}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
 	}
+	var forbidden *userns.Forbidden
+	if errors.As(err, &forbidden) {
+		f.Setting, f.Value, f.Cause = forbidden.Setting, forbidden.Value, fmt.Sprint(forbidden.Err)
+	}
 	return f
+}
+
+// unpacked is the error again.
+func (f *failed) unpacked() error {
+	if f.Setting != "" {
+		return &userns.Forbidden{Setting: f.Setting, Value: f.Value, Fix: f.Fix, Err: errors.New(f.Cause)}
+	}
+	return &f.Failure
 }
