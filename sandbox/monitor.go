@@ -310,6 +310,7 @@ func (m *monitor) finish(status int) error {
 		if err != nil {
 			return err
 		}
+		m.root.Path = filepath.Join(gone, filepath.Base(m.root.Path)) // it was mounted under the old name
 		m.later(func() error { m.unmount(); return errors.Join(m.removeVolumes(), fuseoverlay.RemoveTree(gone)) })
 	} else {
 		if err := m.container.WriteState(m.state, true); err != nil {

@@ -76,9 +76,13 @@ func start(plan *userns.Plan, r Request, s Streams) (*client, error) {
 		return nil, err
 	}
 	defer feedFrom.Close()
-	// Signals are ours from before there is anything that they could orphan.
-	c := &client{streams: s, request: r, conn: conn, stdin: feed, unread: map[stage.Kind]bool{}, restore: func() {}}
-	c.catchSignals()
+	c := &client{
+		streams: s, request: r, conn: conn, stdin: feed,
+		signals: make(chan os.Signal, 64), unread: map[stage.Kind]bool{}, restore: func() {},
+	}
+	// Signals are ours from before there is anything that they could orphan;
+	// they wait until the monitor has its request.
+	signal.Notify(c.signals, passedOn()...)
 	c.monitor, err = plan.Start(userns.Command{Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom})
 	if err != nil {
 		return nil, err
@@ -86,6 +90,7 @@ func start(plan *userns.Plan, r Request, s Streams) (*client, error) {
 	if err := conn.SendJSON(kindRequest, r); err != nil {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
+	go c.passSignals()
 	return c, nil
 }
 
@@ -189,35 +194,31 @@ func (c *client) attach() error {
 // handle (pid_namespaces(7)), which many programs do not expect of themselves.
 const giveUpAfter = 3
 
-// catchSignals passes the user's signals on, to the monitor before the program
+// passSignals passes the user's signals on, to the monitor before the program
 // runs and to the program afterwards.
-func (c *client) catchSignals() {
-	c.signals = make(chan os.Signal, 64)
-	signal.Notify(c.signals, passedOn()...)
-	go func() {
-		interrupts := 0
-		for s := range c.signals {
-			switch s {
-			case unix.SIGPIPE: // ours: see output
-				continue
-			case unix.SIGHUP:
-				// The user's terminal is gone, the container's is its own: as with
-				// Docker it lives on, to be found by ps.
-				if c.request.Spec.Process.TTY && c.hungUp.CompareAndSwap(false, true) {
-					_ = c.conn.Close()
-					return
-				}
-			case unix.SIGWINCH:
-				c.sendSize()
-				continue
-			case unix.SIGINT, unix.SIGTERM:
-				if interrupts++; interrupts >= giveUpAfter {
-					s = unix.SIGKILL
-				}
+func (c *client) passSignals() {
+	interrupts := 0
+	for s := range c.signals {
+		switch s {
+		case unix.SIGPIPE: // ours: see output
+			continue
+		case unix.SIGWINCH:
+			c.sendSize()
+			continue
+		case unix.SIGHUP:
+			// The user's terminal is gone, the container's is its own: as with
+			// Docker it lives on, to be found by ps.
+			if c.request.Spec.Process.TTY && c.hungUp.CompareAndSwap(false, true) {
+				_ = c.conn.Close()
+				return
 			}
-			_ = c.conn.Send(kindSignal, []byte{byte(s.(syscall.Signal))})
+		case unix.SIGINT, unix.SIGTERM:
+			if interrupts++; interrupts >= giveUpAfter {
+				s = unix.SIGKILL
+			}
 		}
-	}()
+		_ = c.conn.Send(kindSignal, []byte{byte(s.(syscall.Signal))})
+	}
 }
 
 // passedOn are the signals that are the program's: all but those about this
