@@ -1,15 +1,13 @@
 package cli
 
 import (
-	"encoding/csv"
+	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
-
-	"github.com/docker/go-units"
 
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
@@ -17,29 +15,27 @@ import (
 
 // fillMounts reads -v, --mount and --tmpfs, in Docker's words.
 func (c *runCmd) fillMounts(r *sandbox.Request) error {
-	var mounts []record.Mount
-	for flag, values := range map[string][]string{"-v": c.Volume, "--mount": c.Mount, "--tmpfs": c.Tmpfs} {
-		for _, text := range values {
-			m, err := mountParsers[flag](text)
+	for _, flag := range []struct {
+		name   string
+		values []string
+		parse  func(string) (record.Mount, error)
+	}{
+		{"--volume", c.Volume, parseVolume},
+		{"--mount", c.Mount, parseMount},
+		{"--tmpfs", c.Tmpfs, parseTmpfs},
+	} {
+		for _, text := range flag.values {
+			m, err := flag.parse(text)
 			if err != nil {
-				return fmt.Errorf("invalid %s %q: %w", flag, text, err)
+				return fmt.Errorf("invalid %s %q: %w", flag.name, text, err)
 			}
-			mounts = append(mounts, m)
+			if slices.ContainsFunc(r.Spec.Mounts, func(other record.Mount) bool { return other.Target == m.Target }) {
+				return fmt.Errorf("duplicate mount point: %s", m.Target)
+			}
+			r.Spec.Mounts = append(r.Spec.Mounts, m)
 		}
 	}
-	seen := map[string]bool{}
-	for _, m := range mounts {
-		if seen[m.Target] {
-			return fmt.Errorf("duplicate mount point: %s", m.Target)
-		}
-		seen[m.Target] = true
-	}
-	r.Spec.Mounts = mounts
 	return nil
-}
-
-var mountParsers = map[string]func(string) (record.Mount, error){
-	"-v": parseVolume, "--mount": parseMount, "--tmpfs": parseTmpfs,
 }
 
 // parseVolume reads SOURCE:TARGET[:OPTIONS], or TARGET for an anonymous volume.
@@ -63,14 +59,14 @@ func parseVolume(text string) (record.Mount, error) {
 			}
 		}
 	default:
-		return m, fmt.Errorf("want SOURCE:TARGET[:OPTIONS]")
+		return m, errors.New("want SOURCE:TARGET[:OPTIONS]")
 	}
 	return m, checkedTarget(&m)
 }
 
 func volumeSource(source string) (record.Mount, error) {
 	if source == "" {
-		return record.Mount{}, fmt.Errorf("the source is empty")
+		return record.Mount{}, errors.New("the source is empty")
 	}
 	if !strings.ContainsAny(source[:1], "/.~") {
 		return record.Mount{Type: record.Volume, Source: source}, sandbox.CheckVolumeName(source)
@@ -111,136 +107,22 @@ func volumeOptions(m *record.Mount, options string) error {
 			m.Recursive = true
 		case "bind":
 			m.Recursive = false
-		case "private", "rprivate", "slave", "rslave", "shared", "rshared":
-			m.Propagation = option
 		default:
-			return fmt.Errorf("unknown option %q", option)
-		}
-	}
-	return nil
-}
-
-// parseMount reads --mount: KEY=VALUE fields, separated as in CSV. A bind's
-// source must be there.
-func parseMount(text string) (record.Mount, error) {
-	fields, err := csv.NewReader(strings.NewReader(text)).Read()
-	if err != nil {
-		return record.Mount{}, err
-	}
-	m := record.Mount{Type: record.Volume, Recursive: true}
-	for _, field := range fields {
-		key, value, hasValue := strings.Cut(field, "=")
-		if err := mountField(&m, strings.ToLower(strings.TrimSpace(key)), value, hasValue); err != nil {
-			return m, err
-		}
-	}
-	if err := finishMount(&m); err != nil {
-		return m, err
-	}
-	return m, checkedTarget(&m)
-}
-
-func mountField(m *record.Mount, key, value string, hasValue bool) error {
-	switch key {
-	case "type":
-		if value != record.Bind && value != record.Volume && value != record.Tmpfs {
-			return fmt.Errorf("unknown type %q: bind, volume or tmpfs", value)
-		}
-		m.Type = value
-	case "source", "src":
-		m.Source = value
-	case "target", "destination", "dst":
-		m.Target = value
-	case "bind-propagation":
-		return volumeOptions(m, value)
-	case "tmpfs-size":
-		return tmpfsOption(m, "size", value)
-	case "tmpfs-mode":
-		return tmpfsOption(m, "mode", value)
-	case "readonly", "ro", "nosuid", "nodev", "noexec", "volume-nocopy", "bind-nonrecursive":
-		on := true
-		if hasValue {
-			var err error
-			if on, err = strconv.ParseBool(value); err != nil {
-				return fmt.Errorf("%s: want true or false", key)
+			if err := propagation(m, option); err != nil {
+				return fmt.Errorf("unknown option %q", option)
 			}
 		}
-		*mountSwitch(m, key) = on != (key == "bind-nonrecursive")
-	default:
-		return fmt.Errorf("unknown field %q", key)
 	}
 	return nil
 }
 
-func mountSwitch(m *record.Mount, key string) *bool {
-	return map[string]*bool{
-		"readonly": &m.ReadOnly, "ro": &m.ReadOnly, "nosuid": &m.NoSuid, "nodev": &m.NoDev,
-		"noexec": &m.NoExec, "volume-nocopy": &m.NoCopy, "bind-nonrecursive": &m.Recursive,
-	}[key]
-}
-
-func finishMount(m *record.Mount) error {
-	switch m.Type {
-	case record.Bind:
-		if m.Source == "" {
-			return fmt.Errorf("a bind needs a source")
-		}
-		host, err := hostPath(m.Source)
-		if err != nil {
-			return err
-		}
-		m.Source = host
-	case record.Volume:
-		if m.Source != "" {
-			return sandbox.CheckVolumeName(m.Source)
-		}
-	case record.Tmpfs:
-		if m.Source != "" {
-			return fmt.Errorf("a tmpfs has no source")
-		}
+func propagation(m *record.Mount, value string) error {
+	switch value {
+	case "private", "rprivate", "slave", "rslave", "shared", "rshared":
+		m.Propagation = value
+		return nil
 	}
-	return nil
-}
-
-// parseTmpfs reads --tmpfs: PATH[:OPTIONS], as mount(8) would have them. A
-// tmpfs does not execute programs unless asked to, as Docker's.
-func parseTmpfs(text string) (record.Mount, error) {
-	target, options, _ := strings.Cut(text, ":")
-	m := record.Mount{Type: record.Tmpfs, Target: target, NoExec: true}
-	for option := range strings.SplitSeq(options, ",") {
-		key, value, _ := strings.Cut(option, "=")
-		if err := tmpfsOption(&m, key, value); err != nil {
-			return m, err
-		}
-	}
-	return m, checkedTarget(&m)
-}
-
-func tmpfsOption(m *record.Mount, key, value string) error {
-	switch key {
-	case "", "rw", "nosuid", "nodev":
-	case "ro":
-		m.ReadOnly = true
-	case "noexec":
-		m.NoExec = true
-	case "exec":
-		m.NoExec = false
-	case "size":
-		size, err := units.RAMInBytes(value)
-		if err != nil || size <= 0 {
-			return fmt.Errorf("size %q: want one such as 64m", value)
-		}
-		m.Size = size
-	case "mode":
-		mode, err := strconv.ParseUint(value, 8, 12)
-		if err != nil {
-			return fmt.Errorf("mode %q: want octal digits such as 1777", value)
-		}
-		m.Mode = uint32(mode)
-	default:
-		return fmt.Errorf("unknown option %q", key)
-	}
-	return nil
+	return fmt.Errorf("propagation %q: want one of private, slave and shared, or the same with an r before it", value)
 }
 
 func checkedTarget(m *record.Mount) error {
@@ -248,11 +130,11 @@ func checkedTarget(m *record.Mount) error {
 		return fmt.Errorf("the target %q is not an absolute path", m.Target)
 	}
 	if strings.ContainsAny(m.Target, "\x00\n") || strings.ContainsAny(m.Source, "\x00\n") {
-		return fmt.Errorf("control characters in a path")
+		return errors.New("control characters in a path")
 	}
 	m.Target = path.Clean(m.Target)
 	if m.Target == "/" {
-		return fmt.Errorf("the target must not be /")
+		return errors.New("the target must not be /")
 	}
 	return nil
 }

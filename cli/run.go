@@ -106,7 +106,7 @@ func (a *app) plan(paths sandbox.Paths) (*userns.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if text := plan.Notice(); text != "" && plan.NoticeDue(filepath.Join(paths.Data, "notices"), a.began) {
+	if text := plan.Notice(); text != "" && !a.quiet && plan.NoticeDue(filepath.Join(paths.Data, "notices"), a.began) {
 		a.notice(text)
 		for _, line := range plan.Fix {
 			a.line("rootlet: hint: ", line)

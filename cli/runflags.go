@@ -64,7 +64,7 @@ const (
 // depends on where the user is (his directory, his variables) ends here.
 func (c *runCmd) request(a *app) (sandbox.Request, error) {
 	r := sandbox.Request{Spec: record.Spec{
-		Name: c.Name, Image: c.Image, Hostname: c.Hostname, Network: c.Network,
+		Name: strings.TrimPrefix(c.Name, "/"), Image: c.Image, Hostname: c.Hostname, Network: c.Network,
 		DNS: c.DNS, DNSSearch: c.DNSSearch, ExtraHosts: c.AddHost,
 		ReadOnly: c.ReadOnly, KeepID: c.UserNS == "keep-id", CapAdd: c.CapAdd, CapDrop: c.CapDrop,
 		StopSignal: c.StopSignal, Remove: c.Remove, Init: c.Init, Interactive: c.Interactive,
@@ -187,17 +187,27 @@ func (c *runCmd) fillLimits(r *sandbox.Request) error {
 
 func (c *runCmd) fillDevices(r *sandbox.Request) error {
 	for _, text := range c.Device {
-		source, target, _ := strings.Cut(text, ":")
-		target, mode, hasMode := strings.Cut(target, ":")
-		if target == "" || !hasMode && strings.Trim(target, "rwm") == "" {
-			target = source
+		device, err := parseDevice(text)
+		if err != nil {
+			return err
 		}
-		if !filepath.IsAbs(source) || !filepath.IsAbs(target) || strings.Trim(mode, "rwm") != "" {
-			return fmt.Errorf("invalid --device %q: want /dev/NAME[:/dev/NAME]", text)
-		}
-		r.Spec.Devices = append(r.Spec.Devices, record.Device{Source: source, Target: target})
+		r.Spec.Devices = append(r.Spec.Devices, device)
 	}
 	return nil
+}
+
+// parseDevice reads SOURCE[:TARGET][:rwm]. Which of the three letters stand there
+// makes no difference: the container may do what the user may.
+func parseDevice(text string) (record.Device, error) {
+	parts := strings.Split(text, ":")
+	if n := len(parts); n > 1 && parts[n-1] != "" && strings.Trim(parts[n-1], "rwm") == "" {
+		parts = parts[:n-1]
+	}
+	source, target := parts[0], parts[len(parts)-1]
+	if len(parts) > 2 || !filepath.IsAbs(source) || !filepath.IsAbs(target) {
+		return record.Device{}, fmt.Errorf("invalid --device %q: want /dev/NAME[:/dev/NAME][:rwm]", text)
+	}
+	return record.Device{Source: filepath.Clean(source), Target: filepath.Clean(target)}, nil
 }
 
 // fillSecurity understands what can be had so far, and refuses the rest by name
