@@ -288,7 +288,6 @@ func (m *monitor) watchHelpers(stop chan struct{}) {
 			return
 		case err := <-root:
 			m.lostRoot.Store(&err)
-			m.notice(fmt.Sprintf("the root file system is gone, the container is ended: %v", err))
 			m.deliver(int(unix.SIGKILL))
 			root = nil
 		case err, ok := <-network:

@@ -240,7 +240,7 @@ func (m *monitor) assemble() error {
 		return err
 	}
 	plan, err := rootfs.Plan(rootfs.Config{
-		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath,
+		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath, HostNetwork: m.Spec.Network == NetworkHost,
 		UID: m.uids.toU1, GID: m.gids.toU1,
 	})
 	if err != nil {
@@ -302,8 +302,9 @@ func (m *monitor) finish(status int) error {
 	if logErr != nil {
 		m.state.Error = "log: " + logErr.Error()
 	}
-	if lost := m.lostRoot.Load(); lost != nil {
-		m.state.Error = (*lost).Error()
+	lost := m.lostRoot.Load()
+	if lost != nil {
+		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", *lost)
 	}
 	if m.Spec.Remove {
 		gone, err := m.container.Vanish()
@@ -317,6 +318,9 @@ func (m *monitor) finish(status int) error {
 			return err
 		}
 		m.later(func() error { m.unmount(); return nil })
+	}
+	if lost != nil {
+		return &Failure{Message: m.state.Error, Code: status}
 	}
 	return m.conn.Send(kindExited, []byte{byte(status)})
 }

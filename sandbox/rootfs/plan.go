@@ -30,6 +30,9 @@ type Config struct {
 	// that are bound there, unless the user mounted something at that path.
 	Generated map[string]string
 
+	// HostNetwork is --network host.
+	HostNetwork bool
+
 	// VolumePath says where a volume's content is on the host.
 	VolumePath func(name string) string
 
@@ -47,6 +50,11 @@ type Op interface {
 // ttyGroup is the group that owns terminals: tty in every distribution's
 // /etc/group, and Docker's choice.
 const ttyGroup = 5
+
+// hostSys shows the host's /sys, read-only to the last mount below it
+// (CVE-2023-25809): a sysfs of the container's own shows a network namespace of
+// its own, which a container with the host's network does not have.
+var hostSys = bind{source: "/sys", target: "/sys", recursive: true, set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC}
 
 // hostDevices are the devices that every container has, with their numbers
 // (Linux Documentation/admin-guide/devices.txt); they are checked, so that a
@@ -69,6 +77,9 @@ type device struct {
 func Plan(c Config) ([]Op, error) {
 	ops := devOps(c)
 	ops = append(ops, ownDir{"/proc"}, ownDir{"/sys"})
+	if c.HostNetwork {
+		ops = append(ops, hostSys)
+	}
 	user, err := userOps(c)
 	if err != nil {
 		return nil, err
@@ -171,8 +182,10 @@ func checkTarget(target string) error {
 			return fmt.Errorf("mount at %s: that is the runtime's own", target)
 		}
 	}
-	if strings.HasPrefix(target, "/proc/") {
-		return fmt.Errorf("mount at %s: nothing is mounted inside /proc", target)
+	for _, own := range []string{"/proc/", "/sys/", "/dev/mqueue/"} {
+		if strings.HasPrefix(target, own) {
+			return fmt.Errorf("mount at %s: nothing is mounted inside %s", target, strings.TrimSuffix(own, "/"))
+		}
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func TestPlan(t *testing.T) {
 }
 
 func TestPlanWithMounts(t *testing.T) {
-	golden(t, "plan-mounts.golden", printed(t, config(&record.Spec{
-		ShmSize: 1 << 20, ReadOnly: true, NoNewPrivileges: true, Network: "host",
+	c := config(&record.Spec{
+		ShmSize: 1 << 20, ReadOnly: true, NoNewPrivileges: true,
 		Mounts: []record.Mount{
 			{Type: record.Bind, Source: "/h/inner", Target: "/data/inner", ReadOnly: true, Recursive: true},
 			{Type: record.Bind, Source: "/h", Target: "/data/", Recursive: true, MakeSource: true, Propagation: "rslave"},
@@ -67,11 +67,13 @@ func TestPlanWithMounts(t *testing.T) {
 			{Type: record.Bind, Source: "/h/hosts", Target: "/etc/hosts"},
 		},
 		Devices: []record.Device{{Source: "/dev/fuse", Target: "/dev/fuse"}},
-	})))
+	})
+	c.HostNetwork = true
+	golden(t, "plan-mounts.golden", printed(t, c))
 }
 
 func TestPlanRefusesTheRuntimesOwnPlaces(t *testing.T) {
-	for _, target := range []string{"/", "/proc", "/proc/self", "/proc/../proc/sys", "/sys", "/dev", "/dev/pts/"} {
+	for _, target := range []string{"/", "/proc", "/proc/self", "/proc/../proc/sys", "/sys", "/sys/fs/cgroup", "/dev", "/dev/pts/", "/dev/mqueue/x"} {
 		c := config(&record.Spec{Mounts: []record.Mount{{Type: record.Tmpfs, Target: target}}})
 		if plan, err := Plan(c); err == nil {
 			t.Errorf("%s: planned %v", target, plan)
