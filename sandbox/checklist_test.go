@@ -1,36 +1,14 @@
 package sandbox
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/testenv"
 	"rootlet/sandbox/identity"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares text with testdata/NAME; -update writes it.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != string(want) {
-		t.Errorf("%s differs (-update writes it):\n%s", name, text)
-	}
-}
 
 func example() first {
 	return first{
@@ -46,14 +24,14 @@ func example() first {
 }
 
 func TestChecklist(t *testing.T) {
-	golden(t, "checklist.golden", example().checklist().Plan())
+	testenv.Golden(t, "checklist.golden", example().checklist().Plan())
 }
 
 func TestChecklistWithEverything(t *testing.T) {
 	f := example()
 	f.tty, f.noNewPrivileges, f.ignored, f.self = true, true, []int{1}, 9
 	f.limits = []limit{{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: 5, Max: 5}}}
-	golden(t, "checklist-everything.golden", f.checklist().Plan())
+	testenv.Golden(t, "checklist-everything.golden", f.checklist().Plan())
 }
 
 // order fails unless the steps that contain the given words come in this order.

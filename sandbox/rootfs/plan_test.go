@@ -1,16 +1,12 @@
 package rootfs
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"rootlet/internal/testenv"
 	"rootlet/sandbox/record"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func config(s *record.Spec) Config {
 	same := func(id int) (int, bool) { return id, id <= 65536 }
@@ -35,25 +31,8 @@ func printed(t *testing.T, c Config) string {
 	return b.String()
 }
 
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != string(want) {
-		t.Errorf("%s differs (-update writes it):\n%s", name, text)
-	}
-}
-
 func TestPlan(t *testing.T) {
-	golden(t, "plan.golden", printed(t, config(&record.Spec{ShmSize: 64 << 20})))
+	testenv.Golden(t, "plan.golden", printed(t, config(&record.Spec{ShmSize: 64 << 20})))
 }
 
 func TestPlanWithMounts(t *testing.T) {
@@ -69,7 +48,7 @@ func TestPlanWithMounts(t *testing.T) {
 		Devices: []record.Device{{Source: "/dev/fuse", Target: "/dev/fuse"}},
 	})
 	c.HostNetwork = true
-	golden(t, "plan-mounts.golden", printed(t, c))
+	testenv.Golden(t, "plan-mounts.golden", printed(t, c))
 }
 
 func TestPlanRefusesTheRuntimesOwnPlaces(t *testing.T) {
