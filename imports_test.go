@@ -100,8 +100,9 @@ func TestHeavyLibrariesStayInTheirFolders(t *testing.T) {
 
 func TestNothingForTestsInTheBinary(t *testing.T) {
 	packages := listPackages(t)
+	inBinary := reached(packages)
 	for _, p := range packages {
-		if slices.Contains(testOnly, p.ImportPath) {
+		if _, yes := inBinary[p.ImportPath]; !yes {
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -160,6 +161,17 @@ func TestNoUnnamedSkipsOrNotes(t *testing.T) {
 // shortest way from main to the importing package, or that package alone where
 // only tests use it.
 func chain(packages []goPackage, importer, imported string) string {
+	cameFrom := reached(packages)
+	path := []string{importer, imported}
+	for from := cameFrom[importer]; from != ""; from = cameFrom[from] {
+		path = slices.Insert(path, 0, from)
+	}
+	return strings.Join(path, " -> ")
+}
+
+// reached has our packages that are in the binary, each with the one that a
+// shortest way from main comes through.
+func reached(packages []goPackage) map[string]string {
 	imports := map[string][]string{}
 	for _, p := range packages {
 		imports[p.ImportPath] = p.Imports
@@ -173,11 +185,7 @@ func chain(packages []goPackage, importer, imported string) string {
 			}
 		}
 	}
-	path := []string{importer, imported}
-	for from := cameFrom[importer]; from != ""; from = cameFrom[from] {
-		path = slices.Insert(path, 0, from)
-	}
-	return strings.Join(path, " -> ")
+	return cameFrom
 }
 
 func listPackages(t *testing.T) []goPackage {
