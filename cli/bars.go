@@ -37,7 +37,7 @@ func (b bars) lines() []string {
 	for _, l := range shown {
 		lines = append(lines, b.fit(b.layer(l)))
 	}
-	if hidden > 0 {
+	if hidden > 0 && len(shown) > 0 {
 		lines = append(lines, b.fit(fmt.Sprintf("and %d more", hidden)))
 	}
 	return append(lines, b.fit(b.total()))
@@ -50,7 +50,7 @@ func (b bars) choose() (shown []pull.Event, hidden int) {
 	if len(b.layers) <= space {
 		return b.layers, 0
 	}
-	space = max(space-1, 0) // how many more
+	space-- // how many more
 	picked := make([]bool, len(b.layers))
 	left := space
 	for _, rank := range []pull.State{pull.Fetching, pull.Unpacking, pull.Waiting, pull.Done, pull.Exists} {
@@ -75,7 +75,7 @@ func (b bars) layer(l pull.Event) string {
 	_, digest, _ := strings.Cut(l.Layer, ":")
 	line := fmt.Sprintf("%-*.*s  %-*s", digestWidth, digestWidth, printable(digest), stateWidth, stateWord(l.State))
 	if l.State != pull.Fetching && l.State != pull.Unpacking {
-		return line
+		return strings.TrimRight(line, " ")
 	}
 	size := fmt.Sprintf("%*s", sizeWidth, bytesOf(l.Fetched, l.Size))
 	if width := min(b.columns-1-len(line)-len(size)-4, mostBar); width >= leastBar {
@@ -125,7 +125,7 @@ func (b bars) total() string {
 			size += l.Size
 		}
 	}
-	text := fmt.Sprintf("%d of %d layers fetched", here, len(b.layers))
+	text := fmt.Sprintf("%d/%d layers", here, len(b.layers))
 	if size > 0 {
 		text += "  " + bytesOf(fetched, size)
 	}
