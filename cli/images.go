@@ -1,17 +1,13 @@
 package cli
 
 import (
-	"fmt"
 	"sort"
 	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 
-	"rootlet/fuseoverlay"
 	"rootlet/pull"
-	"rootlet/sandbox"
-	"rootlet/sandbox/record"
 )
 
 // imagesCmd is `rootlet images`.
@@ -120,74 +116,4 @@ func splitName(full string) (repository, tag string) {
 		return full[:i], full[i+1:]
 	}
 	return full, none
-}
-
-// rmiCmd is `rootlet rmi`.
-type rmiCmd struct {
-	Images []string `arg:"" name:"image" help:"Names or ids."`
-	Force  bool     `name:"force" short:"f" help:"Not to find one is no error."`
-}
-
-// Run removes the images one after another and goes on past one that cannot be.
-func (c *rmiCmd) Run(a *app) error {
-	paths, err := findPaths()
-	if err != nil {
-		return err
-	}
-	plan, err := a.plan(paths)
-	if err != nil {
-		return err
-	}
-	failed := false
-	for _, given := range c.Images {
-		name, err := imageName(given)
-		var id string
-		if err == nil {
-			err = a.have(plan, work{Paths: paths, Rmi: &rmiWork{Name: name, Force: c.Force}}, nil, &id)
-		}
-		if err != nil {
-			a.failed(err)
-			failed = true
-		} else if id != "" {
-			fmt.Fprintln(a.stdout, "Deleted: sha256:"+id)
-		}
-	}
-	if failed {
-		return exitStatus(ExitError)
-	}
-	return nil
-}
-
-// rmiWork removes one image, for the worker.
-type rmiWork struct {
-	Name  string `json:"name"`
-	Force bool   `json:"force,omitempty"`
-}
-
-func (w *rmiWork) do(t *task) (any, error) {
-	image, err := t.store.Image(w.Name)
-	if err != nil {
-		if w.Force {
-			return "", nil
-		}
-		return nil, err
-	}
-	if err := unused(t.Paths, image); err != nil {
-		return nil, err
-	}
-	return image.ID, t.store.RemoveImage(image.ID)
-}
-
-// unused refuses to remove an image from below a container.
-func unused(paths sandbox.Paths, image *fuseoverlay.Image) error {
-	entries, err := record.Root(paths.Data).List()
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Spec.ImageID == image.ID {
-			return fmt.Errorf("image %s is in use by container %s (%s)", image.ID[:12], e.Spec.Name, e.ID[:12])
-		}
-	}
-	return nil
 }

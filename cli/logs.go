@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -55,7 +54,7 @@ const nanoseconds = "2006-01-02T15:04:05.000000000Z07:00"
 func (c *logsCmd) show(a *app, l logfile.Line) error {
 	var out io.Writer = a.stdout
 	if l.Stream == logfile.Stderr {
-		out = os.Stderr
+		out = a.out
 	}
 	var b strings.Builder
 	if c.Timestamps {

@@ -26,12 +26,17 @@ func (c *rmCmd) Run(a *app) error {
 	}
 	failed := false
 	for _, given := range c.Containers {
-		if err := c.remove(a, paths, given); err != nil {
+		err := c.remove(a, paths, given)
+		var missing *record.NotFoundError
+		switch {
+		case err == nil:
+			fmt.Fprintln(a.stdout, given)
+		case c.Force && errors.As(err, &missing):
+			a.notice(err.Error())
+		default:
 			a.failed(err)
 			failed = true
-			continue
 		}
-		fmt.Fprintln(a.stdout, given)
 	}
 	if failed {
 		return exitStatus(ExitError)
@@ -42,10 +47,6 @@ func (c *rmCmd) Run(a *app) error {
 func (c *rmCmd) remove(a *app, paths sandbox.Paths, given string) error {
 	root := record.Root(paths.Data)
 	id, err := root.Find(given)
-	var missing *record.NotFoundError
-	if errors.As(err, &missing) && c.Force {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
