@@ -1,16 +1,16 @@
+// The runtime would keep two files of the host's cgroup open in every stage, to
+// follow its CPU limit; a stage has no use for that, and start-up is on the
+// user's time.
+
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Rootlet runs containers for users without root, without a daemon.
 //
 // One binary is every process that rootlet is made of. It begins as the command
 // that the user typed (package cli), and starts itself again, under another
 // name, for each further stage; docs/architecture.md has the table of stages.
 package main
-
-// The runtime would keep two files of the host's cgroup open in every stage, to
-// follow its CPU limit; a stage has no use for that, and start-up is on the
-// user's time.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
 
 import (
 	"os"

@@ -2,8 +2,6 @@ package sandbox
 
 import (
 	"fmt"
-	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -35,7 +33,8 @@ type first struct {
 
 	argv, env []string
 	paths     []string // candidates for argv[0], in $PATH's order
-	self      int      // descriptor of a sealed copy of rootlet to execute instead of paths; 0 for none
+	program   int      // descriptor of what is executed: the trampoline, or a sealed copy of rootlet
+	isSelf    bool     // it is rootlet, and paths do not count
 }
 
 type limit struct {
@@ -90,8 +89,6 @@ func (f first) checklist() *firstproc.Program {
 	p.Tell("tell the monitor of the namespaces", f.sync, turnNamespaces)
 	p.Await("wait for the id maps", f.sync)
 	f.dieWithMonitor(p)
-	p.Call("become container root", unix.SYS_SETRESGID, []uintptr{0, 0, 0}, unix.EINVAL)
-	p.Call("become container root", unix.SYS_SETRESUID, []uintptr{0, 0, 0}, unix.EINVAL)
 
 	// What belongs to U2's own namespaces. sysfs shows a network namespace, and
 	// must be mounted while the host's is still in sight (mount_too_revealing).
@@ -115,6 +112,11 @@ func (f first) checklist() *firstproc.Program {
 	p.Call("pivot_root", unix.SYS_PIVOT_ROOT, []uintptr{p.String("."), p.String(".")})
 	p.Call("let go of the host's root", unix.SYS_UMOUNT2, []uintptr{p.String("."), unix.MNT_DETACH})
 	chdir(p, "enter /", "/")
+
+	// Until here it was the caller, whom keep-id makes another than container
+	// root: the way to the root is the caller's to walk.
+	p.Call("become container root", unix.SYS_SETRESGID, []uintptr{0, 0, 0}, unix.EINVAL)
+	p.Call("become container root", unix.SYS_SETRESUID, []uintptr{0, 0, 0}, unix.EINVAL)
 	if f.tty {
 		p.Call("take the terminal", unix.SYS_IOCTL, []uintptr{0, unix.TIOCSCTTY, 0})
 	}
@@ -140,10 +142,10 @@ func (f first) checklist() *firstproc.Program {
 	f.dieWithMonitor(p) // the change of ids cleared it once more
 
 	// Seccomp has its place here, as the last thing before execve.
-	if f.self != 0 {
-		p.ExecFD("execute rootlet", selfFD, f.argv, f.env)
+	if f.isSelf {
+		p.ExecFD("execute rootlet", programFD, f.argv, f.env)
 	} else {
-		p.Exec(execStep, f.paths, f.argv, f.env)
+		p.Exec(execStep, programFD, f.paths, f.argv, f.env)
 	}
 	return p
 }
@@ -210,29 +212,20 @@ func (f first) setNetwork(p *firstproc.Program) {
 	}
 }
 
-// selfFD is where rootlet's sealed copy waits to be executed.
-const selfFD = firstproc.ErrorFD + 1
+// programFD is where the executable waits.
+const programFD = firstproc.ErrorFD + 1
 
 func (f first) closeDescriptors(p *firstproc.Program) {
-	from := uintptr(firstproc.ErrorFD + 1)
-	if f.self != 0 {
-		p.Call("keep the program", unix.SYS_DUP3, []uintptr{uintptr(f.self), selfFD, unix.O_CLOEXEC})
-		from = selfFD + 1
-	}
+	const from = uintptr(programFD + 1)
+	p.Call("keep the executable", unix.SYS_DUP3, []uintptr{uintptr(f.program), programFD, unix.O_CLOEXEC})
 	// close_range(2) is Linux 5.9. Without it every descriptor is still
 	// close-on-exec: the monitor saw to that when it began.
 	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{from, ^uintptr(0), 0}, unix.ENOSYS)
 }
 
-// enterWorkDir makes the working directory where it is missing, as Docker does;
-// inside the new root, where an image's symlinks lead nowhere else
-// (CVE-2026-55686).
+// enterWorkDir enters a directory that an image chose; the monitor has made it
+// where it was missing.
 func (f first) enterWorkDir(p *firstproc.Program) {
-	at := "" // absolute, so that mkdirat(2) ignores its descriptor
-	for part := range strings.SplitSeq(strings.Trim(path.Clean(f.workDir), "/"), "/") {
-		at += "/" + part
-		p.Call("make the working directory "+at, unix.SYS_MKDIRAT, []uintptr{0, p.String(at), 0o755}, unix.EEXIST, unix.EROFS, unix.ELOOP)
-	}
 	chdir(p, "enter the working directory "+f.workDir, f.workDir)
 	p.ExpectAbsoluteCwd("check the working directory " + f.workDir)
 }

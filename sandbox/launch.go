@@ -80,7 +80,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 		argv:     s.Process.Args(), env: m.environment(),
 	}
 	f.paths = candidates(f.argv[0], f.env)
-	return f, m.useSelf(&f)
+	return f, m.chooseProgram(&f)
 }
 
 // environment is the program's: the image's and the user's, and what Docker
@@ -94,24 +94,23 @@ func (m *monitor) environment() []string {
 	return env
 }
 
-// useSelf has the first process be rootlet itself, for --init and for the
-// built-in image.
-func (m *monitor) useSelf(f *first) error {
+// chooseProgram opens what the first process executes: for --init and for the
+// built-in image rootlet itself, else the trampoline that leads to the image's.
+func (m *monitor) chooseProgram(f *first) error {
 	hello := m.HelloID != "" && m.Spec.ImageID == m.HelloID && f.argv[0] == HelloPath
-	if !hello && !m.Spec.Init {
-		return nil
+	open := firstproc.Trampoline
+	switch {
+	case hello:
+		f.isSelf, f.argv, open = true, append([]string{stage.Hello}, f.argv[1:]...), sealedSelf
+	case m.Spec.Init:
+		f.isSelf, f.argv, open = true, append([]string{stage.Reaper}, f.argv...), sealedSelf
 	}
-	self, err := sealedSelf()
+	program, err := open()
 	if err != nil {
 		return err
 	}
-	m.later(self.Close)
-	f.self = int(self.Fd())
-	if hello {
-		f.argv = append([]string{stage.Hello}, f.argv[1:]...)
-	} else {
-		f.argv = append([]string{stage.Reaper}, f.argv...)
-	}
+	m.later(program.Close)
+	f.program = int(program.Fd())
 	return nil
 }
 

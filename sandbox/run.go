@@ -35,13 +35,57 @@ type Streams struct {
 // Run has a monitor run a container in the foreground, and returns the exit
 // status of its program. An error is a *Failure, or says why there is no
 // monitor; nothing of the container is left then unless it was listed already.
-func Run(plan *userns.Plan, r Request, s Streams) (int, error) {
-	c, err := start(plan, r, s)
+//
+// A spare monitor is used where there is one; nil starts one now.
+func Run(plan *userns.Plan, r Request, s Streams, spare *Spare) (int, error) {
+	c, err := start(plan, r, s, spare)
 	if err != nil {
 		return codeEngine, err
 	}
 	defer c.close()
 	return c.relay()
+}
+
+// Spare is a monitor that is loading and knows of nothing yet.
+type Spare struct {
+	conn    *stage.Conn
+	monitor *os.Process
+	stdin   *os.File // the end of its standard input that we feed
+}
+
+// Prepare starts a monitor. It may be called before it is known what to run:
+// loading a stage takes as long as reading the command line and having the id
+// maps written, and there is a second core for it. A spare ends by itself when
+// this process does.
+func Prepare() (*Spare, error) {
+	conn, theirs, err := stage.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	// Standard input goes in as a pipe, for the program to read at its own pace;
+	// everything else is frames, so that a client that stalls can be dropped.
+	feedFrom, feed, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	defer feedFrom.Close()
+	monitor, err := userns.Spawn(userns.Command{Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), feed.Close())
+	}
+	return &Spare{conn: conn, monitor: monitor, stdin: feed}, nil
+}
+
+// Discard ends a spare that is not needed.
+func (s *Spare) Discard() {
+	if s == nil {
+		return
+	}
+	_ = s.conn.Close()
+	_ = s.stdin.Close()
+	_ = s.monitor.Kill()
+	_, _ = s.monitor.Wait()
 }
 
 // client is the user's side of one container.
@@ -58,36 +102,30 @@ type client struct {
 	restore func()              // puts the user's terminal back
 }
 
-// start starts the monitor and tells it what to run.
-func start(plan *userns.Plan, r Request, s Streams) (*client, error) {
+// start tells a monitor what to run, once it has its ids.
+func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, error) {
 	if err := checkSources(r.Spec.Mounts); err != nil {
 		return nil, err
 	}
 	r.Host.Name = os.Getenv("USER")
-	conn, theirs, err := stage.Pair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	// Standard input goes in as a pipe, for the program to read at its own pace;
-	// everything else is frames, so that a client that stalls can be dropped.
-	feedFrom, feed, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer feedFrom.Close()
 	c := &client{
-		streams: s, request: r, conn: conn, stdin: feed,
-		signals: make(chan os.Signal, 64), unread: map[stage.Kind]bool{}, restore: func() {},
+		streams: s, request: r, signals: make(chan os.Signal, 64),
+		unread: map[stage.Kind]bool{}, restore: func() {},
 	}
 	// Signals are ours from before there is anything that they could orphan;
 	// they wait until the monitor has its request.
 	signal.Notify(c.signals, passedOn()...)
-	c.monitor, err = plan.Start(userns.Command{Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom})
-	if err != nil {
+	if spare == nil {
+		var err error
+		if spare, err = Prepare(); err != nil {
+			return nil, err
+		}
+	}
+	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
+	if err := plan.Map(c.monitor); err != nil {
 		return nil, err
 	}
-	if err := conn.SendJSON(kindRequest, r); err != nil {
+	if err := c.conn.SendJSON(kindRequest, r); err != nil {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
 	go c.passSignals()

@@ -19,6 +19,17 @@ type Command struct {
 // Start runs this very binary as c.Stage in a new user and mount namespace, with
 // every capability there, and returns once its maps are written. If they cannot
 // be, the stage is killed and reaped.
+func (p *Plan) Start(c Command) (*os.Process, error) {
+	process, err := Spawn(c)
+	if err != nil {
+		return nil, err
+	}
+	return process, p.Map(process)
+}
+
+// Spawn is the first half of Start, for a caller who has better things to do
+// than to watch a stage load: what it starts has no ids yet. It must be followed
+// by Map, or by killing it.
 //
 // One exec is enough: the stage's ids are not mapped yet when it is exec'd, so
 // it is not root then and would lose its capabilities, but those in the ambient
@@ -28,7 +39,7 @@ type Command struct {
 // The stage's environment is the caller's: it pulls and needs proxies, HOME and
 // the like. A stage never passes it on to a container. The stage does not die
 // with the caller; it sees the end of its socket.
-func (p *Plan) Start(c Command) (*os.Process, error) {
+func Spawn(c Command) (*os.Process, error) {
 	ambient, err := allCaps()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Stage, err)
@@ -50,24 +61,19 @@ func (p *Plan) Start(c Command) (*os.Process, error) {
 	if err != nil {
 		return nil, Diagnose(fmt.Errorf("start %s: %w", c.Stage, err))
 	}
-	// The pid cannot come to mean another process while its maps are written: it
-	// is our child, and stays a zombie until we wait for it.
-	if err := p.writeMaps(process.Pid); err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.Stage, abandoned(process, err))
-	}
 	return process, nil
 }
 
-// abandoned kills and reaps a stage that cannot have its maps. If it had gone by
-// itself that is the news: the maps of a dead process are root's, so err says no
-// more than "permission denied".
-func abandoned(process *os.Process, err error) error {
-	_ = process.Kill()
-	state, waitErr := process.Wait()
-	if waitErr == nil && state.Exited() {
-		return fmt.Errorf("the stage ended before its ids were mapped (%v): %w", state, err)
+// Map is the second half of Start. The pid cannot come to mean another process
+// while the maps are written: it is our child, and stays a zombie until we wait
+// for it.
+func (p *Plan) Map(process *os.Process) error {
+	err := p.writeMaps(process.Pid)
+	if err != nil {
+		_ = process.Kill()
+		_, _ = process.Wait()
 	}
-	return Diagnose(err)
+	return err
 }
 
 func (c Command) files(null *os.File) []*os.File {

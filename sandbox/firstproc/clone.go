@@ -74,11 +74,18 @@ func (p *Process) Executed() error {
 	}
 	index := binary.NativeEndian.Uint64(report[:])
 	errno := binary.NativeEndian.Uint64(report[8:])
+	if index == byTrampoline {
+		index = uint64(len(p.plan) - 1)
+	}
 	if index >= uint64(len(p.plan)) {
 		return fmt.Errorf("report names step %d of %d", index, len(p.plan))
 	}
 	return &StepError{Step: p.plan[index].what, Errno: syscall.Errno(errno)}
 }
+
+// byTrampoline stands in the place of a step's index: the trampoline has been
+// executed and found nothing to execute.
+const byTrampoline = ^uint64(0)
 
 // reportSize is the size of a report: index of the step and its errno, each as
 // a native 64-bit number.
@@ -110,7 +117,6 @@ func forkAndWalk(steps []step, flags uintptr, stdio [3]int, report int) (int, sy
 		errno     syscall.Errno
 		i, k      int
 		s         *step
-		denied    bool
 		message   [2]uint64
 	)
 	runtime.LockOSThread()
@@ -138,18 +144,12 @@ func forkAndWalk(steps []step, flags uintptr, stdio [3]int, report int) (int, sy
 	}
 	for i = 0; i < len(steps); i++ {
 		s = &steps[i]
-		switch s.nr {
-		case expectByte:
+		if s.nr == expectByte {
 			errno = 0
 			if *s.at != byte(s.arg[0]) {
 				errno = syscall.ESTALE
 			}
-		case giveUp:
-			errno = syscall.ENOENT
-			if denied {
-				errno = syscall.EACCES
-			}
-		default:
+		} else {
 			if s.useSaved {
 				s.arg[0] = saved
 			}
@@ -164,9 +164,6 @@ func forkAndWalk(steps []step, flags uintptr, stdio [3]int, report int) (int, sy
 			}
 			if s.save {
 				saved = r1
-			}
-			if errno == syscall.EACCES {
-				denied = true
 			}
 		}
 		if errno != 0 && errno != s.tolerate[0] && errno != s.tolerate[1] && errno != s.tolerate[2] {

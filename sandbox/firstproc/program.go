@@ -25,7 +25,7 @@ import (
 // step is one system call of the new process.
 type step struct {
 	what     string  // for the error message: "mount proc"
-	nr       uintptr // system call number, or expectByte, or giveUp
+	nr       uintptr // system call number, or expectByte
 	arg      [6]uintptr
 	tolerate [3]syscall.Errno // errors after which the list goes on
 	atLeast  uintptr          // a smaller result is a failure too
@@ -34,14 +34,9 @@ type step struct {
 	at       *byte            // what expectByte looks at
 }
 
-// Steps that call nothing.
-const (
-	// expectByte fails with ESTALE unless the byte at step.at is arg[0].
-	expectByte = ^uintptr(0) - iota
-	// giveUp fails with EACCES where a step before tolerated that, else ENOENT:
-	// what execvp(3) answers when no candidate could be executed.
-	giveUp
-)
+// expectByte is a step that calls nothing: it fails with ESTALE unless the byte
+// at step.at is arg[0].
+const expectByte = ^uintptr(0)
 
 // Program is a list of steps under construction. The zero value is empty.
 type Program struct {
@@ -93,18 +88,18 @@ func (p *Program) ExpectAbsoluteCwd(what string) {
 	p.steps = append(p.steps, step{what: what, nr: expectByte, arg: [6]uintptr{'/'}, at: &buf[0]})
 }
 
-// Exec appends the end of every program: execve(2) of the first of paths that
-// can be executed, in execvp(3)'s order and with its errors.
-func (p *Program) Exec(what string, paths, argv, env []string) {
-	args, environment := p.Strings(argv), p.Strings(env)
-	for _, path := range paths {
-		p.Call(what, unix.SYS_EXECVE, []uintptr{p.String(path), args, environment}, unix.ENOENT, unix.ENOTDIR, unix.EACCES)
-	}
-	p.steps = append(p.steps, step{what: what, nr: giveUp})
+// Exec appends the end of most programs: execve(2) of the first of paths that
+// can be executed, in execvp(3)'s order and with its errors, through a
+// Trampoline that is open as fd.
+func (p *Program) Exec(what string, fd int, paths, argv, env []string) {
+	args := append(append(append([]string{}, paths...), ""), argv...)
+	p.Call("keep the report open for the trampoline", unix.SYS_FCNTL, []uintptr{ErrorFD, unix.F_SETFD, 0})
+	p.ExecFD(what, fd, args, env)
 }
 
 // ExecFD appends the other end: execveat(2) of an open binary, for a program
-// that no path in the root leads to.
+// that no path in the root leads to. The name of the step is what a failure of
+// Exec goes by, too.
 func (p *Program) ExecFD(what string, fd int, argv, env []string) {
 	p.Call(what, unix.SYS_EXECVEAT, []uintptr{uintptr(fd), p.String(""), p.Strings(argv), p.Strings(env), unix.AT_EMPTY_PATH})
 }

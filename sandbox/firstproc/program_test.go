@@ -3,6 +3,7 @@ package firstproc
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +32,21 @@ func openNull(t *testing.T) *os.File {
 	return f
 }
 
+func trampolineFD(t *testing.T) int {
+	t.Helper()
+	f, err := Trampoline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
 // run walks p in a new process and returns its exit status and its error.
 func run(t *testing.T, p *Program) (int, error) {
 	t.Helper()
@@ -48,7 +64,7 @@ func run(t *testing.T, p *Program) (int, error) {
 
 func TestExecRunsTheFirstCandidateThatIsThere(t *testing.T) {
 	var p Program
-	p.Exec("exec", []string{"/nonexistent/sh", "/etc/passwd/sh", "/bin/sh"}, []string{"sh", "-c", "exit $CODE"}, []string{"CODE=7"})
+	p.Exec("exec", trampolineFD(t), []string{"/nonexistent/sh", "/etc/passwd/sh", "/bin/sh"}, []string{"sh", "-c", "exit $CODE"}, []string{"CODE=7"})
 	if code, err := run(t, &p); err != nil || code != 7 {
 		t.Fatalf("exit %d, %v; want 7 and no error", code, err)
 	}
@@ -64,7 +80,7 @@ func TestExecAnswersAsExecvp(t *testing.T) {
 		{nil, syscall.ENOENT},
 	} {
 		var p Program
-		p.Exec("exec it", c.paths, []string{"x"}, nil)
+		p.Exec("exec it", trampolineFD(t), c.paths, []string{"x"}, nil)
 		_, err := run(t, &p)
 		var failed *StepError
 		if !errors.As(err, &failed) || failed.Errno != c.want || failed.Step != "exec it" {
@@ -73,10 +89,30 @@ func TestExecAnswersAsExecvp(t *testing.T) {
 	}
 }
 
+func TestTheProgramNeverSeesTheBinaryThatStartedIt(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/proc/self/exe\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/proc/self/exe", script} {
+		var p Program
+		p.Exec("exec", trampolineFD(t), []string{path}, []string{path}, nil)
+		// Executed again, the trampoline finds no path and nobody to report to.
+		if code, err := run(t, &p); code != 126 || err != nil {
+			t.Errorf("%s: exit %d, %v; want 126", path, code, err)
+		}
+	}
+	var p Program
+	p.Exec("exec", trampolineFD(t), []string{"/bin/sh"}, []string{"sh", "-c", `test "$0" = zero && test -z "$1" && test "$2" = two`, "zero", "", "two"}, []string{"PATH=/bin"})
+	if code, err := run(t, &p); err != nil || code != 0 {
+		t.Errorf("arguments do not arrive: exit %d, %v", code, err)
+	}
+}
+
 func TestAFailedStepStopsTheList(t *testing.T) {
 	var p Program
 	p.Call("go nowhere", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")})
-	p.Exec("exec", []string{"/bin/true"}, []string{"true"}, nil)
+	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
 	code, err := run(t, &p)
 	if err == nil || err.Error() != "go nowhere: no such file or directory" || code != exitStep {
 		t.Fatalf("exit %d, error %v", code, err)
@@ -86,7 +122,7 @@ func TestAFailedStepStopsTheList(t *testing.T) {
 func TestAToleratedErrorDoesNot(t *testing.T) {
 	var p Program
 	p.Call("go nowhere", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")}, syscall.ENOENT)
-	p.Exec("exec", []string{"/bin/true"}, []string{"true"}, nil)
+	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
 	if code, err := run(t, &p); err != nil || code != 0 {
 		t.Fatalf("exit %d, error %v", code, err)
 	}
@@ -98,7 +134,7 @@ func TestSavedResultAndCwd(t *testing.T) {
 	p.SaveResult()
 	p.CallSaved("enter", unix.SYS_FCHDIR, nil)
 	p.ExpectAbsoluteCwd("look")
-	p.Exec("exec", []string{"/bin/sh"}, []string{"sh", "-c", `test "$(pwd)" = /tmp`}, []string{"PATH=/bin"})
+	p.Exec("exec", trampolineFD(t), []string{"/bin/sh"}, []string{"sh", "-c", `test "$(pwd)" = /tmp`}, []string{"PATH=/bin"})
 	if code, err := run(t, &p); err != nil || code != 0 {
 		t.Fatalf("exit %d, error %v", code, err)
 	}
@@ -126,7 +162,7 @@ func TestTellIsHeard(t *testing.T) {
 	defer r.Close()
 	var p Program
 	p.Tell("tell", int(w.Fd()), 'x')
-	p.Exec("exec", []string{"/bin/true"}, []string{"true"}, nil)
+	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
 	if _, err := run(t, &p); err != nil {
 		t.Fatal(err)
 	}
@@ -140,8 +176,8 @@ func TestTellIsHeard(t *testing.T) {
 func TestPlanNamesTheSteps(t *testing.T) {
 	var p Program
 	p.Call("one", unix.SYS_GETPID, nil)
-	p.Exec("two", nil, nil, nil)
-	if got := strings.Fields(p.Plan()); len(got) != 2 || got[0] != "one" || got[1] != "two" {
+	p.Exec("two", 9, nil, nil, nil)
+	if got := strings.Fields(p.Plan()); len(got) < 2 || got[0] != "one" || got[len(got)-1] != "two" {
 		t.Fatalf("plan %q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -281,6 +282,42 @@ func BindConsole(dir string, terminal *os.File) error {
 	}
 	defer target.Close()
 	return linux.Mount(linux.FDPath(terminal), linux.FDPath(target), path, "", unix.MS_BIND, "")
+}
+
+// workDir makes the working directory where it is missing, as Docker does, in a
+// read-only root too; whatever symlinks the image holds, in the root
+// (CVE-2026-55686).
+type workDir struct {
+	path     string
+	uid, gid int // container root's, in U1
+}
+
+func (w workDir) String() string { return "working directory " + w.path }
+
+func (w workDir) apply(a *assembly) error {
+	if f, err := a.find(w.path); err == nil {
+		return f.Close()
+	}
+	parts := strings.Split(strings.Trim(w.path, "/"), "/")
+	for i := range parts {
+		if err := w.make(a, "/"+path.Join(parts[:i+1]...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// make makes one part of the path, container root's.
+func (w workDir) make(a *assembly, dir string) error {
+	if f, err := a.find(dir); err == nil {
+		return f.Close()
+	}
+	f, err := a.userDir(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Fchownat(int(f.Fd()), "", w.uid, w.gid, unix.AT_EMPTY_PATH)
 }
 
 // seal sets flags on the root mount itself.

@@ -86,6 +86,9 @@ func Plan(c Config) ([]Op, error) {
 	}
 	ops = append(ops, generatedOps(c)...)
 	ops = append(ops, user...)
+	uid, _ := c.UID(0)
+	gid, _ := c.GID(0)
+	ops = append(ops, workDir{path: c.Spec.Process.WorkingDir, uid: uid, gid: gid})
 	return append(ops, sealOp(c.Spec)), nil
 }
 
