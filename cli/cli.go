@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"rootlet/sandbox"
 )
 
 // app is what every command works with.
@@ -17,6 +19,7 @@ type app struct {
 	stdout io.Writer
 	*printer
 	storageDriver string
+	spare         *sandbox.Spare // a monitor that loads while we read, for run
 }
 
 // Main parses the arguments, runs the command and returns the exit status.

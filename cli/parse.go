@@ -7,6 +7,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rootlet/fuseoverlay"
+	"rootlet/sandbox"
 )
 
 // globalFlags may stand after the command as well as before it.
@@ -21,6 +22,11 @@ func (c chosen) run(a *app) error {
 		global globalFlags
 		helped bool
 	)
+	if _, isRun := target.(*runCmd); isRun && !c.help {
+		// A host that does not allow it says so again when it is needed.
+		a.spare, _ = sandbox.Prepare()
+		defer func() { a.spare.Discard() }()
+	}
 	parser, err := kong.New(target,
 		kong.Name(c.path),
 		kong.Description(c.command.help+"."),

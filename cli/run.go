@@ -53,7 +53,9 @@ func (c *runCmd) Run(a *app) error {
 // start runs the container. A monitor's failure says itself what to exit with.
 func (c *runCmd) start(a *app, plan *userns.Plan, r sandbox.Request) error {
 	streams := sandbox.Streams{Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, Notice: a.notice, Created: c.writeCIDFile}
-	status, err := sandbox.Run(plan, r, streams, nil)
+	spare := a.spare
+	a.spare = nil
+	status, err := sandbox.Run(plan, r, streams, spare)
 	var failure *sandbox.Failure
 	switch {
 	case err == nil:

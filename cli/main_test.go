@@ -1,0 +1,18 @@
+package cli
+
+import (
+	"os"
+	"testing"
+
+	"rootlet/internal/stage"
+)
+
+// TestMain keeps a stage that a command starts, which is this very binary, from
+// running the tests again.
+func TestMain(m *testing.M) {
+	switch os.Args[0] {
+	case stage.Monitor, stage.Worker:
+		os.Exit(ExitEngine)
+	}
+	os.Exit(m.Run())
+}
