@@ -23,8 +23,10 @@ func somePs(c *psCmd) []any {
 			Labels:  map[string]string{"com.example.tier-name": "<front>", "evil": "\x1b]0;x\x07\n{\"fake\":1}"},
 			Mounts:  []record.Mount{{Type: record.Bind, Source: "/home/me/a-long-path"}, {Type: record.Volume, Source: "data"}, {Type: record.Tmpfs}},
 		}, State: record.State{Status: record.Running, Started: now.Add(-3 * time.Minute)}}, now, visible),
-		c.row(record.Entry{ID: id, Spec: record.Spec{Name: "gone", Image: "debian", Created: now.Add(-49 * time.Hour)},
-			State: record.State{Status: record.Exited, ExitCode: 137, Finished: now.Add(-2 * time.Hour)}}, now, visible),
+		c.row(record.Entry{
+			ID: id, Spec: record.Spec{Name: "gone", Image: "debian", Created: now.Add(-49 * time.Hour)},
+			State: record.State{Status: record.Exited, ExitCode: 137, Finished: now.Add(-2 * time.Hour)},
+		}, now, visible),
 	}
 }
 
