@@ -10,6 +10,7 @@ import (
 	"github.com/docker/go-units"
 	"golang.org/x/term"
 
+	"rootlet/pull"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
@@ -80,7 +81,7 @@ func (c *runCmd) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity, c.fillTerminal(a),
+		c.checkWords, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity, c.fillTerminal(a),
 	} {
 		if err := fill(&r); err != nil {
 			return r, err
@@ -137,6 +138,18 @@ func (c *runCmd) checkWords(*sandbox.Request) error {
 		return err
 	}
 	return sandbox.CheckCaps(c.CapAdd, c.CapDrop)
+}
+
+func (c *runCmd) fillPlatform(r *sandbox.Request) error {
+	if c.Platform == "" {
+		return nil
+	}
+	os, arch, variants, err := pull.Acceptable(c.Platform)
+	if err != nil {
+		return fmt.Errorf("--platform: %w", err)
+	}
+	r.Platform = &sandbox.Platform{OS: os, Architecture: arch, Variants: variants}
+	return nil
 }
 
 func (c *runCmd) fillEnv(r *sandbox.Request) error {

@@ -38,7 +38,7 @@ func (s *Store) newStagingArea() (*stagingArea, error) {
 			return nil, err
 		}
 		lock, err := lockDir(path)
-		if errors.Is(err, os.ErrNotExist) {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.EWOULDBLOCK) {
 			continue // another process took it for a crash's before it was locked
 		}
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"rootlet/internal/testenv"
 	"rootlet/pull/registry"
 	"rootlet/pull/registrytest"
 )
@@ -194,7 +195,7 @@ func TestPlainHTTP(t *testing.T) {
 	r.Push("some/image", forHere())
 	_, port, _ := strings.Cut(r.Host, ":")
 	if _, err := http.Get("http://0.0.0.0:" + port + "/v2/"); err != nil {
-		t.Skip("0.0.0.0 does not lead to loopback here")
+		testenv.Skip(t, "0.0.0.0 to lead to loopback")
 	}
 	name := "0.0.0.0:" + port + "/some/image"
 	err := mustFail(t, name, quick(), Unreachable, "HTTP")

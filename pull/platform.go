@@ -9,6 +9,16 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
+// Acceptable says which images are for the platform that a user named: those of
+// this operating system and architecture, and one of these variants.
+func Acceptable(platform string) (os, arch string, variant []string, err error) {
+	want, err := parsePlatform(platform)
+	if err != nil {
+		return "", "", nil, err
+	}
+	return want.OS, want.Architecture, variants(want), nil
+}
+
 // parsePlatform reads os[/arch[/variant]], or an architecture alone, as
 // containerd does; empty means this machine.
 func parsePlatform(s string) (v1.Platform, error) {

@@ -188,9 +188,6 @@ func TestLazyStore(t *testing.T) {
 }
 
 func TestBomb(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes 300 MB of zeros")
-	}
 	zeros := registrytest.Layer{Tar: make([]byte, 300<<20), Compression: registrytest.Zstd}
 	r := registrytest.New(t)
 	r.Push("some/image", forHere(zeros))

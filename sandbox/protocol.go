@@ -34,6 +34,9 @@ type Request struct {
 	ImageName string `json:"imageName"`
 	// Entrypoint was given, though it may be empty: the image's does not count.
 	EntrypointSet bool `json:"entrypointSet,omitempty"`
+	// Platform is --platform, nil where the user did not care: an image that is
+	// here for another one does not count.
+	Platform *Platform `json:"platform,omitempty"`
 	// HelloID is the id of the built-in image, whose program is rootlet itself.
 	// Anything but an id could be claimed by an image.
 	HelloID string `json:"helloID,omitempty"`
@@ -42,6 +45,13 @@ type Request struct {
 	Host  Host   `json:"host"`
 	Size  Size   `json:"size"`           // of the terminal
 	Term  string `json:"term,omitempty"` // $TERM, for a container with a terminal
+}
+
+// Platform says which images will do.
+type Platform struct {
+	OS           string   `json:"os"`
+	Architecture string   `json:"architecture"`
+	Variants     []string `json:"variants"`
 }
 
 // Paths are the directories of rootlet's that a stage works in.

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 
+	"rootlet/fuseoverlay"
 	"rootlet/sandbox/record"
 )
 
@@ -16,7 +17,10 @@ import (
 // (OCI image-spec, config.md). Nothing of it ever selects a host path, a
 // device, a network or a program of the host's.
 type imageConfig struct {
-	Config struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant"`
+	Config       struct {
 		User       string
 		Env        []string
 		Entrypoint []string
@@ -36,6 +40,9 @@ func (r *Request) resolve(config []byte) error {
 	var image imageConfig
 	if err := json.Unmarshal(config, &image); err != nil {
 		return fmt.Errorf("image configuration: %w", err)
+	}
+	if p := r.Platform; p != nil && !p.accepts(image) {
+		return fmt.Errorf("%w for %s/%s: the one here is for %s/%s", fuseoverlay.ErrNoImage, p.OS, p.Architecture, image.OS, image.Architecture)
 	}
 	s, c := &r.Spec, &image.Config
 	if !r.EntrypointSet {
@@ -69,6 +76,15 @@ func (r *Request) resolve(config []byte) error {
 	s.Labels = merged(c.Labels, s.Labels)
 	s.Process.Env = mergeEnv(append([]string{defaultPath}, c.Env...), s.Process.Env)
 	return addVolumes(s, c.Volumes)
+}
+
+// accepts reports whether an image is for the platform that the user named.
+func (p *Platform) accepts(image imageConfig) bool {
+	variant := image.Variant
+	if image.Architecture == "arm64" && variant == "v8" || image.Architecture == "arm" && variant == "v7" {
+		variant = "" // the default of each, as containerd normalises it
+	}
+	return image.OS == p.OS && image.Architecture == p.Architecture && slices.Contains(p.Variants, variant)
 }
 
 func merged(under, over map[string]string) map[string]string {

@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"rootlet/fuseoverlay"
 	"rootlet/sandbox/record"
 )
 
@@ -91,6 +93,17 @@ func manyVolumes(n int) string {
 		b.WriteString(`"/` + strings.Repeat("v", i+1) + `":{}`)
 	}
 	return b.String()
+}
+
+func TestAnImageOfAnotherPlatformIsNone(t *testing.T) {
+	const arm = `{"os":"linux","architecture":"arm64","variant":"v8","config":{"Cmd":["x"]}}`
+	for arch, found := range map[string]bool{"arm64": true, "amd64": false} {
+		r := Request{Platform: &Platform{OS: "linux", Architecture: arch, Variants: []string{""}}}
+		err := r.resolve([]byte(arm))
+		if found != (err == nil) || !found && !errors.Is(err, fuseoverlay.ErrNoImage) {
+			t.Errorf("%s: %v", arch, err)
+		}
+	}
 }
 
 func TestCandidates(t *testing.T) {
