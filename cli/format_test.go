@@ -19,7 +19,7 @@ func somePs(c *psCmd) []any {
 	return []any{
 		c.row(record.Entry{ID: id, Spec: record.Spec{
 			Name: "web", Image: "nginx", Created: now.Add(-time.Hour), Network: "none",
-			Process: record.Process{Cmd: []string{"nginx", "-g", "daemon off; long long"}},
+			Process: record.Process{Cmd: []string{"nginx", "-g", "daemon off; master_process on;"}},
 			Labels:  map[string]string{"com.example.tier-name": "<front>", "evil": "\x1b]0;x\x07\n{\"fake\":1}"},
 			Mounts:  []record.Mount{{Type: record.Bind, Source: "/home/me/a-long-path"}, {Type: record.Volume, Source: "data"}, {Type: record.Tmpfs}},
 		}, State: record.State{Status: record.Running, Started: now.Add(-3 * time.Minute)}}, now, visible),

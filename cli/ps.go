@@ -124,9 +124,16 @@ func labelList(labels map[string]string) string {
 	return strings.Join(list, ",")
 }
 
-// command is quoted, and 20 characters long at most.
+// command is the program and its arguments, those with a space in single quotes,
+// as Docker's daemon puts them; 20 characters long at most, and quoted.
 func (c *psCmd) command(s record.Spec) string {
-	text := strings.Join(s.Process.Args(), " ")
+	words := slices.Clone(s.Process.Args())
+	for i, word := range words {
+		if i > 0 && strings.Contains(word, " ") {
+			words[i] = "'" + word + "'"
+		}
+	}
+	text := strings.Join(words, " ")
 	if runes := []rune(text); len(runes) > 20 && !c.NoTrunc {
 		text = string(runes[:19]) + "…"
 	}

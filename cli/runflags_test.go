@@ -72,6 +72,9 @@ func TestRequest(t *testing.T) {
 	if !r.EntrypointSet || len(s.Process.Entrypoint) != 1 || len(s.Ulimits) != 1 || len(s.Devices) != 1 {
 		t.Errorf("%+v %+v", r.EntrypointSet, s)
 	}
+	if r, err = requested(t, runFlags{Platform: "linux/aarch64"}); err != nil || r.Platform == nil || r.Platform.Architecture != "arm64" {
+		t.Errorf("platform: %+v, %v", r.Platform, err)
+	}
 	empty := ""
 	if r, err = requested(t, runFlags{Entrypoint: &empty}); err != nil || !r.EntrypointSet || len(r.Spec.Process.Entrypoint) != 0 {
 		t.Errorf("empty entrypoint: %+v, %v", r.Spec.Process, err)
@@ -105,6 +108,7 @@ func TestRequestErrors(t *testing.T) {
 		"security option":  {runFlags{SecurityOpt: []string{"seccomp=unconfined"}}, "no-new-privileges"},
 		"userns host":      {runFlags{UserNS: "host"}, "--userns host"},
 		"userns unknown":   {runFlags{UserNS: "auto"}, "keep-id"},
+		"platform":         {runFlags{Platform: "nonsense/"}, "nonsense/"},
 		"terminal, no tty": {runFlags{TTY: true, Interactive: true}, "terminal"},
 	} {
 		if name == "terminal, no tty" {
