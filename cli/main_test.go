@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"testing"
+	"time"
 
 	"rootlet/internal/stage"
 )
@@ -14,5 +15,6 @@ func TestMain(m *testing.M) {
 	case stage.Monitor, stage.Worker:
 		os.Exit(ExitEngine)
 	}
+	time.Local = time.UTC // golden files hold times of day
 	os.Exit(m.Run())
 }
