@@ -17,16 +17,22 @@ type globalFlags struct {
 
 // run parses a command's own words and runs it.
 func (c chosen) run(a *app) error {
-	var (
-		target = c.form()
-		global globalFlags
-		helped bool
-	)
+	target := c.form()
 	if _, isRun := target.(*runCmd); isRun && !c.help {
 		// A host that does not allow it says so again when it is needed.
 		a.spare, _ = sandbox.Prepare()
 		defer func() { a.spare.Discard() }()
 	}
+	helped, err := c.parse(a, target)
+	if helped || err != nil {
+		return err
+	}
+	return target.Run(a)
+}
+
+// parse reads the command's words into target, or prints its help.
+func (c chosen) parse(a *app, target runner) (helped bool, err error) {
+	var global globalFlags
 	parser, err := kong.New(target,
 		kong.Name(c.path),
 		kong.Description(c.command.help+"."),
@@ -38,7 +44,7 @@ func (c chosen) run(a *app) error {
 		kong.Exit(func(int) { helped = true }),
 	)
 	if err != nil {
-		return fmt.Errorf("command line: %w", err)
+		return false, fmt.Errorf("command line: %w", err)
 	}
 	s := speller{flags: parser.Model.Flags, positional: parser.Model.Positional, command: c.path}
 	if s.byLetter('h') != parser.Model.HelpFlag {
@@ -49,23 +55,22 @@ func (c chosen) run(a *app) error {
 		words, err = []string{"--help"}, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = parser.Parse(words)
-	if helped {
-		return nil
-	}
-	if err != nil {
-		return usage(c.path, "%v", err)
+	if _, err := parser.Parse(words); err != nil && !helped {
+		return false, usage(c.path, "%v", err)
 	}
 	if a.storageDriver == "" {
 		a.storageDriver = global.StorageDriver
 	}
+	if helped {
+		return true, nil
+	}
 	switch a.storageDriver {
 	case "", fuseoverlay.Native, fuseoverlay.FuseOverlayfs, fuseoverlay.Copy:
-		return target.Run(a)
+		return false, nil
 	}
-	return usage(c.path, "unknown storage driver %q: native, fuse-overlayfs or copy", a.storageDriver)
+	return false, usage(c.path, "unknown storage driver %q: native, fuse-overlayfs or copy", a.storageDriver)
 }
 
 // explain prints a command's help: how it is called, as Docker words it, then
