@@ -2,38 +2,16 @@ package cli
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	"rootlet/internal/testenv"
 	"rootlet/pull"
 )
-
-// update rewrites the golden files: go test ./cli -update.
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// golden compares text with a file below testdata.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != string(want) {
-		t.Errorf("%s is not what it was; now:\n%s", name, text)
-	}
-}
 
 // aPull has n layers of different sizes in every state.
 func aPull(n int) []pull.Event {
@@ -63,7 +41,7 @@ func TestBars(t *testing.T) {
 			text.WriteString(line + "|\n")
 		}
 	}
-	golden(t, "bars.golden", text.String())
+	testenv.Golden(t, "bars.golden", text.String())
 }
 
 func TestBarsFitTheTerminal(t *testing.T) {

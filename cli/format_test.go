@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rootlet/internal/testenv"
 	"rootlet/sandbox/record"
 )
 
@@ -45,7 +46,7 @@ func TestPsFormats(t *testing.T) {
 	if err := (format{text: "json", columns: psColumns, quiet: true}).list(&all, psHeader(), somePs(&psCmd{})); err != nil {
 		t.Error(err)
 	}
-	golden(t, "ps.golden", all.String())
+	testenv.Golden(t, "ps.golden", all.String())
 }
 
 func TestFormatErrors(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/testenv"
 	"rootlet/userns"
 )
 
@@ -36,7 +37,7 @@ func TestInfoText(t *testing.T) {
 		}
 		all.WriteString("---\n")
 	}
-	golden(t, "info.golden", strings.ReplaceAll(all.String(), runtime.Version(), "GO"))
+	testenv.Golden(t, "info.golden", strings.ReplaceAll(all.String(), runtime.Version(), "GO"))
 }
 
 func TestHostFacts(t *testing.T) {

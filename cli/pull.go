@@ -24,6 +24,7 @@ type pullCmd struct {
 
 // Run fetches the image and prints its id.
 func (c *pullCmd) Run(a *app) error {
+	a.quiet = c.Quiet
 	if _, err := pull.ParseReference(c.Image); err != nil {
 		return err
 	}
