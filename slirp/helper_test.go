@@ -256,6 +256,10 @@ func dead(pid int) bool {
 // helper tied to it, Pdeathsig would end the container's network.
 func TestHelperSurvivesTheStartingThread(t *testing.T) {
 	eachMapping(t, func(t *testing.T) {
+		// The container dies with the thread that made it, which must not be the
+		// one that ends below.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		c := newContainer(t)
 		helpers := make(chan *Helper)
 		go func() {

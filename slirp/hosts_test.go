@@ -1,33 +1,12 @@
 package slirp
 
 import (
-	"bytes"
-	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"rootlet/internal/testenv"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	name = filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(name, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s: got\n%swant\n%s", name, got, want)
-	}
-}
 
 func addrs(texts ...string) (ips []netip.Addr) {
 	for _, s := range texts {
@@ -58,7 +37,7 @@ func TestHosts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".hosts", got)
+			testenv.Golden(t, name+".hosts", string(got))
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rootlet/internal/testenv"
 )
 
 const hostResolv = `# written by something
@@ -38,7 +40,7 @@ func TestResolvConf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".resolv", got)
+			testenv.Golden(t, name+".resolv", string(got))
 		})
 	}
 }
