@@ -24,7 +24,10 @@ func (p *Plan) Start(c Command) (*os.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return process, p.Map(process)
+	if err := p.Map(process); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Stage, err)
+	}
+	return process, nil
 }
 
 // Spawn is the first half of Start, for a caller who has better things to do
@@ -64,16 +67,26 @@ func Spawn(c Command) (*os.Process, error) {
 	return process, nil
 }
 
-// Map is the second half of Start. The pid cannot come to mean another process
-// while the maps are written: it is our child, and stays a zombie until we wait
-// for it.
+// Map is the second half of Start: it writes the maps, or kills and reaps the
+// stage. The pid cannot come to mean another process meanwhile: it is our child,
+// and stays a zombie until we wait for it.
 func (p *Plan) Map(process *os.Process) error {
-	err := p.writeMaps(process.Pid)
-	if err != nil {
-		_ = process.Kill()
-		_, _ = process.Wait()
+	if err := p.writeMaps(process.Pid); err != nil {
+		return abandoned(process, err)
 	}
-	return err
+	return nil
+}
+
+// abandoned kills and reaps a stage that cannot have its maps. If it had gone by
+// itself that is the news: the maps of a dead process are root's, so err says no
+// more than "permission denied".
+func abandoned(process *os.Process, err error) error {
+	_ = process.Kill()
+	state, waitErr := process.Wait()
+	if waitErr == nil && state.Exited() {
+		return fmt.Errorf("the stage ended before its ids were mapped (%v): %w", state, err)
+	}
+	return Diagnose(err)
 }
 
 func (c Command) files(null *os.File) []*os.File {

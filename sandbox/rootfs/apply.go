@@ -124,8 +124,6 @@ type bind struct {
 	file           bool // target is a file, whatever source is
 	recursive      bool
 	makeSource     bool
-	replaceLink    bool // a dangling symlink at target gives way to a file
-	user           bool // source was named by the user: check that the user may read it
 }
 
 func (b bind) String() string {

@@ -104,8 +104,12 @@ func devOps(c Config) []Op {
 		ops = append(ops, bindDevice{source: d.path, target: d.path, number: d.number})
 	}
 	for _, link := range [][2]string{
-		{"/proc/self/fd", "/dev/fd"}, {"/proc/self/fd/0", "/dev/stdin"}, {"/proc/self/fd/1", "/dev/stdout"},
-		{"/proc/self/fd/2", "/dev/stderr"}, {"/proc/kcore", "/dev/core"}, {"pts/ptmx", "/dev/ptmx"},
+		{"/proc/self/fd", "/dev/fd"},
+		{"/proc/self/fd/0", "/dev/stdin"},
+		{"/proc/self/fd/1", "/dev/stdout"},
+		{"/proc/self/fd/2", "/dev/stderr"},
+		{"/proc/kcore", "/dev/core"},
+		{"pts/ptmx", "/dev/ptmx"},
 	} {
 		ops = append(ops, symlink{link[0], link[1]})
 	}
