@@ -17,8 +17,6 @@ import (
 	"runtime"
 
 	"rootlet/cli"
-	"rootlet/internal/stage"
-	"rootlet/sandbox"
 )
 
 // init keeps main on the process's first thread. The monitor ties the life of
@@ -27,25 +25,14 @@ import (
 // on the one by which /proc shows the whole process.
 func init() { runtime.LockOSThread() }
 
+// main tells the stages apart by argv[0], which is rootlet's own to choose; any
+// other name is the command line. Next is cli/stages.go, or cli/cli.go.
 func main() {
-	os.Exit(dispatch(os.Args))
-}
-
-// dispatch tells the stages apart by argv[0], which is rootlet's own to choose;
-// any other name is the command line.
-func dispatch(argv []string) int {
-	if len(argv) == 0 {
-		return cli.ExitEngine
+	if len(os.Args) == 0 {
+		os.Exit(cli.ExitEngine)
 	}
-	switch argv[0] {
-	case stage.Monitor:
-		return sandbox.Monitor()
-	case stage.Worker:
-		return cli.Worker()
-	case stage.Reaper:
-		return sandbox.Reaper(argv[1:])
-	case stage.Hello:
-		return sandbox.Hello()
+	if serve, ok := cli.Stages()[os.Args[0]]; ok {
+		os.Exit(serve(os.Args[1:]))
 	}
-	return cli.Main(argv[1:])
+	os.Exit(cli.Main(os.Args[1:]))
 }

@@ -1,11 +1,13 @@
 package fuseoverlay
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"rootlet/fuseoverlay/internal/testns"
+	"rootlet/internal/testenv"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,7 +68,7 @@ func TestShiftAvoidsNative(t *testing.T) {
 	testns.NeedIDs(t)
 	s := openStore(t, "")
 	if s.Choice().Driver != Native {
-		t.Skipf("needs the native overlay: %+v", s.Choice())
+		testenv.Skip(t, fmt.Sprintf("the native overlay: %+v", s.Choice()))
 	}
 	img := putImage(t, s, "example.com/a:latest", layer(t, file("f", "")))
 	if root := mountImage(t, s, img, MountOptions{UIDs: keepID, GIDs: keepID}); root.Driver == Native {

@@ -1,0 +1,18 @@
+package cli
+
+import (
+	"rootlet/internal/stage"
+	"rootlet/sandbox"
+)
+
+// Stages is the table of what this binary is besides the command line, by the
+// argv[0] that it was started with. Each function is a whole process; it gets
+// the arguments and returns the exit status.
+func Stages() map[string]func(args []string) int {
+	return map[string]func([]string) int{
+		stage.Monitor: func([]string) int { return sandbox.Monitor() }, // a container's parent, in U1
+		stage.Worker:  func([]string) int { return Worker() },          // one piece of work on the store, in U1
+		stage.Reaper:  sandbox.Reaper,                                  // pid 1 of a container, under --init
+		stage.Hello:   func([]string) int { return sandbox.Hello() },   // the program of the built-in image
+	}
+}
