@@ -27,7 +27,7 @@ import (
 func TestDebian(t *testing.T) {
 	testenv.NeedSubIDs(t)
 	cache := debianCache(t)
-	image := pushDebian(t, filepath.Join(cache, "debian-bookworm.tar"), dockerRegistry(t))
+	image := pushDebian(t, filepath.Join(cache, "bookworm.tar"), dockerRegistry(t))
 	for _, driver := range []string{"native", "fuse-overlayfs", "copy"} {
 		t.Run(driver, func(t *testing.T) {
 			p := newPerson(t)
@@ -76,7 +76,7 @@ func testDebian(p *person, cache, image string) {
 func debianCache(t *testing.T) string {
 	t.Helper()
 	cache := os.Getenv("ROOTLET_TEST_CACHE")
-	if _, err := os.Stat(filepath.Join(cache, "debian-bookworm.tar")); cache == "" || err != nil {
+	if _, err := os.Stat(filepath.Join(cache, "bookworm.tar")); cache == "" || err != nil {
 		testenv.Skip(t, "a Debian root: as root, .ci/debian-root /var/cache/rootlet-test, and ROOTLET_TEST_CACHE set to that")
 	}
 	return cache
