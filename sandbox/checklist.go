@@ -143,6 +143,10 @@ func (f first) checklist() *firstproc.Program {
 
 	// Seccomp has its place here, as the last thing before execve.
 	if f.isSelf {
+		// A signal that comes while rootlet's runtime starts would end it with a
+		// status of its own; it waits until Reaper listens.
+		every := ^uint64(0)
+		p.Call("hold signals back", unix.SYS_RT_SIGPROCMASK, []uintptr{unix.SIG_SETMASK, firstproc.Pointer(p, &every), 0, 8})
 		p.ExecFD("execute rootlet", programFD, f.argv, f.env)
 	} else {
 		p.Exec(execStep, programFD, f.paths, f.argv, f.env)

@@ -21,9 +21,14 @@ func Reaper(argv []string) int {
 		fmt.Fprintln(os.Stderr, "rootlet-init is pid 1 of a container, and started by rootlet")
 		return codeEngine
 	}
-	// Signals are caught before there is a child to miss one.
+	// Signals are caught before there is a child to miss one. They were held back
+	// until now, and must not be for the child, which inherits the mask of this
+	// thread; main has locked us to it.
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil); err != nil {
+		return cannotRun(argv[0], err)
+	}
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
 		return cannotRun(argv[0], err)
