@@ -20,6 +20,7 @@ type app struct {
 	*printer
 	storageDriver string
 	spare         *sandbox.Spare // a monitor that loads while we read, for run
+	signals       chan os.Signal // the user's, once they are caught: see catchSignals
 }
 
 // Main parses the arguments, runs the command and returns the exit status.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rootlet/internal/stage"
+	"rootlet/sandbox"
 	"rootlet/userns"
 )
 
@@ -21,16 +22,14 @@ import (
 const tidyWait = 900 * time.Millisecond
 
 // have has a worker do w and decodes its result into result. event hears of
-// progress; it may be nil. SIGINT, SIGTERM and SIGHUP end the work.
+// progress; it may be nil. A signal that ends a command ends the work.
 func (a *app) have(plan *userns.Plan, w work, event func([]byte), result any) error {
 	conn, theirs, err := stage.Pair()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	a.catchSignals()
 	w.Driver = a.storageDriver
 	process, err := plan.Start(userns.Command{Stage: stage.Worker, Files: []*os.File{theirs}, Stderr: os.Stderr})
 	theirs.Close()
@@ -42,19 +41,34 @@ func (a *app) have(plan *userns.Plan, w work, event func([]byte), result any) er
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- a.hear(conn, event, result) }()
-	select {
-	case err := <-ended:
-		if errors.Is(err, errSilent) {
-			return died(process)
+	for {
+		select {
+		case err := <-ended:
+			if errors.Is(err, errSilent) {
+				return died(process)
+			}
+			_, _ = process.Wait()
+			return err
+		case s := <-a.signals:
+			if !sandbox.EndsWork(s) {
+				continue
+			}
+			conn.Close() // by which the worker knows
+			late := time.AfterFunc(tidyWait, func() { _ = process.Kill() })
+			defer late.Stop()
+			_, _ = process.Wait()
+			return &interruptedError{s.(syscall.Signal)}
 		}
-		_, _ = process.Wait()
-		return err
-	case s := <-signals:
-		conn.Close() // by which the worker knows
-		late := time.AfterFunc(tidyWait, func() { _ = process.Kill() })
-		defer late.Stop()
-		_, _ = process.Wait()
-		return &interruptedError{s.(syscall.Signal)}
+	}
+}
+
+// catchSignals has the user's signals wait for whoever handles them, from here to
+// the end of the process. They are caught once and never let go: in between, one
+// would be lost, or end this process under the work of another.
+func (a *app) catchSignals() {
+	if a.signals == nil {
+		a.signals = make(chan os.Signal, 64)
+		signal.Notify(a.signals, sandbox.Signals()...)
 	}
 }
 

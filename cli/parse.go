@@ -19,6 +19,7 @@ type globalFlags struct {
 func (c chosen) run(a *app) error {
 	target := c.form()
 	if _, isRun := target.(*runCmd); isRun && !c.help {
+		a.catchSignals()
 		// A host that does not allow it says so again when it is needed.
 		a.spare, _ = sandbox.Prepare()
 		defer func() { a.spare.Discard() }()

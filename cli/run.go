@@ -52,7 +52,10 @@ func (c *runCmd) Run(a *app) error {
 
 // start runs the container. A monitor's failure says itself what to exit with.
 func (c *runCmd) start(a *app, plan *userns.Plan, r sandbox.Request) error {
-	streams := sandbox.Streams{Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, Notice: a.notice, Created: c.writeCIDFile}
+	streams := sandbox.Streams{
+		Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr,
+		Signals: a.signals, Notice: a.notice, Created: c.writeCIDFile,
+	}
 	spare := a.spare
 	a.spare = nil
 	status, err := sandbox.Run(plan, r, streams, spare)

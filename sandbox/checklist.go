@@ -35,6 +35,7 @@ type first struct {
 	paths     []string // candidates for argv[0], in $PATH's order
 	program   int      // descriptor of what is executed: the trampoline, or a sealed copy of rootlet
 	isSelf    bool     // it is rootlet, and paths do not count
+	reaper    bool     // it is rootlet as pid 1 over the program, and says itself whether that runs
 }
 
 type limit struct {
@@ -142,13 +143,12 @@ func (f first) checklist() *firstproc.Program {
 	f.dieWithMonitor(p) // the change of ids cleared it once more
 
 	// Seccomp has its place here, as the last thing before execve.
-	if f.isSelf {
-		// A signal that comes while rootlet's runtime starts would end it with a
-		// status of its own; it waits until Reaper listens.
-		every := ^uint64(0)
-		p.Call("hold signals back", unix.SYS_RT_SIGPROCMASK, []uintptr{unix.SIG_SETMASK, firstproc.Pointer(p, &every), 0, 8})
+	switch {
+	case f.reaper:
+		p.ExecReporting(execStep, programFD, f.argv, f.env)
+	case f.isSelf:
 		p.ExecFD("execute rootlet", programFD, f.argv, f.env)
-	} else {
+	default:
 		p.Exec(execStep, programFD, f.paths, f.argv, f.env)
 	}
 	return p

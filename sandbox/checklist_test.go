@@ -29,7 +29,7 @@ func TestChecklist(t *testing.T) {
 
 func TestChecklistWithEverything(t *testing.T) {
 	f := example()
-	f.tty, f.noNewPrivileges, f.ignored, f.isSelf = true, true, []int{1}, true
+	f.tty, f.noNewPrivileges, f.ignored, f.reaper = true, true, []int{1}, true
 	f.limits = []limit{{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: 5, Max: 5}}}
 	testenv.Golden(t, "checklist-everything.golden", f.checklist().Plan())
 }

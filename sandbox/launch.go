@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,10 +44,27 @@ func (m *monitor) launch() error {
 	if m.pidfd, err = unix.PidfdOpen(m.process.PID, 0); err != nil {
 		return errors.Join(fmt.Errorf("pidfd_open: %w", err), m.kill())
 	}
-	if err := m.bringUp(ours); err != nil {
+	// A user who gives up need not wait for whatever it is that takes so long.
+	settled := context.AfterFunc(m.ctx, func() { m.deliver(int(unix.SIGKILL)) })
+	defer settled()
+	err = m.bringUp(ours)
+	if err == nil {
+		err = m.begin()
+	}
+	if err != nil {
 		return errors.Join(m.explain(err), m.kill())
 	}
-	return m.announceRunning()
+	m.announceRunning()
+	return nil
+}
+
+// begin draws the line between a start, which a signal breaks off, and a running
+// program, to which it is delivered. No signal falls between the two.
+func (m *monitor) begin() error {
+	m.beginMu.Lock()
+	defer m.beginMu.Unlock()
+	m.started.Store(m.ctx.Err() == nil)
+	return m.interrupted()
 }
 
 // turns makes the descriptors on which monitor and first process take turns.
@@ -103,7 +121,7 @@ func (m *monitor) chooseProgram(f *first) error {
 	case hello:
 		f.isSelf, f.argv, open = true, append([]string{stage.Hello}, f.argv[1:]...), sealedSelf
 	case m.Spec.Init:
-		f.isSelf, f.argv, open = true, append([]string{stage.Reaper}, f.argv...), sealedSelf
+		f.reaper, f.argv, open = true, append([]string{stage.Reaper}, f.argv...), sealedSelf
 	}
 	program, err := open()
 	if err != nil {
@@ -241,15 +259,13 @@ func (m *monitor) kill() error {
 }
 
 // announceRunning tells client and record that the program runs.
-func (m *monitor) announceRunning() error {
-	m.started.Store(true)
+func (m *monitor) announceRunning() {
 	m.state.Status, m.state.PID, m.state.Started = record.Running, m.process.PID, time.Now().UTC()
 	if err := m.container.WriteState(m.state, false); err != nil {
 		m.notice("state: " + err.Error())
 	}
 	_ = m.conn.Send(kindStarted, nil)
 	m.streams.start(m.conn, m.log)
-	return nil
 }
 
 // sealedSelf is a copy of this binary that nobody can change, a container's

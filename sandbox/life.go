@@ -83,23 +83,24 @@ func (m *monitor) listen() {
 
 // heard handles a signal that the client got.
 func (m *monitor) heard(n int) {
-	if m.started.Load() {
+	if !m.abort(n) {
 		m.deliver(n)
-		return
-	}
-	switch unix.Signal(n) {
-	case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGKILL:
-		m.abort(n)
 	}
 }
 
-// abort gives up a container that does not run yet.
-func (m *monitor) abort(n int) {
+// abort gives up a container that does not run yet, where the signal means that;
+// false says that its program runs.
+func (m *monitor) abort(n int) bool {
+	m.beginMu.Lock()
+	defer m.beginMu.Unlock()
 	if m.started.Load() {
-		return
+		return false
 	}
-	m.signal.CompareAndSwap(0, int32(n))
-	m.giveUp()
+	if EndsWork(unix.Signal(n)) {
+		m.signal.CompareAndSwap(0, int32(n))
+		m.giveUp()
+	}
+	return true
 }
 
 // deliver signals the program, and nobody else: the descriptor stands for that

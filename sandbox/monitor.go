@@ -35,7 +35,8 @@ type monitor struct {
 	ctx     context.Context
 	giveUp  context.CancelFunc
 	signal  atomic.Int32
-	started atomic.Bool
+	beginMu sync.Mutex  // held while started or giveUp is decided on
+	started atomic.Bool // the program runs
 
 	uids, gids idMap
 	store      *fuseoverlay.Store

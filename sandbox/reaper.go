@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -10,51 +9,61 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/firstproc"
 )
 
 // Reaper is the stage of --init: pid 1 of a container, which runs the user's
 // program as its child, passes signals on to it, and reaps what others leave
 // behind. It was executed from a sealed copy of rootlet, with the rights of the
 // program and no more; its arguments are the program's.
+//
+// The monitor waits for its report, and until then sends no signal: the Go
+// runtime would lose one, or die of it, before there is a handler.
 func Reaper(argv []string) int {
 	if len(argv) == 0 || os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "rootlet-init is pid 1 of a container, and started by rootlet")
 		return codeEngine
 	}
-	// Signals are caught before there is a child to miss one. They were held back
-	// until now, and must not be for the child, which inherits the mask of this
-	// thread; main has locked us to it.
+	unix.CloseOnExec(firstproc.ErrorFD)
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil); err != nil {
-		return cannotRun(argv[0], err)
+	child, err := startChild(argv)
+	if err != nil {
+		_ = firstproc.Report(errnoOf(err))
+		return codeEngine
 	}
+	go forward(signals, child)
+	if err := firstproc.Report(0); err != nil {
+		return codeEngine
+	}
+	return reap(child)
+}
+
+func startChild(argv []string) (int, error) {
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
-		return cannotRun(argv[0], err)
+		return 0, err
 	}
 	child, err := os.StartProcess(path, argv, &os.ProcAttr{
 		Env:   os.Environ(),
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})
 	if err != nil {
-		return cannotRun(argv[0], err)
+		return 0, err
 	}
-	go forward(signals, child.Pid)
-	return reap(child.Pid)
+	return child.Pid, nil
 }
 
-// cannotRun prints what the client prints where there is no --init: by now the
-// client knows only that the container started.
-func cannotRun(command string, err error) int {
-	if errors.Is(err, exec.ErrNotFound) {
-		err = errNotInPath
+// errnoOf is what execve(2) would have answered.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &errno):
+		return errno
+	case errors.Is(err, fs.ErrPermission):
+		return unix.EACCES
 	}
-	fmt.Fprintf(os.Stderr, "rootlet: error: %v\n", errNotStarted(command, err))
-	if errors.Is(err, errNotInPath) || errors.Is(err, fs.ErrNotExist) {
-		return codeNotFound
-	}
-	return codeCannotInvoke
+	return unix.ENOENT
 }
 
 // forward passes on every signal but those that are about pid 1 itself: the end

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/fuseoverlay"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/record"
 	"rootlet/userns"
@@ -25,6 +26,8 @@ type Streams struct {
 	Stdin  *os.File
 	Stdout io.Writer
 	Stderr io.Writer
+	// Signals delivers those of Signals() that the user sends.
+	Signals <-chan os.Signal
 	// Notice is told what the user should know and is no result.
 	Notice func(text string)
 	// Created is told the container's id as soon as there is one; its error ends
@@ -43,7 +46,12 @@ func Run(plan *userns.Plan, r Request, s Streams, spare *Spare) (int, error) {
 		return codeEngine, err
 	}
 	defer c.close()
-	return c.relay()
+	status, err := c.relay()
+	if n := c.gaveUp.Load(); n != 0 && errors.Is(err, fuseoverlay.ErrNoImage) {
+		// The monitor had its answer on the way already: the user's word counts.
+		err = errInterrupted(int(n))
+	}
+	return status, err
 }
 
 // Spare is a monitor that is loading and knows of nothing yet.
@@ -94,9 +102,10 @@ type client struct {
 	request Request
 	conn    *stage.Conn
 	monitor *os.Process
-	signals chan os.Signal
 	stdin   *os.File // the end of the pipe that we feed
+	done    chan struct{}
 	hungUp  atomic.Bool
+	gaveUp  atomic.Int32 // the last signal that ends a command, 0 for none
 
 	unread  map[stage.Kind]bool // output that nobody reads any more
 	restore func()              // puts the user's terminal back
@@ -109,12 +118,9 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	}
 	r.Host.Name = os.Getenv("USER")
 	c := &client{
-		streams: s, request: r, signals: make(chan os.Signal, 64),
+		streams: s, request: r, done: make(chan struct{}),
 		unread: map[stage.Kind]bool{}, restore: func() {},
 	}
-	// Signals are ours from before there is anything that they could orphan;
-	// they wait until the monitor has its request.
-	signal.Notify(c.signals, passedOn()...)
 	if spare == nil {
 		var err error
 		if spare, err = Prepare(); err != nil {
@@ -122,14 +128,29 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 		}
 	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
-	if err := plan.Map(c.monitor); err != nil {
-		return nil, err
+	err := plan.Map(c.monitor)
+	if err == nil {
+		err = c.conn.SendJSON(kindRequest, r)
 	}
-	if err := c.conn.SendJSON(kindRequest, r); err != nil {
-		return nil, fmt.Errorf("monitor: %w", err)
+	if err != nil {
+		return nil, c.blame(err)
 	}
 	go c.passSignals()
 	return c, nil
+}
+
+// blame finds out why a monitor could not be told what to run. Ctrl-C at a
+// terminal goes to all that have not left this process's group yet: newuidmap,
+// or the monitor itself, may have died of it.
+func (c *client) blame(err error) error {
+	select {
+	case s := <-c.streams.Signals:
+		if EndsWork(s) {
+			return errInterrupted(int(s.(syscall.Signal)))
+		}
+	case <-time.After(10 * time.Millisecond): // it may come to us last
+	}
+	return fmt.Errorf("monitor: %w", err)
 }
 
 // checkSources refuses a path that the user may not read. It is asked here, as
@@ -193,7 +214,7 @@ func (c *client) relay() (int, error) {
 // than the user waits for.
 func (c *client) close() {
 	c.restore()
-	signal.Stop(c.signals)
+	close(c.done)
 	_ = c.conn.Close()
 	_ = c.stdin.Close()
 	go func() { _, _ = c.monitor.Wait() }()
@@ -236,41 +257,40 @@ const giveUpAfter = 3
 // runs and to the program afterwards.
 func (c *client) passSignals() {
 	interrupts := 0
-	for s := range c.signals {
-		switch s {
-		case unix.SIGPIPE: // ours: see output
-			continue
-		case unix.SIGWINCH:
-			c.sendSize()
-			continue
-		case unix.SIGHUP:
-			// The user's terminal is gone, the container's is its own: as with
-			// Docker it lives on, to be found by ps.
-			if c.request.Spec.Process.TTY && c.hungUp.CompareAndSwap(false, true) {
-				_ = c.conn.Close()
-				return
+	for {
+		select {
+		case <-c.done:
+			return
+		case s := <-c.streams.Signals:
+			if s == unix.SIGINT || s == unix.SIGTERM {
+				if interrupts++; interrupts >= giveUpAfter {
+					s = unix.SIGKILL
+				}
 			}
-		case unix.SIGINT, unix.SIGTERM:
-			if interrupts++; interrupts >= giveUpAfter {
-				s = unix.SIGKILL
-			}
+			c.passSignal(s.(syscall.Signal))
 		}
-		_ = c.conn.Send(kindSignal, []byte{byte(s.(syscall.Signal))})
 	}
 }
 
-// passedOn are the signals that are the program's: all but those about this
-// process itself, which job control (Ctrl-Z, fg) and the Go runtime need.
-func passedOn() []os.Signal {
-	var list []os.Signal
-	for n := unix.SIGHUP; n < 65; n++ {
-		switch n {
-		case unix.SIGCHLD, unix.SIGURG, unix.SIGTSTP, unix.SIGCONT, unix.SIGTTIN, unix.SIGTTOU, unix.SIGKILL, unix.SIGSTOP:
-		default:
-			list = append(list, n)
+func (c *client) passSignal(s syscall.Signal) {
+	switch s {
+	case unix.SIGPIPE: // ours: see output
+		return
+	case unix.SIGWINCH:
+		c.sendSize()
+		return
+	case unix.SIGHUP:
+		// The user's terminal is gone, the container's is its own: as with
+		// Docker it lives on, to be found by ps.
+		if c.request.Spec.Process.TTY && c.hungUp.CompareAndSwap(false, true) {
+			_ = c.conn.Close()
+			return
 		}
 	}
-	return list
+	if EndsWork(s) {
+		c.gaveUp.Store(int32(s))
+	}
+	_ = c.conn.Send(kindSignal, []byte{byte(s)})
 }
 
 // output writes what the program wrote. Where nobody reads any more, as behind

@@ -2,11 +2,36 @@ package sandbox
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
+
+// Signals are those that a client catches to pass them on: all but those about
+// its own process, which job control (Ctrl-Z, fg) and the Go runtime need.
+func Signals() []os.Signal {
+	var list []os.Signal
+	for n := unix.SIGHUP; n < 65; n++ {
+		switch n {
+		case unix.SIGCHLD, unix.SIGURG, unix.SIGTSTP, unix.SIGCONT, unix.SIGTTIN, unix.SIGTTOU, unix.SIGKILL, unix.SIGSTOP:
+		default:
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// EndsWork reports whether a signal breaks off what has not become a program
+// yet: a start, or a pull.
+func EndsWork(s os.Signal) bool {
+	switch s {
+	case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGKILL:
+		return true
+	}
+	return false
+}
 
 // ParseSignal reads a signal's name, with or without SIG, or its number.
 func ParseSignal(text string) (unix.Signal, error) {

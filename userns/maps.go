@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // writeMaps gives the namespace of pid, our child, its ids.
@@ -59,6 +60,8 @@ func newMapper(path, pid string, extents []Extent) *mapper {
 	args := append([]string{pid}, strings.Fields(mapText(extents))...)
 	m := &mapper{cmd: exec.Command(path, args...)}
 	m.cmd.Env = []string{} // it needs none, and answers in English
+	// Ctrl-C is this process's to handle: half a map is of no use.
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	m.cmd.Stderr = &m.stderr
 	return m
 }

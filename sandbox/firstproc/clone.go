@@ -83,13 +83,27 @@ func (p *Process) Executed() error {
 	return &StepError{Step: p.plan[index].what, Errno: syscall.Errno(errno)}
 }
 
-// byTrampoline stands in the place of a step's index: the trampoline has been
-// executed and found nothing to execute.
+// byTrampoline stands in the place of a step's index: the last step, an exec,
+// was successful, and what it executed, the trampoline mostly, was not.
 const byTrampoline = ^uint64(0)
 
 // reportSize is the size of a report: index of the step and its errno, each as
 // a native 64-bit number.
 const reportSize = 16
+
+// Report answers for a program of ExecReporting: errno is what its work failed
+// with, zero that it does it. It is called once, and closes ErrorFD.
+func Report(errno syscall.Errno) error {
+	if errno != 0 {
+		var report [reportSize]byte
+		binary.NativeEndian.PutUint64(report[:], byTrampoline)
+		binary.NativeEndian.PutUint64(report[8:], uint64(errno))
+		if _, err := unix.Write(ErrorFD, report[:]); err != nil {
+			return err
+		}
+	}
+	return unix.Close(ErrorFD)
+}
 
 // The hooks that package syscall itself uses around a fork: they block signals,
 // forbid stack growth, and reset handlers in the child. Go 1.23 keeps exactly

@@ -93,8 +93,14 @@ func (p *Program) ExpectAbsoluteCwd(what string) {
 // Trampoline that is open as fd.
 func (p *Program) Exec(what string, fd int, paths, argv, env []string) {
 	args := append(append(append([]string{}, paths...), ""), argv...)
-	p.Call("keep the report open for the trampoline", unix.SYS_FCNTL, []uintptr{ErrorFD, unix.F_SETFD, 0})
-	p.ExecFD(what, fd, args, env)
+	p.ExecReporting(what, fd, args, env)
+}
+
+// ExecReporting appends execveat(2) of an open binary that inherits ErrorFD and
+// answers on it whether it could do its work: by Report, or by closing it.
+func (p *Program) ExecReporting(what string, fd int, argv, env []string) {
+	p.Call("keep the report open", unix.SYS_FCNTL, []uintptr{ErrorFD, unix.F_SETFD, 0})
+	p.ExecFD(what, fd, argv, env)
 }
 
 // ExecFD appends the other end: execveat(2) of an open binary, for a program
