@@ -43,7 +43,9 @@ func (c *runCmd) Run(a *app) error {
 	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
 		return err
 	}
-	a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
+	if request.HelloID == "" {
+		a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
+	}
 	if err := c.pull(a, plan, request); err != nil {
 		return &engineError{err}
 	}

@@ -55,6 +55,9 @@ func (r *fakeRegistry) address() string { return strings.TrimPrefix(r.server.URL
 func (r *fakeRegistry) push(image, repository string) error {
 	build, known := images[image]
 	if !known {
+		build, known = hostileImages[image]
+	}
+	if !known {
 		return fmt.Errorf("no image %s", image)
 	}
 	content, err := build()

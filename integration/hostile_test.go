@@ -1,0 +1,58 @@
+package integration
+
+import (
+	"archive/tar"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// The images of hostile.txtar attack what runs them; shared/threats.md numbers
+// the attacks. Each is busybox with something in the wrong place. The victim is
+// $VICTIM of the script, which no path in an image may lead to: they name
+// /tmp/rootlet-victim, where it stands.
+const victim = "/tmp/rootlet-victim"
+
+var hostileImages = map[string]func() (remote.Taggable, error){
+	// 1: a working directory through a descriptor that was left open.
+	"workdir-fd": hostile(v1.Config{WorkingDir: "/proc/self/fd/7"}),
+	"workdir-up": hostile(v1.Config{WorkingDir: "/leads/out/../../../../../../" + victim}, symlink("leads", "../../../../../../..")),
+	// 3: the entrypoint is whatever executed it.
+	"self-exe": hostile(v1.Config{Entrypoint: []string{"/script"}}, file("script", 0o755, "#!/proc/self/exe\n")),
+	// 4: /dev/null is something else.
+	"dev-null": hostile(v1.Config{}, dir("dev", 0o755), symlink("dev/null", "/proc/sys/kernel/core_pattern")),
+	// 5, 6: the runtime's own mount points lead away.
+	"dev-link":     hostile(v1.Config{}, symlink("dev", victim)),
+	"proc-link":    hostile(v1.Config{}, symlink("proc", victim)),
+	"sys-link":     hostile(v1.Config{}, symlink("sys", "../../../../../.."+victim)),
+	"dev-file":     hostile(v1.Config{}, file("dev", 0o644, "")),
+	"console-link": hostile(v1.Config{}, dir("dev", 0o755), symlink("dev/console", victim+"/hello"), symlink("dev/pts", victim), symlink("dev/ptmx", victim+"/hello")),
+	// 9, 33: /etc and its files lead away.
+	"etc-link":   hostile(v1.Config{}, entry{tar.Header{Typeflag: tar.TypeReg, Name: "etc/.wh..wh..opq"}, ""}, symlink("etc/hosts", victim+"/hello"), symlink("etc/resolv.conf", "../../../../.."+victim+"/new"), symlink("etc/hostname", "hostname")),
+	"etc-linked": hostile(v1.Config{}, entry{tar.Header{Typeflag: tar.TypeReg, Name: ".wh.etc"}, ""}, symlink("etc", victim)),
+	// 14: /etc/passwd never ends.
+	"passwd-fifo": hostile(v1.Config{User: "alice"}, entry{tar.Header{Typeflag: tar.TypeFifo, Name: "etc/passwd", Mode: 0o644}, ""}),
+	"passwd-zero": hostile(v1.Config{User: "alice"}, symlink("etc/passwd", "/dev/zero")),
+	"user-huge":   hostile(v1.Config{User: "4294967296"}),
+	"user-minus":  hostile(v1.Config{User: "-1"}),
+	// 15: variables without a value ask for the host's.
+	"env-names": hostile(v1.Config{Env: []string{"SECRET", "*", "S*", "=x"}}),
+	// 17: labels that might be taken for settings.
+	"labels": hostile(v1.Config{Labels: map[string]string{"rootlet.network": "host", "io.podman.annotations.privileged": "TRUE", "run": "touch " + victim + "/run"}}),
+	// 30: volumes without end, and one over /proc.
+	"volume-proc": hostile(v1.Config{Volumes: map[string]struct{}{"/proc/self": {}}}),
+	"volume-many": hostile(v1.Config{Volumes: manyVolumes(1000)}),
+}
+
+func hostile(config v1.Config, entries ...entry) func() (remote.Taggable, error) {
+	return func() (remote.Taggable, error) { return with(config, entries...) }
+}
+
+func manyVolumes(n int) map[string]struct{} {
+	volumes := map[string]struct{}{}
+	for i := range n {
+		volumes[fmt.Sprintf("/v%d", i)] = struct{}{}
+	}
+	return volumes
+}
