@@ -182,7 +182,7 @@ func (s *streams) start(conn *stage.Conn, log *logfile.Writer) {
 // terminal then answers with EIO. That the client is gone stops nothing.
 func pump(from *os.File, stream logfile.Stream, kind stage.Kind, conn *stage.Conn, log *logfile.Writer) {
 	defer from.Close()
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, 64<<10) // as much as a pipe holds
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {

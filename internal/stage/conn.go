@@ -27,7 +27,8 @@ const headerSize = 5
 type Conn struct {
 	file *os.File
 
-	mu sync.Mutex // held for one whole frame, so that frames never mix
+	mu    sync.Mutex // held for one whole frame, so that frames never mix
+	frame []byte     // reused from Send to Send
 }
 
 // newConn takes over fd. It is made non-blocking first, so that the runtime
@@ -45,12 +46,12 @@ func (c *Conn) Send(kind Kind, payload []byte) error {
 	if len(payload) > maxFrame {
 		return fmt.Errorf("frame of %d bytes: at most %d", len(payload), maxFrame)
 	}
-	frame := make([]byte, headerSize, headerSize+len(payload))
-	frame[0] = byte(kind)
-	binary.BigEndian.PutUint32(frame[1:], uint32(len(payload)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err := c.file.Write(append(frame, payload...))
+	c.frame = append(c.frame[:0], byte(kind))
+	c.frame = binary.BigEndian.AppendUint32(c.frame, uint32(len(payload)))
+	c.frame = append(c.frame, payload...)
+	_, err := c.file.Write(c.frame)
 	return err
 }
 

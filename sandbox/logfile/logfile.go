@@ -5,7 +5,6 @@ package logfile
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,7 +38,8 @@ const maxLine = 16 << 10
 type Writer struct {
 	mu      sync.Mutex
 	file    *os.File
-	partial map[Stream][]byte
+	partial map[Stream][]byte // the beginning of a line whose end has not come
+	records []byte            // reused from Write to Write
 	err     error
 	now     func() time.Time
 }
@@ -61,9 +61,12 @@ func (w *Writer) Write(stream Stream, data []byte) {
 	if w.err != nil {
 		return
 	}
-	now := w.now().UTC()
-	var records bytes.Buffer
-	held := append(w.partial[stream], data...)
+	at := stamp(w.now())
+	held := data
+	if begun := w.partial[stream]; len(begun) > 0 {
+		held = append(begun, data...)
+	}
+	w.records = w.records[:0]
 	for len(held) > 0 {
 		end := bytes.IndexByte(held, '\n') + 1
 		if end == 0 && len(held) < maxLine {
@@ -72,25 +75,16 @@ func (w *Writer) Write(stream Stream, data []byte) {
 		if end == 0 || end > maxLine {
 			end = maxLine
 		}
-		encode(&records, Line{Log: string(held[:end]), Stream: stream, Time: now})
+		w.records = appendRecord(w.records, held[:end], stream, at)
 		held = held[end:]
 	}
 	w.partial[stream] = append(w.partial[stream][:0], held...)
-	w.flush(records.Bytes())
+	w.flush()
 }
 
-func encode(b *bytes.Buffer, l Line) {
-	record, err := json.Marshal(l)
-	if err != nil {
-		return // a string and a time always marshal
-	}
-	b.Write(record)
-	b.WriteByte('\n')
-}
-
-func (w *Writer) flush(records []byte) {
-	if len(records) > 0 {
-		_, w.err = w.file.Write(records)
+func (w *Writer) flush() {
+	if len(w.records) > 0 {
+		_, w.err = w.file.Write(w.records)
 	}
 }
 
@@ -98,14 +92,14 @@ func (w *Writer) flush(records []byte) {
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var records bytes.Buffer
+	w.records = w.records[:0]
 	for _, stream := range []Stream{Stdout, Stderr} {
-		if rest := w.partial[stream]; len(rest) > 0 && w.err == nil {
-			encode(&records, Line{Log: string(rest), Stream: stream, Time: w.now().UTC()})
+		if rest := w.partial[stream]; len(rest) > 0 {
+			w.records = appendRecord(w.records, rest, stream, stamp(w.now()))
 		}
 	}
 	if w.err == nil {
-		w.flush(records.Bytes())
+		w.flush()
 	}
 	if err := w.file.Close(); w.err == nil {
 		w.err = err

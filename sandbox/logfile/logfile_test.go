@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,6 +58,37 @@ func TestPartialLinesAreJoinedAndLongOnesCut(t *testing.T) {
 	want := []string{"e:other\n", "o:one line\n", "o:two\n", "e:" + long[:maxLine], "e:" + long[maxLine:] + "\n", "o:rest"}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Fatalf("got %d records %.200q", len(got), got)
+	}
+}
+
+// FuzzRecord holds the encoder against the standard library's.
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte("<a>&\x00\x1f\x7f\"\\\b\f\n\r\t\u2028\u2029é\xff\xc3(\xed\xa0\x80"), int64(1))
+	f.Fuzz(func(t *testing.T, text []byte, at int64) {
+		when := time.Unix(at%(1<<33), at%1e9).UTC()
+		want, err := json.Marshal(Line{Log: string(text), Stream: Stderr, Time: when})
+		if err != nil {
+			return // a year that JSON cannot hold
+		}
+		if got := appendRecord(nil, text, Stderr, stamp(when)); string(got) != string(want)+"\n" {
+			t.Errorf("%q:\ngot  %swant %s", text, got, want)
+		}
+	})
+}
+
+func BenchmarkWrite(b *testing.B) {
+	w, err := Create(b.TempDir(), time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	chunk := []byte(strings.Repeat("abcdefghijklmnopqrstuvwxyz\n", 1200))
+	b.SetBytes(int64(len(chunk)))
+	for b.Loop() {
+		w.Write(Stdout, chunk)
+		if w.file.Truncate(0) != nil {
+			b.Fatal("truncate")
+		}
 	}
 }
 
