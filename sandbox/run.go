@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -45,11 +46,11 @@ func Run(plan *userns.Plan, r Request, s Streams, spare *Spare) (int, error) {
 	if err != nil {
 		return codeEngine, err
 	}
-	defer c.close()
 	status, err := c.relay()
-	if n := c.gaveUp.Load(); n != 0 && errors.Is(err, fuseoverlay.ErrNoImage) {
+	c.close()
+	if c.gaveUp != 0 && errors.Is(err, fuseoverlay.ErrNoImage) {
 		// The monitor had its answer on the way already: the user's word counts.
-		err = errInterrupted(int(n))
+		err = errInterrupted(c.gaveUp)
 	}
 	return status, err
 }
@@ -103,9 +104,11 @@ type client struct {
 	conn    *stage.Conn
 	monitor *os.Process
 	stdin   *os.File // the end of the pipe that we feed
-	done    chan struct{}
 	hungUp  atomic.Bool
-	gaveUp  atomic.Int32 // the last signal that ends a command, 0 for none
+
+	done    chan struct{}  // closed when signals are no longer ours
+	passing sync.WaitGroup // passSignals
+	gaveUp  int            // the last signal that ends a command, 0 for none; passSignals'
 
 	unread  map[stage.Kind]bool // output that nobody reads any more
 	restore func()              // puts the user's terminal back
@@ -135,7 +138,7 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	if err != nil {
 		return nil, c.blame(err)
 	}
-	go c.passSignals()
+	c.passing.Go(c.passSignals)
 	return c, nil
 }
 
@@ -215,6 +218,7 @@ func (c *client) relay() (int, error) {
 func (c *client) close() {
 	c.restore()
 	close(c.done)
+	c.passing.Wait() // a signal that it has taken is not for anybody else to see
 	_ = c.conn.Close()
 	_ = c.stdin.Close()
 	go func() { _, _ = c.monitor.Wait() }()
@@ -288,7 +292,7 @@ func (c *client) passSignal(s syscall.Signal) {
 		}
 	}
 	if EndsWork(s) {
-		c.gaveUp.Store(int32(s))
+		c.gaveUp = int(s)
 	}
 	_ = c.conn.Send(kindSignal, []byte{byte(s)})
 }

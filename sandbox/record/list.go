@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -103,28 +104,36 @@ type NotFoundError struct{ Given string }
 
 func (e *NotFoundError) Error() string { return "no such container: " + e.Given }
 
+// there reports whether a container exists for others: whole, or left behind by
+// a crash. One that its monitor is still making does not.
+func (r Root) there(id string) bool {
+	dir := r.Dir(id)
+	return exists(filepath.Join(dir, "spec.json")) || exists(dir) && !locked(dir)
+}
+
 // Find resolves a full id, a name, or an unambiguous prefix of an id, in that
 // order.
 func (r Root) Find(given string) (string, error) {
-	if len(given) == 64 && isHex(given) && exists(r.Dir(given)) {
+	if len(given) == 64 && isHex(given) && r.there(given) {
 		return given, nil
 	}
 	if name := strings.TrimPrefix(given, "/"); CheckName(name) == nil {
-		if id, err := os.ReadFile(filepath.Join(r.names(), name)); err == nil && exists(r.Dir(string(id))) {
+		if id, err := os.ReadFile(filepath.Join(r.names(), name)); err == nil && r.there(string(id)) {
 			return string(id), nil
 		}
 	}
 	if given == "" || !isHex(given) {
 		return "", &NotFoundError{Given: given}
 	}
-	found, err := filepath.Glob(filepath.Join(r.Containers(), given+"*"))
-	switch {
-	case err != nil || len(found) == 0:
+	dirs, _ := filepath.Glob(filepath.Join(r.Containers(), given+"*"))
+	found := slices.DeleteFunc(dirs, func(dir string) bool { return !r.there(filepath.Base(dir)) })
+	switch len(found) {
+	case 0:
 		return "", &NotFoundError{Given: given}
-	case len(found) > 1:
-		return "", fmt.Errorf("ambiguous container id prefix %q: %d containers have it", given, len(found))
+	case 1:
+		return filepath.Base(found[0]), nil
 	}
-	return filepath.Base(found[0]), nil
+	return "", fmt.Errorf("ambiguous container id prefix %q: %d containers have it", given, len(found))
 }
 
 func isHex(s string) bool {

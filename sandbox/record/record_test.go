@@ -190,6 +190,23 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestAContainerInTheMakingIsNotThereYet(t *testing.T) {
+	r := Root(t.TempDir())
+	c, err := r.Create("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, given := range []string{"web", c.ID, c.ID[:6]} {
+		if id, err := r.Find(given); err == nil {
+			t.Errorf("Find(%q) = %s while it is being made", given, id)
+		}
+	}
+	c.Close() // its maker crashed: it can be found, and removed
+	if id, err := r.Find(c.ID[:6]); err != nil || id != c.ID {
+		t.Errorf("after a crash: %q, %v", id, err)
+	}
+}
+
 func TestCheckName(t *testing.T) {
 	for name, ok := range map[string]bool{"web": true, "a1": true, "a.b-c_d": true, "a": false, "": false, "-a": false, "a b": false, "a/b": false, "a\nb": false, "..": false} {
 		if got := CheckName(name) == nil; got != ok {
