@@ -3,16 +3,16 @@ package integration
 import (
 	"archive/tar"
 	"fmt"
+	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 // The images of hostile.txtar attack what runs them; shared/threats.md numbers
-// the attacks. Each is busybox with something in the wrong place. The victim is
-// $VICTIM of the script, which no path in an image may lead to: they name
-// /tmp/rootlet-victim, where it stands.
-const victim = "/tmp/rootlet-victim"
+// the attacks. Each is busybox with something in the wrong place, or one that
+// leads to the victim, $VICTIM in the script: a directory of the user's.
+var victim = fmt.Sprintf("/tmp/rootlet-victim-%d", os.Getuid())
 
 var hostileImages = map[string]func() (remote.Taggable, error){
 	// 1: a working directory through a descriptor that was left open.

@@ -108,6 +108,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("PATH", filepath.Dir(rootlet)+":"+os.Getenv("PATH"))
 	env.Setenv("UID", fmt.Sprint(os.Getuid()))
 	env.Setenv("GID", fmt.Sprint(os.Getgid()))
+	env.Setenv("VICTIM", victim)
 	script := &script{t: t}
 	env.Values[scriptKey{}] = script
 	env.Defer(func() {
