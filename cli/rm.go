@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 )
@@ -51,7 +49,7 @@ func (c *rmCmd) remove(a *app, paths sandbox.Paths, given string) error {
 		return err
 	}
 	if c.Force {
-		if err := sandbox.Kill(root, id, unix.SIGKILL); err != nil && !errors.Is(err, sandbox.ErrNotRunning) {
+		if err := sandbox.End(root, id); err != nil {
 			return err
 		}
 	}

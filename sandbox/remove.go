@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +45,21 @@ func Kill(root record.Root, id string, signal unix.Signal) error {
 	return nil
 }
 
+// End kills a running container, or one that is about to run, and waits until
+// its monitor has let go of it. It is called in the host's user namespace: there
+// the user owns U1, and may signal whatever id the program has.
+func End(root record.Root, id string) error {
+	for deadline := time.Now().Add(endWait); root.Alive(id); time.Sleep(2 * time.Millisecond) {
+		if err := Kill(root, id, unix.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("container %s: killed, and not gone after %v", id[:12], endWait)
+		}
+	}
+	return nil
+}
+
 // Remove deletes a container that does not run: its name first, its files last.
 // It is called in U1, as the files belong to many ids. It returns
 // record.ErrAlive where the program runs still; one that has ended is waited
@@ -56,6 +72,9 @@ func Remove(paths Paths, id string, volumes bool) error {
 			return err
 		}
 		time.Sleep(2 * time.Millisecond)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it removed itself meanwhile (--rm)
 	}
 	if err != nil {
 		return err

@@ -71,6 +71,10 @@ func (r Root) Spec(id string) (Spec, error) {
 	return s, err
 }
 
+// Alive reports whether a container's monitor lives: while it runs, and for a
+// moment before and after.
+func (r Root) Alive(id string) bool { return locked(r.Dir(id)) }
+
 // Live reads how a container is now.
 func (r Root) Live(id string) (State, error) { return r.state(id, locked(r.Dir(id))) }
 
