@@ -55,11 +55,7 @@ func imageHeader() imageRow {
 
 // Run prints the table.
 func (c *imagesCmd) Run(a *app) error {
-	paths, err := findPaths()
-	if err != nil {
-		return err
-	}
-	plan, err := a.plan(paths)
+	paths, plan, err := a.place()
 	if err != nil {
 		return err
 	}

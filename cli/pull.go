@@ -28,11 +28,7 @@ func (c *pullCmd) Run(a *app) error {
 	if _, err := pull.ParseReference(c.Image); err != nil {
 		return err
 	}
-	paths, err := findPaths()
-	if err != nil {
-		return err
-	}
-	plan, err := a.plan(paths)
+	paths, plan, err := a.place()
 	if err != nil {
 		return err
 	}

@@ -18,11 +18,7 @@ type rmiCmd struct {
 
 // Run removes the images one after another and goes on past one that cannot be.
 func (c *rmiCmd) Run(a *app) error {
-	paths, err := findPaths()
-	if err != nil {
-		return err
-	}
-	plan, err := a.plan(paths)
+	paths, plan, err := a.place()
 	if err != nil {
 		return err
 	}

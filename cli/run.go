@@ -107,6 +107,17 @@ func (c *runCmd) writeCIDFile(id string) error {
 	return errors.Join(err, f.Close())
 }
 
+// place is where a command that has a worker do something works: the user's
+// directories, and the ids that he has.
+func (a *app) place() (sandbox.Paths, *userns.Plan, error) {
+	paths, err := findPaths()
+	if err != nil {
+		return paths, nil, err
+	}
+	plan, err := a.plan(paths)
+	return paths, plan, err
+}
+
 // plan says which ids the caller has, and tells him once a day what fewer cost.
 func (a *app) plan(paths sandbox.Paths) (*userns.Plan, error) {
 	plan, err := userns.NewPlan()
