@@ -107,6 +107,14 @@ func (c *Container) WriteState(s State, durable bool) error {
 // the name is free and the container unlisted before its files are deleted. It
 // returns where the files are now.
 func (c *Container) Vanish() (string, error) {
+	turn, err := c.root.takeTurn(c.ID, unix.F_OFD_SETLKW) // nobody renames it meanwhile
+	if err != nil {
+		return "", err
+	}
+	defer turn.Close()
+	if s, err := c.root.Spec(c.ID); err == nil {
+		c.Name = s.Name
+	}
 	gone := filepath.Join(c.root.Containers(), removedPrefix+c.ID)
 	if err := os.Rename(c.Dir, gone); err != nil {
 		return "", err

@@ -61,14 +61,17 @@ func (r Root) read(id string) (Entry, bool) {
 	return e, true
 }
 
-// Spec reads what a container is.
+// Spec reads what a container is, under its present name and restart policy.
 func (r Root) Spec(id string) (Spec, error) {
 	var s Spec
 	err := readJSON(filepath.Join(r.Dir(id), "spec.json"), &s)
 	if err == nil && s.Version != Version {
 		err = fmt.Errorf("container %s: record of version %d, this rootlet reads version %d", id, s.Version, Version)
 	}
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	return s, r.overlaySettings(&s)
 }
 
 // Alive reports whether a container's monitor lives: while it runs, and for a
@@ -84,7 +87,7 @@ func (r Root) state(id string, alive bool) (State, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // created, never started
 	}
-	if s.Status == Running && !alive {
+	if (s.Status.Up() || s.Status == Restarting) && !alive {
 		s = s.lost()
 	}
 	return s, err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // nameRule is Docker's: moby daemon/names.
@@ -80,7 +82,7 @@ func (r Root) claim(name, id string) error {
 		if err != nil {
 			return err
 		}
-		if exists(r.Dir(string(holder))) {
+		if r.goesBy(string(holder), name) {
 			return &NameTakenError{Name: name, ID: string(holder)}
 		}
 		if err := r.freeName(name, string(holder)); err != nil {
@@ -88,6 +90,23 @@ func (r Root) claim(name, id string) error {
 		}
 	}
 	return fmt.Errorf("container name %q: taken and freed by others without end", name)
+}
+
+// goesBy reports whether a container is there and has this name. One that was
+// renamed by a process that died at it may hold its old one still.
+func (r Root) goesBy(id, name string) bool {
+	if !exists(r.Dir(id)) {
+		return false
+	}
+	// Two that rename at the same moment must not wait for each other: a name
+	// in change is taken.
+	turn, err := r.takeTurn(id, unix.F_OFD_SETLK)
+	if err != nil {
+		return exists(r.Dir(id))
+	}
+	defer turn.Close()
+	s, err := r.Spec(id)
+	return err != nil || s.Name == name // without a record it is being made
 }
 
 // freeName removes names/NAME where it is id's. It moves the file aside before

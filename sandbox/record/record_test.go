@@ -224,3 +224,62 @@ func TestRandomNamesAreNames(t *testing.T) {
 		}
 	}
 }
+
+func TestRename(t *testing.T) {
+	r := Root(t.TempDir())
+	web, db := create(t, r, "web"), create(t, r, "db")
+	var taken *NameTakenError
+	if err := r.Rename(web.ID, "db"); !errors.As(err, &taken) || taken.ID != db.ID {
+		t.Fatalf("to a taken name: %v", err)
+	}
+	if err := r.Rename(web.ID, "site"); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := r.Find("site"); err != nil || id != web.ID {
+		t.Fatalf("site is %q, %v", id, err)
+	}
+	if _, err := r.Find("web"); err == nil {
+		t.Fatal("the old name still leads to it")
+	}
+	create(t, r, "web")
+	if s, err := r.Spec(web.ID); err != nil || s.Name != "site" {
+		t.Fatalf("its record says %q, %v", s.Name, err)
+	}
+}
+
+func TestANameLeftOverByARenameIsFree(t *testing.T) {
+	r := Root(t.TempDir())
+	c := create(t, r, "web")
+	if err := r.Rename(c.ID, "site"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.names(), "web"), []byte(c.ID), 0o600); err != nil { // it died before it freed it
+		t.Fatal(err)
+	}
+	create(t, r, "web")
+}
+
+func TestVanishFreesThePresentName(t *testing.T) {
+	r := Root(t.TempDir())
+	c := create(t, r, "web")
+	if err := r.Rename(c.ID, "site"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Vanish(); err != nil {
+		t.Fatal(err)
+	}
+	create(t, r, "site")
+}
+
+func TestAChangeKeepsTheRest(t *testing.T) {
+	r := Root(t.TempDir())
+	c := create(t, r, "web")
+	if err := r.Rename(c.ID, "site"); err != nil {
+		t.Fatal(err)
+	}
+	err := r.Change(c.ID, func(s *Settings) error { s.Restart.Policy = RestartAlways; return nil })
+	s, specErr := r.Spec(c.ID)
+	if err != nil || specErr != nil || s.Name != "site" || s.Restart.Policy != RestartAlways || s.Image != "debian" {
+		t.Fatalf("%+v, %v, %v", s, err, specErr)
+	}
+}

@@ -43,11 +43,61 @@ type Spec struct {
 
 	Labels      map[string]string `json:"labels,omitempty"`
 	StopSignal  string            `json:"stopSignal,omitempty"`
-	Remove      bool              `json:"remove,omitempty"` // --rm
+	StopTimeout *int              `json:"stopTimeout,omitempty"` // seconds until SIGKILL; -1: never; nil: ten
+	Remove      bool              `json:"remove,omitempty"`      // --rm
 	Init        bool              `json:"init,omitempty"`
 	Interactive bool              `json:"interactive,omitempty"`
+	Detached    bool              `json:"detached,omitempty"` // -d: no client attaches as it starts
+
+	Restart      Restart      `json:"restart,omitzero"` // as created: Settings may have another
+	Health       *HealthCheck `json:"health,omitempty"` // the image's, changed by --health-*; nil: none
+	Log          Log          `json:"log,omitzero"`
+	OOMScoreAdj  int          `json:"oomScoreAdj,omitempty"`
+	ExposedPorts []string     `json:"exposedPorts,omitempty"` // 80/tcp: the image's EXPOSE and --expose
+	Platform     string       `json:"platform,omitempty"`     // of the image: linux/amd64
+	VolumesFrom  []string     `json:"volumesFrom,omitempty"`  // as given; Mounts has them already
 
 	StorageDriver string `json:"storageDriver,omitempty"` // as forced; empty: automatic
+}
+
+// Restart policies, as Docker names them.
+const (
+	RestartNo            = "no"
+	RestartAlways        = "always"
+	RestartUnlessStopped = "unless-stopped"
+	RestartOnFailure     = "on-failure"
+)
+
+// Restart says when a monitor starts its program again.
+type Restart struct {
+	Policy  string `json:"policy,omitempty"`  // empty: no
+	Retries int    `json:"retries,omitempty"` // on-failure: at most so many; 0: no limit
+}
+
+// HealthCheck is how a monitor asks whether the program is well (Dockerfile's
+// HEALTHCHECK). Zero durations and retries stand for Docker's: 30 s, 30 s, 0 s,
+// 5 s, 3.
+type HealthCheck struct {
+	Test          []string      `json:"test"` // CMD and words, or CMD-SHELL and one line
+	Interval      time.Duration `json:"interval,omitempty"`
+	Timeout       time.Duration `json:"timeout,omitempty"`
+	StartPeriod   time.Duration `json:"startPeriod,omitempty"`
+	StartInterval time.Duration `json:"startInterval,omitempty"`
+	Retries       int           `json:"retries,omitempty"`
+}
+
+// Log drivers.
+const (
+	LogJSONFile = "json-file"
+	LogNone     = "none"
+)
+
+// Log is where a container's output is kept.
+type Log struct {
+	Driver   string            `json:"driver,omitempty"`   // empty: json-file
+	MaxSize  int64             `json:"maxSize,omitempty"`  // bytes a file; 0: no limit
+	MaxFiles int               `json:"maxFiles,omitempty"` // 0: one
+	Options  map[string]string `json:"options,omitempty"`  // as given, for inspect
 }
 
 // Process is the program of a container.

@@ -5,33 +5,79 @@ import "time"
 // Status is what a container is doing, in Docker's words.
 type Status string
 
-// The states that exist so far.
+// The states of a container.
 const (
-	Created Status = "created"
-	Running Status = "running"
-	Exited  Status = "exited"
+	Created    Status = "created"
+	Running    Status = "running"
+	Paused     Status = "paused"
+	Restarting Status = "restarting" // between two runs of its program, by its restart policy
+	Exited     Status = "exited"
+	Dead       Status = "dead" // its record cannot be read
 )
+
+// Up reports whether there is a program: it runs, or is paused.
+func (s Status) Up() bool { return s == Running || s == Paused }
 
 // State says how a container is. It is only as true as the lock says: see Live.
 type State struct {
 	Version  int       `json:"version"`
 	Status   Status    `json:"status"`
-	PID      int       `json:"pid,omitempty"` // of its first process, on the host; for display only
+	PID      int       `json:"pid,omitempty"` // of its first process, on the host; never signalled unchecked
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
 	ExitCode int       `json:"exitCode"`
 	Error    string    `json:"error,omitempty"` // why it ended, where the program did not end it
 
+	OOMKilled bool    `json:"oomKilled,omitempty"`
+	Stopped   bool    `json:"stopped,omitempty"`  // the user ended it: unless-stopped counts that
+	Restarts  int     `json:"restarts,omitempty"` // by its restart policy, since the user started it
+	PausedBy  string  `json:"pausedBy,omitempty"` // what holds its processes still
+	Health    *Health `json:"health,omitempty"`
+
 	// What this host gave it.
 	RootDriver string `json:"rootDriver,omitempty"`
 	IDMode     string `json:"idMode,omitempty"`
+	Cgroup     string `json:"cgroup,omitempty"` // directory of its cgroup; empty: it has none of its own
+
+	// Who the program runs as, for those that join it.
+	Who Who `json:"who,omitzero"`
+}
+
+// Who is a user as the container's passwd and group files say, and his home.
+type Who struct {
+	UID    int    `json:"uid"`
+	GID    int    `json:"gid"`
+	Groups []int  `json:"groups,omitempty"`
+	Home   string `json:"home,omitempty"`
+}
+
+// Health states, as Docker names them.
+const (
+	HealthStarting = "starting"
+	Healthy        = "healthy"
+	Unhealthy      = "unhealthy"
+)
+
+// Health is what the health checks have found.
+type Health struct {
+	Status        string  `json:"status"`
+	FailingStreak int     `json:"failingStreak"`
+	Log           []Probe `json:"log,omitempty"` // the last five, the newest last
+}
+
+// Probe is one health check that was made.
+type Probe struct {
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+	ExitCode int       `json:"exitCode"`
+	Output   string    `json:"output"` // at most 4096 bytes
 }
 
 // Lost is the state of a container that says it runs but whose monitor is gone:
 // the kernel took its processes along (their parent death signal and their pid
 // namespace see to it).
 func (s State) lost() State {
-	s.Status, s.PID = Exited, 0
+	s.Status, s.PID, s.PausedBy = Exited, 0, ""
 	s.ExitCode = 128 + 9
 	s.Error = "monitor lost: the container was killed with it"
 	return s
