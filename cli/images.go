@@ -7,38 +7,16 @@ import (
 
 	"github.com/docker/go-units"
 
+	"rootlet/fuseoverlay"
 	"rootlet/pull"
+	"rootlet/sandbox"
 )
 
-// imagesCmd is `rootlet images`.
+// imagesCmd is `rootlet images`. It reads files; no namespace, no lock.
 type imagesCmd struct {
 	Quiet   bool   `name:"quiet" short:"q" help:"Ids only."`
 	NoTrunc bool   `name:"no-trunc" help:"Do not shorten."`
 	Format  string `name:"format" placeholder:"FORMAT" help:"table, json, or a Go template."`
-}
-
-// imagesWork lists the images, for the worker.
-type imagesWork struct{}
-
-// listed is one image of the list.
-type listed struct {
-	ID      string    `json:"id"`
-	Names   []string  `json:"names"`
-	Digest  string    `json:"digest"`
-	Created time.Time `json:"created"`
-	Size    int64     `json:"size"`
-}
-
-func (*imagesWork) do(t *task) (any, error) {
-	images, err := t.store.Images()
-	if err != nil {
-		return nil, err
-	}
-	list := make([]listed, 0, len(images))
-	for _, i := range images {
-		list = append(list, listed{ID: i.ID, Names: i.Names, Digest: i.Digest, Created: i.Created, Size: i.Size})
-	}
-	return list, nil
 }
 
 const imagesColumns = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
@@ -55,12 +33,12 @@ func imageHeader() imageRow {
 
 // Run prints the table.
 func (c *imagesCmd) Run(a *app) error {
-	paths, plan, err := a.place()
+	paths, err := findPaths()
 	if err != nil {
 		return err
 	}
-	var images []listed
-	if err := a.have(plan, work{Paths: paths, Images: &imagesWork{}}, nil, &images); err != nil {
+	images, err := view(paths).Images()
+	if err != nil {
 		return err
 	}
 	sort.SliceStable(images, func(i, k int) bool { return images[i].Created.After(images[k].Created) })
@@ -72,7 +50,7 @@ func (c *imagesCmd) Run(a *app) error {
 }
 
 // rows are the lines of one image: one a name, or with --quiet one alone.
-func (c *imagesCmd) rows(i listed, now time.Time) []any {
+func (c *imagesCmd) rows(i fuseoverlay.Image, now time.Time) []any {
 	row := imageRow{
 		CreatedAt: i.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), CreatedSince: ago(i.Created, now), Digest: none,
 		ID: shortID(i.ID, false), Size: units.HumanSizeWithPrecision(float64(i.Size), 3), Repository: none, Tag: none,
@@ -112,4 +90,9 @@ func splitName(full string) (repository, tag string) {
 		return full[:i], full[i+1:]
 	}
 	return full, none
+}
+
+// view is the store as it can be read here, by the user himself.
+func view(paths sandbox.Paths) fuseoverlay.View {
+	return fuseoverlay.View{GraphRoot: sandbox.StoreConfig(paths, "").GraphRoot}
 }

@@ -25,7 +25,7 @@ func (c *rmiCmd) Run(a *app) error {
 	wrong := false
 	for _, given := range c.Images {
 		name, err := imageName(given)
-		var gone listed
+		var gone removedImage
 		if err == nil {
 			err = a.have(plan, work{Paths: paths, Rmi: &rmiWork{Name: name, Given: given, Force: c.Force}}, nil, &gone)
 		}
@@ -45,7 +45,13 @@ func (c *rmiCmd) Run(a *app) error {
 	return nil
 }
 
-func printRemoved(a *app, image listed) {
+// removedImage is an image that is gone.
+type removedImage struct {
+	ID    string   `json:"id"`
+	Names []string `json:"names"`
+}
+
+func printRemoved(a *app, image removedImage) {
 	for _, name := range image.Names {
 		repository, tag := splitName(name)
 		fmt.Fprintln(a.stdout, "Untagged: "+printable(repository+":"+tag))
@@ -74,7 +80,7 @@ func (w *rmiWork) do(t *task) (any, error) {
 	if len(image.Names) > 1 && !w.Force {
 		return nil, &namedError{w.Given, image.Names}
 	}
-	return listed{ID: image.ID, Names: image.Names}, t.store.RemoveImage(image.ID)
+	return removedImage{ID: image.ID, Names: image.Names}, t.store.RemoveImage(image.ID)
 }
 
 // unused refuses to remove an image from below a container.

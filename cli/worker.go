@@ -36,7 +36,6 @@ type work struct {
 	Pull   *pullWork   `json:"pull,omitempty"`
 	Hello  *helloWork  `json:"hello,omitempty"`
 	Remove *removeWork `json:"remove,omitempty"`
-	Images *imagesWork `json:"images,omitempty"`
 	Rmi    *rmiWork    `json:"rmi,omitempty"`
 	Info   *infoWork   `json:"info,omitempty"`
 }
@@ -101,8 +100,6 @@ func (t *task) run() (any, error) {
 		return t.Pull.do(ctx, t)
 	case t.Hello != nil:
 		return t.Hello.do(ctx, t)
-	case t.Images != nil:
-		return t.Images.do(t)
 	case t.Rmi != nil:
 		return t.Rmi.do(t)
 	case t.Info != nil:

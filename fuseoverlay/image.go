@@ -57,7 +57,7 @@ func (s *Store) Image(ref string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := s.describe(rec)
+	img := describe(rec)
 	if img.Config, err = s.store.ImageBigData(rec.ID, configKey); err != nil {
 		return nil, fmt.Errorf("image %s: config: %w", rec.ID, err)
 	}
@@ -97,10 +97,8 @@ func (s *Store) findByDigest(name, want string) *storage.Image {
 		return nil
 	}
 	for _, img := range images {
-		for _, n := range append(img.Names, img.NamesHistory...) {
-			if repository(n) == repository(name) {
-				return img
-			}
+		if inRepository(img, name) {
+			return img
 		}
 	}
 	return nil
@@ -116,7 +114,7 @@ func repository(name string) string {
 }
 
 // describe is the record in our words, without the data.
-func (s *Store) describe(rec *storage.Image) *Image {
+func describe(rec *storage.Image) *Image {
 	var notes imageNotes
 	_ = json.Unmarshal([]byte(rec.Metadata), &notes) // of another program: no size
 	return &Image{
@@ -137,7 +135,7 @@ func (s *Store) Images() ([]Image, error) {
 	}
 	out := make([]Image, 0, len(recs))
 	for i := range recs {
-		out = append(out, *s.describe(&recs[i]))
+		out = append(out, *describe(&recs[i]))
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -48,6 +49,15 @@ func TestImages(t *testing.T) {
 		case want != "" && (err != nil || img.ID != want):
 			t.Errorf("%q: %v, error %v", ref, img, err)
 		}
+		seen, seenErr := View{s.config.GraphRoot}.Image(ref)
+		if spell(t, seen) != spell(t, img) || errors.Is(seenErr, ErrNoImage) != errors.Is(err, ErrNoImage) {
+			t.Errorf("%q: a view sees %s, %v; the store %s, %v", ref, spell(t, seen), seenErr, spell(t, img), err)
+		}
+	}
+	if images, err := s.Images(); err != nil {
+		t.Error(err)
+	} else if seen, err := (View{s.config.GraphRoot}).Images(); err != nil || spell(t, seen) != spell(t, images) {
+		t.Errorf("a view sees %s, %v; the store has %s", spell(t, seen), err, spell(t, images))
 	}
 	// A name moves.
 	c := putImage(t, s, "example.com/team/a:1", base, two, one)
@@ -71,6 +81,16 @@ func TestImages(t *testing.T) {
 	if left := layerDirs(t, s); len(left) > 0 {
 		t.Errorf("layers are left: %v", left)
 	}
+}
+
+// spell makes two answers comparable.
+func spell(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // layerDirs are the layers on disk.
