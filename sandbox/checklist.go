@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/sandbox/firstproc"
-	"rootlet/sandbox/identity"
 )
 
 // You come here from monitor.go, which has assembled the root in U1. The next
@@ -17,30 +16,16 @@ type first struct {
 	root     string // the assembled root, as the monitor sees it
 	sync     int    // descriptor on which it and the monitor take turns
 	hostname string
-	workDir  string
-	who      identity.Identity
 
-	groups          [2]int // the lowest and the highest group that is mapped
-	ownNetwork      bool   // not --network host
-	setGroups       bool   // setgroups(2) is allowed in this user namespace
-	tty             bool
-	noNewPrivileges bool
-	caps            capSet
-	limits          []limit
-	ignored         []int // signals that the user's shell had us ignore
+	groups     [2]int // the lowest and the highest group that is mapped
+	ownNetwork bool   // not --network host
+	tty        bool
 
 	procMasks, procReadOnly, sysMasks []mask
 
-	argv, env []string
-	paths     []string // candidates for argv[0], in $PATH's order
-	program   int      // descriptor of what is executed: the trampoline, or a sealed copy of rootlet
-	isSelf    bool     // it is rootlet, and paths do not count
-	reaper    bool     // it is rootlet as pid 1 over the program, and says itself whether that runs
-}
-
-type limit struct {
-	resource int
-	value    unix.Rlimit
+	program      // what it becomes
+	isSelf  bool // it is rootlet, and paths do not count
+	reaper  bool // it is rootlet as pid 1 over the program, and says itself whether that runs
 }
 
 // The turns that the first process and the monitor take over first.sync.
@@ -125,21 +110,8 @@ func (f first) checklist() *firstproc.Program {
 	p.Tell("tell the monitor that the root is done", f.sync, turnReady)
 	p.Await("wait to be released", f.sync)
 
-	// From here on nothing of the host is needed any more. A session keyring of
-	// its own: the caller's would let it read the user's keys (keyrings(7)).
-	p.Call("new session keyring", unix.SYS_KEYCTL, []uintptr{unix.KEYCTL_JOIN_SESSION_KEYRING, 0}, unix.ENOSYS)
-	for _, l := range f.limits {
-		p.Call("set a resource limit", unix.SYS_PRLIMIT64, []uintptr{0, uintptr(l.resource), firstproc.Pointer(p, &l.value), 0})
-	}
-
-	// Descriptors are closed, not only marked, and before the first path that
-	// an image chose is followed: a working directory of /proc/self/fd/N leads
-	// nowhere then (CVE-2024-21626). ErrorFD closes at execve.
-	f.closeDescriptors(p)
-	p.Call("set the umask", unix.SYS_UMASK, []uintptr{0o022})
-	f.enterWorkDir(p)
-
-	f.dropRights(p)
+	f.keepExecutable(p)
+	f.become(p)
 	f.dieWithMonitor(p) // the change of ids cleared it once more
 
 	// Seccomp has its place here, as the last thing before execve.
@@ -161,15 +133,6 @@ const execStep = "exec"
 // dieWithMonitor has the kernel kill the container should its monitor vanish.
 func (f first) dieWithMonitor(p *firstproc.Program) {
 	p.Call("tie its life to the monitor's", unix.SYS_PRCTL, []uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)})
-}
-
-// resetSignals undoes what nohup(1) and the like leave behind; caught signals
-// are reset by execve anyway.
-func (f first) resetSignals(p *firstproc.Program) {
-	for _, signal := range f.ignored {
-		byDefault := new([32]byte) // struct kernel_sigaction, SIG_DFL and no flags
-		p.Call("reset a signal", unix.SYS_RT_SIGACTION, []uintptr{uintptr(signal), firstproc.Pointer(p, byDefault), 0, 8})
-	}
 }
 
 // cover hides a path: /dev/null over a file, an empty file system over a
@@ -213,62 +176,6 @@ func (f first) setNetwork(p *firstproc.Program) {
 		p.SaveResult()
 		p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(s[1]), uintptr(len(s[1]))})
 		p.CallSaved(what, unix.SYS_CLOSE, nil)
-	}
-}
-
-// programFD is where the executable waits.
-const programFD = firstproc.ErrorFD + 1
-
-func (f first) closeDescriptors(p *firstproc.Program) {
-	const from = uintptr(programFD + 1)
-	p.Call("keep the executable", unix.SYS_DUP3, []uintptr{uintptr(f.program), programFD, unix.O_CLOEXEC})
-	// close_range(2) is Linux 5.9. Without it every descriptor is still
-	// close-on-exec: the monitor saw to that when it began.
-	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{from, ^uintptr(0), 0}, unix.ENOSYS)
-}
-
-// enterWorkDir enters a directory that an image chose; the monitor has made it
-// where it was missing.
-func (f first) enterWorkDir(p *firstproc.Program) {
-	chdir(p, "enter the working directory "+f.workDir, f.workDir)
-	p.ExpectAbsoluteCwd("check the working directory " + f.workDir)
-}
-
-// dropRights leaves the program the capabilities and ids that it shall have.
-// The bounding set goes first, while CAP_SETPCAP is there; inheritable and
-// ambient are empty in the end (CVE-2022-29162).
-func (f first) dropRights(p *firstproc.Program) {
-	for n := range len(capNames) {
-		if f.caps&(1<<n) == 0 {
-			// EINVAL: the kernel is older than the capability.
-			p.Call("drop CAP_"+capNames[n], unix.SYS_PRCTL, []uintptr{unix.PR_CAPBSET_DROP, uintptr(n)}, unix.EINVAL)
-		}
-	}
-	if f.setGroups {
-		groups := make([]uint32, len(f.who.Groups)+1)
-		for i, gid := range f.who.Groups {
-			groups[i] = uint32(gid)
-		}
-		p.Call("set supplementary groups", unix.SYS_SETGROUPS, []uintptr{uintptr(len(f.who.Groups)), firstproc.Pointer(p, &groups[0])})
-	}
-	uid, gid := uintptr(f.who.UID), uintptr(f.who.GID)
-	p.Call("set the group", unix.SYS_SETRESGID, []uintptr{gid, gid, gid})
-	p.Call("set the user", unix.SYS_SETRESUID, []uintptr{uid, uid, uid})
-
-	// Root gets its permitted set from the bounding set at execve; another user
-	// gets nothing unless from a file's capabilities.
-	var caps uint64
-	if f.who.UID == 0 {
-		caps = uint64(f.caps)
-	}
-	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	data := &[2]unix.CapUserData{
-		{Effective: uint32(caps), Permitted: uint32(caps)},
-		{Effective: uint32(caps >> 32), Permitted: uint32(caps >> 32)},
-	}
-	p.Call("set capabilities", unix.SYS_CAPSET, []uintptr{firstproc.Pointer(p, header), firstproc.Pointer(p, data)})
-	if f.noNewPrivileges {
-		p.Call("set no_new_privs", unix.SYS_PRCTL, []uintptr{unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0})
 	}
 }
 

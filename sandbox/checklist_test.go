@@ -12,13 +12,19 @@ import (
 
 func example() first {
 	return first{
-		root: "/c/rootfs", sync: 7, hostname: "box", workDir: "/srv/www",
-		who: identity.Identity{UID: 33, GID: 33, Groups: []int{33, 44}}, groups: [2]int{0, 65536},
-		ownNetwork: true, setGroups: true, caps: defaultCaps,
+		root: "/c/rootfs", sync: 7, hostname: "box", groups: [2]int{0, 65536}, ownNetwork: true,
 		procMasks:    []mask{{path: "proc/acpi", dir: true}, {path: "proc/kcore"}},
 		procReadOnly: []mask{{path: "proc/sys", dir: true}},
 		sysMasks:     []mask{{path: "sys/firmware", dir: true}},
-		argv:         []string{"httpd", "-f"}, env: []string{"PATH=/sbin:/bin"},
+		program:      exampleProgram(),
+	}
+}
+
+func exampleProgram() program {
+	return program{
+		workDir: "/srv/www", who: identity.Identity{UID: 33, GID: 33, Groups: []int{33, 44}},
+		setGroups: true, caps: defaultCaps,
+		argv: []string{"httpd", "-f"}, env: []string{"PATH=/sbin:/bin"},
 		paths: []string{"/sbin/httpd", "/bin/httpd"},
 	}
 }

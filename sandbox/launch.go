@@ -88,25 +88,28 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 		return first{}, err
 	}
 	f := first{
-		root: m.root.Path, sync: sync, hostname: s.Hostname, workDir: s.Process.WorkingDir, who: m.who,
-		ownNetwork: s.Network != NetworkHost, groups: m.gids.bounds(),
-		setGroups: strings.TrimSpace(string(setGroups)) == "allow",
-		tty:       s.Process.TTY, noNewPrivileges: s.NoNewPrivileges, caps: caps,
-		limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
+		root: m.root.Path, sync: sync, hostname: s.Hostname,
+		ownNetwork: s.Network != NetworkHost, groups: m.gids.bounds(), tty: s.Process.TTY,
 		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
 		sysMasks: findMasks("/sys", maskedSys),
-		argv:     s.Process.Args(), env: m.environment(),
+		program: program{
+			workDir: s.Process.WorkingDir, who: m.who,
+			setGroups:       strings.TrimSpace(string(setGroups)) == "allow",
+			noNewPrivileges: s.NoNewPrivileges, caps: caps,
+			limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
+			argv: s.Process.Args(), env: environment(s, m.who.Home, s.Process.TTY),
+		},
 	}
 	f.paths = candidates(f.argv[0], f.env)
 	return f, m.chooseProgram(&f)
 }
 
-// environment is the program's: the image's and the user's, and what Docker
-// adds to them.
-func (m *monitor) environment() []string {
-	env := setDefault(m.Spec.Process.Env, "HOSTNAME", m.Spec.Hostname)
-	env = setDefault(env, "HOME", m.who.Home)
-	if m.Spec.Process.TTY {
+// environment is a program's: the image's and the user's, and what Docker adds
+// to them.
+func environment(s *record.Spec, home string, tty bool) []string {
+	env := setDefault(s.Process.Env, "HOSTNAME", s.Hostname)
+	env = setDefault(env, "HOME", home)
+	if tty {
 		env = setDefault(env, "TERM", "xterm")
 	}
 	return env
@@ -128,7 +131,7 @@ func (m *monitor) chooseProgram(f *first) error {
 		return err
 	}
 	m.later(program.Close)
-	f.program = int(program.Fd())
+	f.executable = int(program.Fd())
 	return nil
 }
 
@@ -229,13 +232,12 @@ func (m *monitor) explain(err error) error {
 	if !errors.As(err, &step) || step.Step != execStep {
 		return err
 	}
-	return m.explainExec(step.Errno)
+	return explainExec(m.Spec.Process.Args()[0], step.Errno)
 }
 
 // explainExec translates what execve answered, in Docker's words and with its
 // exit codes.
-func (m *monitor) explainExec(errno syscall.Errno) error {
-	command := m.Spec.Process.Args()[0]
+func explainExec(command string, errno syscall.Errno) error {
 	f := &Failure{Code: codeCannotInvoke, Message: errNotStarted(command, errno).Error()}
 	switch {
 	case errno == unix.ENOENT && !strings.Contains(command, "/"):
