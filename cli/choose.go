@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -73,25 +74,37 @@ func (c chosen) list(out io.Writer) error {
 	} else {
 		b.WriteString(c.command.help + ".\n\n")
 	}
-	for _, nouns := range []bool{false, true} {
-		title := map[bool]string{false: "Commands:\n", true: "\nManagement commands:\n"}[nouns]
-		for _, child := range c.children {
-			if nouns == (child.form == nil) {
-				fmt.Fprintf(&b, "%s  %-10s %s\n", title, child.name, child.help)
-				title = ""
-			}
-		}
+	for _, group := range []struct {
+		title string
+		in    func(command) bool
+	}{
+		{"Common commands", func(c command) bool { return c.daily }},
+		{"Commands", func(c command) bool { return !c.daily && c.form != nil }},
+		{"Management commands", func(c command) bool { return c.form == nil }},
+	} {
+		writeGroup(&b, group.title, slices.DeleteFunc(slices.Clone(c.children), func(child command) bool { return !group.in(child) }))
 	}
 	if c.path == "rootlet" {
-		b.WriteString("\nFlags:\n" +
+		b.WriteString("Flags:\n" +
 			"      --storage-driver DRIVER  native, fuse-overlayfs or copy ($ROOTLET_STORAGE_DRIVER)\n" +
 			"  -h, --help                   Show help\n" +
 			"  -v, --version                Show the version\n" +
-			"\nTry:\n  rootlet run hello\n  rootlet run --rm -it debian bash\n")
+			"\nTry:\n  rootlet run hello\n  rootlet run --rm -it debian bash\n\n")
 	}
-	fmt.Fprintf(&b, "\nRun `%s COMMAND --help` for the flags of a command.\n", c.path)
+	fmt.Fprintf(&b, "Run `%s COMMAND --help` for the flags of a command.\n", c.path)
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+func writeGroup(b *strings.Builder, title string, group []command) {
+	if len(group) == 0 {
+		return
+	}
+	b.WriteString(title + ":\n")
+	for _, c := range group {
+		fmt.Fprintf(b, "  %-10s %s\n", c.name, c.help)
+	}
+	b.WriteString("\n")
 }
 
 // usageError is a command line that makes no sense; Docker answers any of them

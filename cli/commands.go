@@ -7,6 +7,7 @@ type command struct {
 	aliases  []string
 	help     string
 	form     func() runner // makes the command with its flags; nil for a noun
+	daily    bool          // among those that the help shows first
 	children []command
 }
 
@@ -14,25 +15,62 @@ type command struct {
 type runner interface{ Run(a *app) error }
 
 // commands are all there are. Docker has most of them twice, alone and under
-// their noun.
+// their noun. Those of daily use come first, then each group by its letters, as
+// the help shows them.
 func commands() []command {
 	var (
-		run     = command{name: "run", help: "Create and run a container from an image", form: func() runner { return new(runCmd) }}
-		pull    = command{name: "pull", help: "Fetch an image from a registry", form: func() runner { return new(pullCmd) }}
-		ps      = command{name: "ps", help: "List containers", form: func() runner { return new(psCmd) }}
-		logs    = command{name: "logs", help: "Show what a container wrote", form: func() runner { return new(logsCmd) }}
-		rm      = command{name: "rm", help: "Remove containers", form: func() runner { return new(rmCmd) }}
 		images  = command{name: "images", help: "List images", form: func() runner { return new(imagesCmd) }}
-		rmi     = command{name: "rmi", help: "Remove images", form: func() runner { return new(rmiCmd) }}
 		info    = command{name: "info", help: "Show what this host gives, and what was chosen", form: func() runner { return new(infoCmd) }}
+		logs    = command{name: "logs", help: "Show what a container wrote", form: func() runner { return new(logsCmd) }}
+		port    = command{name: "port", help: "List the published ports of a container", form: func() runner { return new(portCmd) }}
+		ps      = command{name: "ps", help: "List containers", form: func() runner { return new(psCmd) }}
+		pull    = command{name: "pull", help: "Fetch an image from a registry", form: func() runner { return new(pullCmd) }}
+		rename  = command{name: "rename", help: "Rename a container", form: func() runner { return new(renameCmd) }}
+		rm      = command{name: "rm", help: "Remove containers", form: func() runner { return new(rmCmd) }}
+		rmi     = command{name: "rmi", help: "Remove images", form: func() runner { return new(rmiCmd) }}
+		run     = command{name: "run", help: "Create and run a container from an image", form: func() runner { return new(runCmd) }}
+		update  = command{name: "update", help: "Change the restart policy of containers", form: func() runner { return new(updateCmd) }}
 		version = command{name: "version", help: "Show the version", form: func() runner { return new(versionCmd) }}
 	)
 	return []command{
-		run, pull, ps, logs, rm, images, rmi, info, version,
-		{name: "container", help: "Manage containers", children: []command{run, ps.as("ls", "list", "ps"), logs, rm.as("rm", "remove")}},
-		{name: "image", help: "Manage images", children: []command{pull, images.as("ls", "list"), rmi.as("rm", "remove")}},
-		{name: "system", help: "Manage rootlet", children: []command{info}},
+		run.common(),
+		ps.common(),
+		pull.common(),
+		images.common(),
+		version.common(),
+		info.common(),
+
+		logs,
+		port,
+		rename,
+		rm,
+		rmi,
+		update,
+
+		{name: "container", help: "Manage containers", children: []command{
+			logs,
+			ps.as("ls", "list", "ps"),
+			port,
+			rename,
+			rm.as("rm", "remove"),
+			run,
+			update,
+		}},
+		{name: "image", help: "Manage images", children: []command{
+			images.as("ls", "list"),
+			pull,
+			rmi.as("rm", "remove"),
+		}},
+		{name: "system", help: "Manage rootlet", children: []command{
+			info,
+		}},
 	}
+}
+
+// common is the same command among those that the help shows first.
+func (c command) common() command {
+	c.daily = true
+	return c
 }
 
 // as is the same command under other names.
