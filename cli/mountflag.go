@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"rootlet/sandbox"
 	"rootlet/sandbox/record"
+	"rootlet/sandbox/volume"
 )
 
 // parseMount reads --mount: KEY=VALUE fields, separated as in CSV. A bind's
@@ -100,7 +100,7 @@ func finishMount(m *record.Mount, given map[string]bool) error {
 		return err
 	case record.Volume:
 		if m.Source != "" {
-			return sandbox.CheckVolumeName(m.Source)
+			return volume.CheckName(m.Source)
 		}
 	case record.Tmpfs:
 		if m.Source != "" {

@@ -11,6 +11,7 @@ import (
 
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
+	"rootlet/sandbox/volume"
 )
 
 // fillMounts reads -v, --mount and --tmpfs, in Docker's words.
@@ -69,7 +70,7 @@ func volumeSource(source string) (record.Mount, error) {
 		return record.Mount{}, errors.New("the source is empty")
 	}
 	if !strings.ContainsAny(source[:1], "/.~") {
-		return record.Mount{Type: record.Volume, Source: source}, sandbox.CheckVolumeName(source)
+		return record.Mount{Type: record.Volume, Source: source}, volume.CheckName(source)
 	}
 	host, err := hostPath(source)
 	return record.Mount{Type: record.Bind, Source: host, Recursive: true, MakeSource: true}, err

@@ -18,6 +18,7 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/rootfs"
+	"rootlet/sandbox/volume"
 	"rootlet/slirp"
 	"rootlet/userns"
 )
@@ -46,6 +47,7 @@ type monitor struct {
 	who        identity.Identity
 	root       *fuseoverlay.Root
 	helper     *slirp.Helper
+	volumes    map[string]*volume.Lease // by name
 	streams    *streams
 	log        *logfile.Writer
 	process    *firstproc.Process

@@ -10,6 +10,7 @@ import (
 
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox/record"
+	"rootlet/sandbox/volume"
 )
 
 // ErrNotRunning says that there is no program to signal.
@@ -104,7 +105,7 @@ func dying(s record.State) bool {
 
 // Sweep deletes what removals that died have left behind. It is called in U1.
 func Sweep(paths Paths) error {
-	var errs []error
+	errs := []error{volume.In(paths.Data).Sweep()}
 	for _, dir := range record.Root(paths.Data).Removed() {
 		errs = append(errs, fuseoverlay.RemoveTree(dir))
 	}

@@ -1,126 +1,77 @@
 package sandbox
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
-	"path/filepath"
-	"regexp"
-	"time"
+	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
-	"rootlet/fuseoverlay"
-	"rootlet/fuseoverlay/tree"
 	"rootlet/internal/linux"
+	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/rootfs"
+	"rootlet/sandbox/volume"
 )
 
-// volumeRule is Docker's for the name of a volume.
-var volumeRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+// You come here from monitor.go, while the root is being put together, and from
+// end.go. What a volume is stands in the package volume.
 
-// CheckVolumeName reports whether name may be a volume's.
-func CheckVolumeName(name string) error {
-	if !volumeRule.MatchString(name) {
-		return fmt.Errorf("invalid volume name %q: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed; a path begins with / or ./", name)
-	}
-	return nil
-}
+// volumePath says what is mounted for a volume.
+func (m *monitor) volumePath(name string) string { return m.volumes[name].Path }
 
-// volumeRecord is volume.json beside a volume's content.
-type volumeRecord struct {
-	Version   int       `json:"version"`
-	Name      string    `json:"name"`
-	Created   time.Time `json:"created"`
-	Anonymous bool      `json:"anonymous,omitempty"`
-}
-
-// volumeData is the directory that is mounted, beside volume.json.
-const volumeData = "_data"
-
-func (m *monitor) volumeDir(name string) string { return filepath.Join(m.Paths.Data, "volumes", name) }
-
-func (m *monitor) volumePath(name string) string { return filepath.Join(m.volumeDir(name), volumeData) }
-
-// prepareVolumes names the anonymous volumes and makes those that are missing.
+// prepareVolumes names the anonymous volumes, makes those that are missing, and
+// has all of them in use until the container ends. A container that has run
+// before gets nothing copied: who emptied a volume meant it.
 func (m *monitor) prepareVolumes(root *os.File) error {
+	m.volumes = map[string]*volume.Lease{}
+	m.later(m.closeVolumes)
 	for i := range m.Spec.Mounts {
 		v := &m.Spec.Mounts[i]
 		if v.Type != record.Volume {
 			continue
 		}
 		if v.Source == "" {
-			var raw [32]byte
-			rand.Read(raw[:])
-			v.Source, v.Anonymous = hex.EncodeToString(raw[:]), true
+			v.Source, v.Anonymous = volume.RandomName(), true
 		}
-		if err := CheckVolumeName(v.Source); err != nil {
+		if err := m.useVolume(v); err != nil {
 			return err
 		}
-		if err := m.makeVolume(root, v); err != nil {
-			return fmt.Errorf("volume %s: %w", v.Source, err)
+		if !v.NoCopy && m.state.Started.IsZero() {
+			if err := copyUp(root, v.Target, m.volumes[v.Source]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// makeVolume makes a volume that is not there, with what the image has at its
-// place. It is put together aside and moved into place whole: whoever else
-// makes the same one at the same time wins or loses, and neither content is
-// mixed or overwritten (CVE-2020-1726).
-func (m *monitor) makeVolume(root *os.File, v *record.Mount) error {
-	dir := m.volumeDir(v.Source)
-	if _, err := os.Lstat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
+func (m *monitor) useVolume(v *record.Mount) error {
+	if m.volumes[v.Source] == nil {
+		l, err := volume.In(m.Paths.Data).Use(volume.Volume{Name: v.Source, Anonymous: v.Anonymous}, !m.Spec.Remove)
+		if err != nil {
+			return err
+		}
+		m.volumes[v.Source] = l
+		if l.Made {
+			m.volumeEvent("create", v.Source)
+		}
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return err
+	l := m.volumes[v.Source]
+	if l.Device() != "" { // as for a bind: see rootfs.userOp
+		v.NoSuid, v.Recursive = true, l.Recursive()
+		v.ReadOnly, v.NoExec = v.ReadOnly || l.ReadOnly(), v.NoExec || l.NoExec()
 	}
-	aside, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
-	if err != nil {
-		return err
-	}
-	if err := m.fillVolume(root, v, aside); err != nil {
-		return errors.Join(err, fuseoverlay.RemoveTree(aside))
-	}
-	err = os.Rename(aside, dir)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
-		return fuseoverlay.RemoveTree(aside)
-	}
-	return err
+	m.volumeEvent("mount", v.Source, "container", m.Spec.ID, "destination", v.Target,
+		"propagation", v.Propagation, "read/write", strconv.FormatBool(!v.ReadOnly))
+	return nil
 }
 
-func (m *monitor) fillVolume(root *os.File, v *record.Mount, dir string) error {
-	text, err := json.Marshal(volumeRecord{Version: record.Version, Name: v.Source, Created: time.Now().UTC(), Anonymous: v.Anonymous})
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "volume.json"), text, 0o600); err != nil {
-		return err
-	}
-	data := filepath.Join(dir, volumeData)
-	if err := os.Mkdir(data, 0o755); err != nil {
-		return err
-	}
-	to, err := os.Open(data)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	if v.NoCopy {
-		return nil
-	}
-	return copyUp(root, v.Target, to)
-}
-
-// copyUp fills a new volume with what the image has at target, and gives it
-// that directory's owner and mode.
-func copyUp(root *os.File, target string, to *os.File) error {
+// copyUp fills an empty volume with what the image has at target.
+func copyUp(root *os.File, target string, l *volume.Lease) error {
 	place, err := rootfs.Find(root, target)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -134,20 +85,55 @@ func copyUp(root *os.File, target string, to *os.File) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("volume %s: %w", l.Name, err)
 	}
 	defer from.Close()
-	copier := tree.Copier{}
-	return copier.Merge([]int{int(from.Fd())}, int(to.Fd()))
+	return l.Fill(from)
 }
 
-// removeVolumes deletes the container's anonymous volumes.
-func (m *monitor) removeVolumes() error {
+// closeVolumes ends the use of the volumes.
+func (m *monitor) closeVolumes() error {
 	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(m.volumes)) {
+		m.volumeEvent("unmount", name, "container", m.Spec.ID)
+		errs = append(errs, m.volumes[name].Close())
+	}
+	m.volumes = nil
+	return errors.Join(errs...)
+}
+
+func (m *monitor) volumeEvent(action, name string, more ...string) {
+	_ = events.Append(m.Paths.Data, volume.Event(action, name, more...))
+}
+
+// removeVolumes deletes the container's anonymous volumes, but for those that
+// another container has by --volumes-from: they go with the last one.
+func (m *monitor) removeVolumes() error {
+	errs := []error{m.closeVolumes()}
 	for _, v := range m.Spec.Mounts {
-		if v.Type == record.Volume && v.Anonymous && v.Source != "" {
-			errs = append(errs, fuseoverlay.RemoveTree(m.volumeDir(v.Source)))
+		if v.Type != record.Volume || !v.Anonymous || v.Source == "" {
+			continue
+		}
+		err := RemoveVolume(m.Paths, v.Source)
+		var inUse *volume.InUseError
+		var gone *volume.NotFoundError
+		if !errors.As(err, &inUse) && !errors.As(err, &gone) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// RemoveVolume deletes a volume that no container has. It is called in U1, as
+// the files belong to many ids. It returns a *volume.InUseError or a
+// *volume.NotFoundError.
+func RemoveVolume(paths Paths, name string) error {
+	err := volume.In(paths.Data).Remove(name, func() ([]string, error) {
+		users, err := volume.Users(record.Root(paths.Data))
+		return users[name], err
+	})
+	if err == nil {
+		_ = events.Append(paths.Data, volume.Event("destroy", name))
+	}
+	return err
 }

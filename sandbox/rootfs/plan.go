@@ -204,7 +204,7 @@ func userOp(c Config, m record.Mount, target string) Op {
 	case record.Tmpfs:
 		return tmpfsOp(c, m, target)
 	case record.Volume:
-		return bind{source: c.VolumePath(m.Source), target: target, set: attributes(m) | unix.MOUNT_ATTR_NODEV, propagation: m.Propagation}
+		return bind{source: c.VolumePath(m.Source), target: target, set: attributes(m) | unix.MOUNT_ATTR_NODEV, recursive: m.Recursive, propagation: m.Propagation}
 	default:
 		// nosuid and nodev always: a set-id program or a device that a container
 		// leaves in a host directory is nobody's to use.
