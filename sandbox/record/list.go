@@ -13,7 +13,7 @@ import (
 )
 
 // Entry is one container as a reader finds it. Err says what of it could not be
-// read; the id, at least, is always there.
+// read: it counts as dead then, and has its id and name at least.
 type Entry struct {
 	ID    string
 	Spec  Spec
@@ -22,7 +22,13 @@ type Entry struct {
 }
 
 // List reads all containers, the newest first.
-func (r Root) List() ([]Entry, error) {
+func (r Root) List() ([]Entry, error) { return r.list(func(string) bool { return true }) }
+
+// ListAlive reads those that have a monitor, the newest first. The records of
+// the others, which may be many, stay unread.
+func (r Root) ListAlive() ([]Entry, error) { return r.list(r.Alive) }
+
+func (r Root) list(wanted func(id string) bool) ([]Entry, error) {
 	dirs, err := os.ReadDir(r.Containers())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -32,7 +38,7 @@ func (r Root) List() ([]Entry, error) {
 	}
 	var entries []Entry
 	for _, dir := range dirs {
-		if strings.HasPrefix(dir.Name(), ".") {
+		if strings.HasPrefix(dir.Name(), ".") || !wanted(dir.Name()) {
 			continue
 		}
 		if e, ok := r.read(dir.Name()); ok {
@@ -45,6 +51,15 @@ func (r Root) List() ([]Entry, error) {
 	return entries, nil
 }
 
+// Read reads one container, which may have gone in the meantime.
+func (r Root) Read(id string) (Entry, error) {
+	e, ok := r.read(id)
+	if !ok {
+		return e, &NotFoundError{Given: id}
+	}
+	return e, nil
+}
+
 // read reads one container. It is not there yet, or no longer, where it has no
 // spec.json and someone holds its lock.
 func (r Root) read(id string) (Entry, bool) {
@@ -52,13 +67,29 @@ func (r Root) read(id string) (Entry, bool) {
 	// The lock is looked at before the state is read: a monitor that ends in
 	// between has written the state already.
 	alive := locked(r.Dir(id))
-	e.Spec, e.Err = r.Spec(id)
-	if e.Err != nil {
-		gone := !exists(r.Dir(id))
-		return e, !gone && !(alive && errors.Is(e.Err, fs.ErrNotExist))
+	if e.Spec, e.Err = r.Spec(id); e.Err == nil {
+		e.State, e.Err = r.state(id, alive)
 	}
-	e.State, e.Err = r.state(id, alive)
-	return e, true
+	if e.Err == nil {
+		return e, true
+	}
+	e.State = State{Status: Dead}
+	if e.Spec.ID = id; e.Spec.Name == "" {
+		e.Spec.Name = r.nameOf(id)
+	}
+	gone := !exists(r.Dir(id))
+	return e, !gone && !(alive && errors.Is(e.Err, fs.ErrNotExist))
+}
+
+// nameOf finds the name of a container whose record does not tell it.
+func (r Root) nameOf(id string) string {
+	names, _ := os.ReadDir(r.names())
+	for _, name := range names {
+		if holder, err := os.ReadFile(filepath.Join(r.names(), name.Name())); err == nil && string(holder) == id && name.Name()[0] != '.' {
+			return name.Name()
+		}
+	}
+	return ""
 }
 
 // Spec reads what a container is, under its present name and restart policy.
