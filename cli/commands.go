@@ -19,18 +19,22 @@ type runner interface{ Run(a *app) error }
 // the help shows them.
 func commands() []command {
 	var (
-		images  = command{name: "images", help: "List images", form: func() runner { return new(imagesCmd) }}
-		info    = command{name: "info", help: "Show what this host gives, and what was chosen", form: func() runner { return new(infoCmd) }}
-		logs    = command{name: "logs", help: "Show what a container wrote", form: func() runner { return new(logsCmd) }}
-		port    = command{name: "port", help: "List the published ports of a container", form: func() runner { return new(portCmd) }}
-		ps      = command{name: "ps", help: "List containers", form: func() runner { return new(psCmd) }}
-		pull    = command{name: "pull", help: "Fetch an image from a registry", form: func() runner { return new(pullCmd) }}
-		rename  = command{name: "rename", help: "Rename a container", form: func() runner { return new(renameCmd) }}
-		rm      = command{name: "rm", help: "Remove containers", form: func() runner { return new(rmCmd) }}
-		rmi     = command{name: "rmi", help: "Remove images", form: func() runner { return new(rmiCmd) }}
-		run     = command{name: "run", help: "Create and run a container from an image", form: func() runner { return new(runCmd) }}
-		update  = command{name: "update", help: "Change the restart policy of containers", form: func() runner { return new(updateCmd) }}
-		version = command{name: "version", help: "Show the version", form: func() runner { return new(versionCmd) }}
+		images       = command{name: "images", help: "List images", form: func() runner { return new(imagesCmd) }}
+		info         = command{name: "info", help: "Show what this host gives, and what was chosen", form: func() runner { return new(infoCmd) }}
+		logs         = command{name: "logs", help: "Show what a container wrote", form: func() runner { return new(logsCmd) }}
+		port         = command{name: "port", help: "List the published ports of a container", form: func() runner { return new(portCmd) }}
+		ps           = command{name: "ps", help: "List containers", form: func() runner { return new(psCmd) }}
+		pull         = command{name: "pull", help: "Fetch an image from a registry", form: func() runner { return new(pullCmd) }}
+		rename       = command{name: "rename", help: "Rename a container", form: func() runner { return new(renameCmd) }}
+		rm           = command{name: "rm", help: "Remove containers", form: func() runner { return new(rmCmd) }}
+		rmi          = command{name: "rmi", help: "Remove images", form: func() runner { return new(rmiCmd) }}
+		run          = command{name: "run", help: "Create and run a container from an image", form: func() runner { return new(runCmd) }}
+		update       = command{name: "update", help: "Change the restart policy of containers", form: func() runner { return new(updateCmd) }}
+		volumeCreate = command{name: "create", help: "Create a volume", form: func() runner { return new(volumeCreateCmd) }}
+		volumeLs     = command{name: "ls", aliases: []string{"list"}, help: "List volumes", form: func() runner { return new(volumeLsCmd) }}
+		volumePrune  = command{name: "prune", help: "Remove the volumes that no container has", form: func() runner { return new(volumePruneCmd) }}
+		volumeRm     = command{name: "rm", aliases: []string{"remove"}, help: "Remove volumes", form: func() runner { return new(volumeRmCmd) }}
+		version      = command{name: "version", help: "Show the version", form: func() runner { return new(versionCmd) }}
 	)
 	return []command{
 		run.common(),
@@ -60,6 +64,12 @@ func commands() []command {
 			images.as("ls", "list"),
 			pull,
 			rmi.as("rm", "remove"),
+		}},
+		{name: "volume", help: "Manage volumes", children: []command{
+			volumeCreate,
+			volumeLs,
+			volumePrune,
+			volumeRm,
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
 			info,

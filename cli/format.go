@@ -154,3 +154,13 @@ func shortID(id string, whole bool) string {
 	}
 	return id[:min(12, len(id))]
 }
+
+// labelOf is one label's value, for templates; of nil, as the header has it, the
+// last part of the label's name (docker/cli, formatter).
+func labelOf(labels map[string]string, name string) string {
+	if labels != nil {
+		return printable(labels[name])
+	}
+	parts := strings.Split(name, ".")
+	return strings.NewReplacer("-", " ", "_", " ").Replace(parts[len(parts)-1])
+}

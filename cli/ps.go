@@ -42,11 +42,7 @@ func psHeader() psRow {
 // Label is one label's value, for templates; in the header it is the last part
 // of the label's name.
 func (r psRow) Label(name string) string {
-	if r.labels != nil {
-		return printable(r.labels[name])
-	}
-	parts := strings.Split(name, ".")
-	return strings.NewReplacer("-", " ", "_", " ").Replace(parts[len(parts)-1])
+	return labelOf(r.labels, name)
 }
 
 // Run prints the table.

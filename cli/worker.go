@@ -33,11 +33,12 @@ type work struct {
 	Paths  sandbox.Paths `json:"paths"`
 	Driver string        `json:"driver,omitempty"`
 
-	Pull   *pullWork   `json:"pull,omitempty"`
-	Hello  *helloWork  `json:"hello,omitempty"`
-	Remove *removeWork `json:"remove,omitempty"`
-	Rmi    *rmiWork    `json:"rmi,omitempty"`
-	Info   *infoWork   `json:"info,omitempty"`
+	Pull    *pullWork    `json:"pull,omitempty"`
+	Hello   *helloWork   `json:"hello,omitempty"`
+	Remove  *removeWork  `json:"remove,omitempty"`
+	Rmi     *rmiWork     `json:"rmi,omitempty"`
+	Volumes *volumesWork `json:"volumes,omitempty"`
+	Info    *infoWork    `json:"info,omitempty"`
 }
 
 // task is one piece of work, with what it needs to be done.
@@ -84,11 +85,14 @@ func (t *task) run() (any, error) {
 		_, _, _ = t.conn.Recv()
 		cancel()
 	}()
-	if t.Remove != nil || t.Pull != nil {
+	if t.Remove != nil || t.Pull != nil || t.Volumes != nil {
 		defer t.sweep()
 	}
-	if t.Remove != nil {
+	switch {
+	case t.Remove != nil:
 		return t.Remove.do(t.Paths)
+	case t.Volumes != nil:
+		return t.Volumes.do(t.Paths)
 	}
 	var err error
 	if t.store, err = fuseoverlay.Open(sandbox.StoreConfig(t.Paths, t.Driver)); err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 // shortForm are the scripts that root runs, for whom rootlet is not made.
-var shortForm = []string{"hello", "exit-codes", "streams", "config", "volume", "network", "capabilities", "lifecycle", "pull"}
+var shortForm = []string{"hello", "exit-codes", "streams", "config", "bind", "volume", "network", "capabilities", "lifecycle", "pull"}
 
 // rootlet is the absolute path of the binary under test: $ROOTLET, or one that
 // TestMain builds.

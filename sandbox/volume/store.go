@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/fuseoverlay/tree"
 )
 
 // Directories that are no volume yet, or no longer. Whoever works on one holds
@@ -134,6 +135,16 @@ func (s Store) Remove(name string, users func() ([]string, error)) error {
 		return fmt.Errorf("remove volume %s: its name is free, its content is not gone yet: %w", name, err)
 	}
 	return nil
+}
+
+// Size adds up what a volume holds. A directory of the host's that goes by a
+// volume's name takes nothing of ours.
+func (s Store) Size(name string) (int64, error) {
+	size, err := tree.Size(unix.AT_FDCWD, s.Mountpoint(name), nil)
+	if err != nil {
+		return 0, fmt.Errorf("size of volume %s: %w", name, err)
+	}
+	return size, nil
 }
 
 // Sweep deletes what processes that died have left behind.
