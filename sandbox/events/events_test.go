@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rootlet/internal/lines"
 	"rootlet/sandbox/record"
 )
 
@@ -54,7 +55,7 @@ func TestLabelsOfAnImageDoNotMakeALineLong(t *testing.T) {
 		t.Fatalf("a line of %d bytes, %v", len(line), err)
 	}
 	var got []Event
-	if err := newLines(strings.NewReader(string(line))).each(func(e Event) error { got = append(got, e); return nil }); err != nil || len(got) != 1 {
+	if err := eachIn(lines.New(strings.NewReader(string(line)), maxLine), func(e Event) error { got = append(got, e); return nil }); err != nil || len(got) != 1 {
 		t.Fatalf("read back: %v %v", got, err)
 	}
 	if a := got[0].Attributes; a["name"] != "web" || a["exitCode"] != "1" || !strings.HasPrefix(a["image"], "xxx") || len(a) < 5 {
@@ -160,7 +161,7 @@ func FuzzLines(f *testing.F) {
 			t.Fatal(err)
 		}
 		last := ""
-		if err := newLines(strings.NewReader(string(b) + string(line))).each(func(e Event) error { last = e.ID; return nil }); err != nil || last != "last" {
+		if err := eachIn(lines.New(strings.NewReader(string(b)+string(line)), maxLine), func(e Event) error { last = e.ID; return nil }); err != nil || last != "last" {
 			t.Errorf("last is %q, %v", last, err)
 		}
 	})

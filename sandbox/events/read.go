@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/lines"
 	"rootlet/internal/linux"
 )
 
@@ -26,7 +26,7 @@ func Read(dataDir string, each func(Event) error) error {
 		if err != nil {
 			return err
 		}
-		err = newLines(f).each(each)
+		err = eachIn(lines.New(f, maxLine), each)
 		f.Close()
 		if err != nil {
 			return err
@@ -64,7 +64,7 @@ func Follow(ctx context.Context, dataDir string, past bool, each func(Event) err
 type tail struct {
 	dir   string
 	file  *os.File // nil: none was there yet
-	lines *lines
+	lines *lines.Reader
 }
 
 func (t *tail) open(name string) error {
@@ -76,7 +76,7 @@ func (t *tail) open(name string) error {
 		return err
 	}
 	t.close()
-	t.file, t.lines = f, newLines(f)
+	t.file, t.lines = f, lines.New(f, maxLine)
 	return nil
 }
 
@@ -93,7 +93,7 @@ func (t *tail) catchUp(each func(Event) error) error {
 		// lines after it.
 		last := t.file != nil && has(filepath.Join(t.dir, current), t.file)
 		if t.file != nil {
-			if err := t.lines.each(each); err != nil {
+			if err := eachIn(t.lines, each); err != nil {
 				return err
 			}
 		}
@@ -119,38 +119,21 @@ func (t *tail) next() error {
 	return t.open(current)
 }
 
-// lines reads events from a file that grows.
-type lines struct {
-	r    *bufio.Reader
-	held []byte // the beginning of a line whose end is not written yet
-}
-
-func newLines(f io.Reader) *lines { return &lines{r: bufio.NewReader(f)} }
-
-// each calls f with the events up to the end as it is now.
-func (l *lines) each(f func(Event) error) error {
+// eachIn calls each with the events up to the end as it is now.
+func eachIn(l *lines.Reader, each func(Event) error) error {
 	for {
-		part, err := l.r.ReadSlice('\n')
-		if len(l.held)+len(part) <= maxLine {
-			l.held = append(l.held, part...)
-		} else {
-			l.held = l.held[:0] // no line of ours
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case errors.Is(err, io.EOF):
+		line, err := l.Next()
+		if errors.Is(err, io.EOF) {
 			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 		var e Event
-		damaged := json.Unmarshal(l.held, &e) != nil || e.Type == "" || e.Action == ""
-		l.held = l.held[:0]
-		if damaged {
+		if json.Unmarshal(line, &e) != nil || e.Type == "" || e.Action == "" {
 			continue
 		}
-		if err := f(e); err != nil {
+		if err := each(e); err != nil {
 			return err
 		}
 	}
