@@ -1,24 +1,36 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"io"
+	"os"
 	"strconv"
-	"strings"
 
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 )
 
-// logsCmd is `rootlet logs`. It reads a file; no namespace, no lock.
+// logsCmd is `rootlet logs`. It reads files; no namespace, no lock.
 type logsCmd struct {
 	Container  string `arg:"" help:"Name or id."`
+	Details    bool   `name:"details" help:"Put the labels and variables before each line that --log-opt asked for."`
+	Follow     bool   `name:"follow" short:"f" help:"Go on with what is written, until the container ends."`
+	Since      string `name:"since" placeholder:"TIME" help:"What was written since: 2026-01-02T15:04:05, or 10m for ten minutes ago."`
 	Tail       string `name:"tail" short:"n" default:"all" placeholder:"N" help:"The last N lines only."`
 	Timestamps bool   `name:"timestamps" short:"t" help:"Put the time before each line."`
+	Until      string `name:"until" placeholder:"TIME" help:"What was written until then."`
 }
+
+// errNoLog says that a container's output is not kept (--log-driver none).
+var errNoLog = errors.New("configured logging driver does not support reading")
 
 // Run prints the log, each stream on its own.
 func (c *logsCmd) Run(a *app) error {
+	options, err := c.options(a)
+	if err != nil {
+		return err
+	}
 	paths, err := findPaths()
 	if err != nil {
 		return err
@@ -28,39 +40,67 @@ func (c *logsCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	show := func(l logfile.Line) error { return c.show(a, l) }
-	if c.Tail == "all" || c.Tail == "-1" {
-		return logfile.Read(root.Dir(id), show)
+	spec, err := root.Spec(id) // a damaged record does not hide the log
+	if err == nil && spec.Log.Driver == record.LogNone {
+		return errNoLog
 	}
-	n, err := strconv.Atoi(c.Tail)
-	if err != nil || n < 0 {
-		return fmt.Errorf("invalid --tail %q: want a number of lines, or all", c.Tail)
-	}
-	lines, err := logfile.Tail(root.Dir(id), n)
-	if err != nil {
-		return err
-	}
-	for _, l := range lines {
-		if err := show(l); err != nil {
+	p := newLinePrinter(a)
+	p.times = c.Timestamps
+	if c.Details {
+		if p.details, err = logDetails(&spec); err != nil {
 			return err
 		}
 	}
-	return nil
+	damaged, err := c.print(root, id, options, p)
+	if flushErr := p.flush(); err == nil {
+		err = flushErr
+	}
+	if damaged > 0 {
+		a.notice(fmt.Sprintf("%d damaged records of the log were left out", damaged))
+	}
+	return err
 }
 
-// nanoseconds is RFC 3339 with nine digits always, as Docker pads it.
-const nanoseconds = "2006-01-02T15:04:05.000000000Z07:00"
+func (c *logsCmd) options(a *app) (o logfile.Options, err error) {
+	o.Tail = logfile.All
+	if n, err := strconv.Atoi(c.Tail); err == nil && n >= 0 {
+		o.Tail = n
+	} else if c.Tail != "all" && err != nil {
+		return o, fmt.Errorf("invalid --tail %q: want a number of lines, or all", c.Tail)
+	}
+	if o.Since, err = optionalWhen("--since", c.Since, a.began); err != nil {
+		return o, err
+	}
+	o.Until, err = optionalWhen("--until", c.Until, a.began)
+	return o, err
+}
 
-func (c *logsCmd) show(a *app, l logfile.Line) error {
-	var out io.Writer = a.stdout
-	if l.Stream == logfile.Stderr {
-		out = a.out
+func (c *logsCmd) print(root record.Root, id string, o logfile.Options, p *linePrinter) (damaged int, err error) {
+	if !c.Follow || !follows(root, id) {
+		return logfile.Read(root.Dir(id), o, p.print)
 	}
-	var b strings.Builder
-	if c.Timestamps {
-		b.WriteString(l.Time.Format(nanoseconds) + " ")
+	ctx, stop := whileRead(os.Stdout)
+	defer stop()
+	if !o.Until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, o.Until)
+		defer cancel()
 	}
-	b.WriteString(l.Log)
-	_, err := io.WriteString(out, b.String())
-	return err
+	damaged, err = logfile.Follow(ctx, root.Dir(id), o, logfile.Follower{
+		Each: p.print, Idle: p.flush, Up: func() bool { return follows(root, id) },
+	})
+	if ctx.Err() != nil {
+		err = nil // the time is over, or nobody reads any more
+	}
+	return damaged, err
+}
+
+// follows reports whether more may be written to a container's log: its program
+// runs, or will, by its restart policy or because its monitor is starting it.
+func follows(root record.Root, id string) bool {
+	s, err := root.Live(id)
+	if err != nil {
+		return root.Alive(id)
+	}
+	return s.Status.Up() || s.Status == record.Restarting || s.Status == record.Created && root.Alive(id)
 }

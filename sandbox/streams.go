@@ -34,7 +34,7 @@ type streams struct {
 // openStreams opens the program's streams and its log.
 func (m *monitor) openStreams() error {
 	var err error
-	if m.log, err = logfile.Create(m.container.Dir, time.Now); err != nil {
+	if m.log, err = logfile.Create(m.container.Dir, m.Spec.Log, time.Now); err != nil {
 		return err
 	}
 	m.streams = &streams{inside: [3]int{-1, -1, -1}, output: map[logfile.Stream]*os.File{}}

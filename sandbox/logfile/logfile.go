@@ -1,17 +1,17 @@
 // Package logfile writes and reads a container's output as Docker's json-file
 // driver stores it: one JSON object a line, {"log":"text\n","stream":"stdout",
-// "time":"..."}. The monitor writes; any process reads, without a lock.
+// "time":"..."}, in the file log of the container's directory, and what is older
+// in log.1, log.2 ... The monitor writes; any process reads, without a lock.
 package logfile
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
-	"sync"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// Name is the file in a container's directory.
+// Name is the file in a container's directory that is written to. Older ones
+// have a number behind it.
 const Name = "log"
 
 // Stream is where a line came from.
@@ -23,86 +23,34 @@ const (
 	Stderr Stream = "stderr"
 )
 
-// Line is one record.
+// Line is one record. A line of the program's that is very long is several
+// records, of which only the last ends in a newline.
 type Line struct {
 	Log    string    `json:"log"`
 	Stream Stream    `json:"stream"`
 	Time   time.Time `json:"time"`
 }
 
-// maxLine is where a line without an end is cut, in bytes, as Docker does: the
-// record then has no newline, and a reader joins it with the next.
+// maxLine is where a line without an end is cut, in bytes, as Docker does.
 const maxLine = 16 << 10
 
-// Writer appends to a log. It is safe for use by one goroutine a stream.
-type Writer struct {
-	mu      sync.Mutex
-	file    *os.File
-	partial map[Stream][]byte // the beginning of a line whose end has not come
-	records []byte            // reused from Write to Write
-	err     error
-	now     func() time.Time
+// maxRecord is longer than any record: a byte becomes six at most (\u0000).
+const maxRecord = 6*maxLine + 256
+
+// numbered is the name of the n-th file; 0 is the one that is written to.
+func numbered(n int) string {
+	if n == 0 {
+		return Name
+	}
+	return Name + "." + strconv.Itoa(n)
 }
 
-// Create opens the log in a container's directory for appending.
-func Create(dir string, now func() time.Time) (*Writer, error) {
-	f, err := os.OpenFile(filepath.Join(dir, Name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
+// number is numbered's inverse.
+func number(name string) (n int, ok bool) {
+	if name == Name {
+		return 0, true
 	}
-	return &Writer{file: f, partial: map[Stream][]byte{}, now: now}, nil
-}
-
-// Write records what came from a stream. An error, as of a full disk, stops the
-// log and never the container: it is kept, and returned by Close.
-func (w *Writer) Write(stream Stream, data []byte) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.err != nil {
-		return
-	}
-	at := stamp(w.now())
-	held := data
-	if begun := w.partial[stream]; len(begun) > 0 {
-		held = append(begun, data...)
-	}
-	w.records = w.records[:0]
-	for len(held) > 0 {
-		end := bytes.IndexByte(held, '\n') + 1
-		if end == 0 && len(held) < maxLine {
-			break
-		}
-		if end == 0 || end > maxLine {
-			end = maxLine
-		}
-		w.records = appendRecord(w.records, held[:end], stream, at)
-		held = held[end:]
-	}
-	w.partial[stream] = append(w.partial[stream][:0], held...)
-	w.flush()
-}
-
-func (w *Writer) flush() {
-	if len(w.records) > 0 {
-		_, w.err = w.file.Write(w.records)
-	}
-}
-
-// Close writes what had no newline yet and reports the first error of all.
-func (w *Writer) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.records = w.records[:0]
-	for _, stream := range []Stream{Stdout, Stderr} {
-		if rest := w.partial[stream]; len(rest) > 0 {
-			w.records = appendRecord(w.records, rest, stream, stamp(w.now()))
-		}
-	}
-	if w.err == nil {
-		w.flush()
-	}
-	if err := w.file.Close(); w.err == nil {
-		w.err = err
-	}
-	return w.err
+	text, ok := strings.CutPrefix(name, Name+".")
+	n, err := strconv.Atoi(text)
+	return n, ok && err == nil && n > 0 && numbered(n) == name
 }

@@ -1,41 +1,167 @@
 package logfile
 
 import (
-	"bufio"
-	"encoding/json"
+	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/lines"
+	"rootlet/internal/linux"
 )
 
-// Read calls each with every record of the log in a container's directory, in
-// order. A container that has written nothing has an empty log. A last record
-// that is cut short, as by a power cut, is left out; a damaged one in between
-// is an error.
-func Read(dir string, each func(Line) error) error {
-	f, err := os.Open(filepath.Join(dir, Name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// All is a Tail that is the whole log.
+const All = -1
+
+// Options say which part of a log is wanted.
+type Options struct {
+	Tail         int       // the last so many lines; All
+	Since, Until time.Time // zero: no limit
+}
+
+// Read calls each with every record that is wanted, in order, and returns how
+// many records are damaged; those are left out. A container that has written
+// nothing has an empty log.
+func Read(dir string, o Options, each func(Line) error) (damaged int, err error) {
+	r, err := openReader(dir, o)
+	if err != nil {
+		return 0, err
+	}
+	defer r.close()
+	for {
+		if err := r.drain(each); err != nil {
+			return r.damaged, err
+		}
+		if len(r.files) < 2 {
+			return r.damaged, nil
+		}
+		r.next()
+	}
+}
+
+// Follower is what Follow tells.
+type Follower struct {
+	Each func(Line) error
+	Idle func() error // all that there is has been given; may be nil
+	Up   func() bool  // asked when something has happened to the container: does it live?
+}
+
+// Follow is Read, and goes on with what is written, until the container is no
+// longer up, ctx is done, or a function of f's fails. It is woken by the kernel:
+// for what is written, and for the lock that a monitor lets go of however it
+// ends. No record is lost, and none comes twice, as long as the reader is not
+// slower than the log is long.
+func Follow(ctx context.Context, dir string, o Options, f Follower) (damaged int, err error) {
+	const interest = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF
+	watch, err := linux.WatchDir(dir, interest)
+	if err != nil {
+		return 0, err
+	}
+	defer watch.Close()
+	r, err := openReader(dir, o)
+	if err != nil {
+		return 0, err
+	}
+	defer r.close()
+	for up := f.Up(); ; {
+		// Before what is there is read to its end: what a container has written
+		// in its life is all in the log when it is not up.
+		if err := r.catchUp(f.Each); err != nil {
+			return r.damaged, err
+		}
+		if f.Idle != nil {
+			if err := f.Idle(); err != nil {
+				return r.damaged, err
+			}
+		}
+		if !up {
+			return r.damaged, nil
+		}
+		life := false
+		err := watch.Wait(ctx, func(_ uint32, name string) {
+			_, log := number(name)
+			life = life || !log // its lock, its state, or all of it
+		})
+		if err != nil {
+			return r.damaged, err
+		}
+		if life {
+			up = f.Up()
+		}
+	}
+}
+
+// reader is a place in the files of a log.
+type reader struct {
+	dir     *os.Root // and not its path: that of a container on its way out changes
+	options Options
+	files   snapshot // the first is being read
+	lines   *lines.Reader
+	damaged int
+}
+
+func openReader(dir string, o Options) (*reader, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{dir: root, options: o}
+	if r.files, err = openAll(root); err == nil && o.Tail >= 0 && len(r.files) > 0 {
+		r.files, err = tail(r.files, o.Tail)
 	}
 	if err != nil {
-		return err
+		r.close()
+		return nil, err
 	}
-	defer f.Close()
-	records := bufio.NewReaderSize(f, 64<<10)
-	for number := 1; ; number++ {
-		record, err := records.ReadBytes('\n')
+	r.begin()
+	return r, nil
+}
+
+func (r *reader) close() {
+	r.files.close()
+	r.dir.Close()
+}
+
+// begin begins to read the first file from where it stands.
+func (r *reader) begin() {
+	if len(r.files) > 0 {
+		r.lines = lines.New(r.files[0], maxRecord)
+	}
+}
+
+// next goes on to the next file.
+func (r *reader) next() {
+	r.files[0].Close()
+	r.files = r.files[1:]
+	r.begin()
+}
+
+// drain gives the records up to the end of the file as it is now.
+func (r *reader) drain(each func(Line) error) error {
+	if len(r.files) == 0 {
+		return nil
+	}
+	for {
+		text, err := r.lines.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		var l Line
-		if err := json.Unmarshal(record, &l); err != nil {
-			return fmt.Errorf("log record %d is damaged: %w", number, err)
+		if len(text) == 0 {
+			continue // it ended a piece of a record, or nothing
+		}
+		l, err := decode(text)
+		if err != nil {
+			r.damaged++
+			continue
+		}
+		if l.Time.Before(r.options.Since) || !r.options.Until.IsZero() && l.Time.After(r.options.Until) {
+			continue
 		}
 		if err := each(l); err != nil {
 			return err
@@ -43,34 +169,31 @@ func Read(dir string, each func(Line) error) error {
 	}
 }
 
-// Tail returns the last n lines of the log. A line may be several records, of
-// which only the last ends in a newline.
-func Tail(dir string, n int) ([]Line, error) {
-	var kept []Line
-	var starts []int // where, in kept, each line begins
-	open := map[Stream]bool{}
-	err := Read(dir, func(l Line) error {
-		if !open[l.Stream] {
-			starts = append(starts, len(kept))
+// catchUp gives what is new, through all files that were begun meanwhile.
+func (r *reader) catchUp(each func(Line) error) error {
+	for {
+		// Looked at before the end is read: nothing is written to a file that has
+		// another name by then.
+		last := len(r.files) == 1 && isAt(r.dir, 0, r.files[0])
+		if err := r.drain(each); err != nil || last {
+			return err
 		}
-		open[l.Stream] = len(l.Log) > 0 && l.Log[len(l.Log)-1] != '\n'
-		kept = append(kept, l)
-		if len(starts) > 2*n+1 {
-			cut := starts[len(starts)-n-1]
-			kept = append([]Line(nil), kept[cut:]...)
-			starts = append([]int(nil), starts[len(starts)-n-1:]...)
-			for i := range starts {
-				starts[i] -= cut
-			}
+		if len(r.files) > 1 {
+			r.next()
+			continue
 		}
-		return nil
-	})
-	if n < len(starts) {
-		from := len(kept)
-		if n > 0 {
-			from = starts[len(starts)-n]
+		newer, err := openAll(r.dir)
+		if err != nil {
+			return err
 		}
-		kept = kept[from:]
+		if len(r.files) == 1 {
+			newer = newer.after(r.files[0])
+		}
+		if len(newer) == 0 {
+			return nil // the next is not there yet
+		}
+		r.files.close()
+		r.files = newer
+		r.begin()
 	}
-	return kept, err
 }
