@@ -6,44 +6,50 @@ import (
 	"testing"
 	"time"
 
+	"rootlet/fuseoverlay"
 	"rootlet/internal/testenv"
 	"rootlet/sandbox/record"
 )
 
-func somePs(c *psCmd) []any {
+func somePs(text string) []any {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	visible := printable
-	if (format{text: c.Format}).json() {
-		visible = func(s string) string { return s }
-	}
 	id := strings.Repeat("0123456789abcdef", 4)
+	rows := psRows{
+		now: now, shown: printable, written: map[string]int64{id: 2},
+		images: []fuseoverlay.Image{{ID: "aa", Names: []string{"docker.io/library/nginx:latest"}, Size: 21_500_000}},
+	}
+	if text == "json" {
+		rows.shown = func(s string) string { return s }
+	}
 	return []any{
-		c.row(record.Entry{ID: id, Spec: record.Spec{
-			Name: "web", Image: "nginx", Created: now.Add(-time.Hour), Network: "none",
-			Process: record.Process{Cmd: []string{"nginx", "-g", "daemon off; master_process on;"}},
-			Labels:  map[string]string{"com.example.tier-name": "<front>", "evil": "\x1b]0;x\x07\n{\"fake\":1}"},
-			Mounts:  []record.Mount{{Type: record.Bind, Source: "/home/me/a-long-path"}, {Type: record.Volume, Source: "data"}, {Type: record.Tmpfs}},
-		}, State: record.State{Status: record.Running, Started: now.Add(-3 * time.Minute)}}, now, visible),
-		c.row(record.Entry{
-			ID: id, Spec: record.Spec{Name: "gone", Image: "debian", Created: now.Add(-49 * time.Hour)},
+		rows.row(record.Entry{ID: id, Spec: record.Spec{
+			Name: "web", Image: "nginx", ImageID: "aa", Created: now.Add(-time.Hour), Network: "slirp4netns", Platform: "linux/amd64",
+			Process:      record.Process{Cmd: []string{"nginx", "-g", "daemon off; master_process on;"}},
+			Labels:       map[string]string{"com.example.tier-name": "<front>", "evil": "\x1b]0;x\x07\n{\"fake\":1}"},
+			Mounts:       []record.Mount{{Type: record.Bind, Source: "/home/me/a-long-path"}, {Type: record.Volume, Source: "data"}, {Type: record.Tmpfs}},
+			ExposedPorts: []string{"443/tcp", "80/tcp", "81/tcp", "53/udp"},
+		}, State: record.State{Status: record.Running, Started: now.Add(-3 * time.Minute), Health: &record.Health{Status: record.Healthy}}}),
+		rows.row(record.Entry{
+			ID: id, Spec: record.Spec{Name: "gone", Image: "debian", ImageID: strings.Repeat("bc", 32), Created: now.Add(-49 * time.Hour)},
 			State: record.State{Status: record.Exited, ExitCode: 137, Finished: now.Add(-2 * time.Hour)},
-		}, now, visible),
+		}),
+		rows.row(record.Entry{ID: id, Spec: record.Spec{ID: id, Name: "broken"}, State: record.State{Status: record.Dead}, Err: errors.New("damaged")}),
 	}
 }
 
 func TestPsFormats(t *testing.T) {
 	var all strings.Builder
 	for _, text := range []string{
-		"", "table", `table {{.Names}}\t{{.Label "com.example.tier-name"}}\t{{.Mounts}}`, "json", `{{.ID}}\t{{upper .Names}}`,
+		"", "table", psColumns + `\t{{.Size}}`, "{{.HealthStatus}} {{.Platform}}", `table {{.Names}}\t{{.Label "com.example.tier-name"}}\t{{.Mounts}}`, "json", `{{.ID}}\t{{upper .Names}}`,
 		`{{range split .Image "i"}}[{{.}}]{{end}}`, `{{json .Labels}}`, `{{pad (truncate .State 3) 1 2}}|`, `{{.Label "evil"}}`,
 	} {
 		all.WriteString("--- " + text + "\n")
-		if err := (format{text: text, columns: psColumns}).list(&all, psHeader(), somePs(&psCmd{Format: text})); err != nil {
+		if err := (format{text: text, columns: psColumns}).list(&all, psHeader(), somePs(text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 	all.WriteString("--- --quiet\n")
-	if err := (format{text: "json", columns: psColumns, quiet: true}).list(&all, psHeader(), somePs(&psCmd{})); err != nil {
+	if err := (format{text: "json", columns: psColumns, quiet: true}).list(&all, psHeader(), somePs("")); err != nil {
 		t.Error(err)
 	}
 	testenv.Golden(t, "ps.golden", all.String())
@@ -58,25 +64,8 @@ func TestFormatErrors(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	if err := (format{text: "{{.ID}} {{.Nope}}", columns: psColumns}).list(&out, psHeader(), somePs(&psCmd{})); err == nil || out.Len() > 0 {
+	if err := (format{text: "{{.ID}} {{.Nope}}", columns: psColumns}).list(&out, psHeader(), somePs("")); err == nil || out.Len() > 0 {
 		t.Errorf("unknown field: %v, printed %q", err, out.String())
-	}
-}
-
-func TestStatus(t *testing.T) {
-	now := time.Unix(1_000_000_000, 0)
-	for _, test := range []struct {
-		state record.State
-		want  string
-	}{
-		{record.State{Status: record.Created}, "Created"},
-		{record.State{Status: record.Running, Started: now.Add(-70 * time.Second)}, "Up About a minute"},
-		{record.State{Status: record.Exited, ExitCode: 1, Finished: now.Add(-5 * time.Second)}, "Exited (1) 5 seconds ago"},
-		{record.State{Status: record.Exited, ExitCode: 137}, "Exited (137) some time ago"},
-	} {
-		if got := status(test.state, now); got != test.want {
-			t.Errorf("%+v: %s, want %s", test.state, got, test.want)
-		}
 	}
 }
 

@@ -96,3 +96,23 @@ func splitName(full string) (repository, tag string) {
 func view(paths sandbox.Paths) fuseoverlay.View {
 	return fuseoverlay.View{GraphRoot: sandbox.StoreConfig(paths, "").GraphRoot}
 }
+
+// storedName is what an image that the user speaks of goes by in the store: its
+// full name, or where there is none of that name, the id whose first digits he
+// may have written.
+func storedName(images fuseoverlay.View, given string) (string, error) {
+	name, err := imageName(given)
+	digits, prefixed := strings.CutPrefix(given, "sha256:")
+	if digits == "" || strings.Trim(digits, "0123456789abcdef") != "" {
+		return name, err
+	}
+	if !prefixed && err == nil {
+		if _, err := images.Image(name); err == nil {
+			return name, nil
+		}
+	}
+	if i, err := images.Image(digits); err == nil {
+		return i.ID, nil
+	}
+	return name, err
+}

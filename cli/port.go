@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"rootlet/sandbox/record"
 )
@@ -33,21 +31,4 @@ func (c *portCmd) Run(*app) error {
 		return err
 	}
 	return fmt.Errorf("no public port '%s' published for %s", port, c.Container)
-}
-
-// parsePort reads PORT[/PROTOCOL] and returns it with its protocol.
-func parsePort(text string) (string, error) {
-	number, protocol, given := strings.Cut(text, "/")
-	if !given {
-		protocol = "tcp"
-	}
-	protocol = strings.ToLower(protocol)
-	if _, err := strconv.ParseUint(number, 10, 16); err != nil {
-		return "", fmt.Errorf("invalid port %q: want a number up to 65535, or PORT/PROTOCOL", text)
-	}
-	switch protocol {
-	case "tcp", "udp", "sctp":
-		return number + "/" + protocol, nil
-	}
-	return "", fmt.Errorf("invalid port %q: the protocol is tcp, udp or sctp", text)
 }

@@ -2,48 +2,27 @@ package cli
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/docker/go-units"
-
+	"rootlet/fuseoverlay"
+	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 )
 
-// psCmd is `rootlet ps`. It reads files; no namespace, no lock.
+// psCmd is `rootlet ps`. It reads files; no namespace, no lock. Only for sizes
+// does it need a worker, because a container's files have ids of their own.
 type psCmd struct {
-	All     bool   `name:"all" short:"a" help:"Those that do not run, too."`
-	Quiet   bool   `name:"quiet" short:"q" help:"Ids only."`
-	NoTrunc bool   `name:"no-trunc" help:"Do not shorten."`
-	Format  string `name:"format" placeholder:"FORMAT" help:"table, json, or a Go template."`
+	All     bool     `name:"all" short:"a" help:"Those that do not run, too."`
+	Filter  []string `name:"filter" short:"f" sep:"none" placeholder:"KEY=VALUE" help:"Only those that match."`
+	Format  string   `name:"format" placeholder:"FORMAT" help:"table, json, or a Go template."`
+	Last    int      `name:"last" short:"n" default:"-1" placeholder:"N" help:"The N created last, in whatever state."`
+	Latest  bool     `name:"latest" short:"l" help:"The one created last, in whatever state."`
+	NoTrunc bool     `name:"no-trunc" help:"Do not shorten."`
+	Quiet   bool     `name:"quiet" short:"q" help:"Ids only."`
+	Size    bool     `name:"size" short:"s" help:"The size of what each has written, too."`
 }
 
 const psColumns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
-
-// psRow is a line of the table; its fields are those of a --format template.
-type psRow struct {
-	Command, CreatedAt, ID, Image, Labels, LocalVolumes, Mounts, Names string
-	Networks, Platform, Ports, RunningFor, State, Status               string
-
-	labels map[string]string // nil in the header
-}
-
-// psHeader holds the titles, in the order of psRow.
-func psHeader() psRow {
-	return psRow{
-		Command: "COMMAND", CreatedAt: "CREATED AT", ID: "CONTAINER ID", Image: "IMAGE", Labels: "LABELS",
-		LocalVolumes: "LOCAL VOLUMES", Mounts: "MOUNTS", Names: "NAMES", Networks: "NETWORKS", Platform: "PLATFORM",
-		Ports: "PORTS", RunningFor: "CREATED", State: "STATE", Status: "STATUS",
-	}
-}
-
-// Label is one label's value, for templates; in the header it is the last part
-// of the label's name.
-func (r psRow) Label(name string) string {
-	return labelOf(r.labels, name)
-}
 
 // Run prints the table.
 func (c *psCmd) Run(a *app) error {
@@ -51,105 +30,105 @@ func (c *psCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	entries, err := record.Root(paths.Data).List()
+	entries, damaged, err := c.entries(a, paths)
 	if err != nil {
 		return err
 	}
 	f := format{text: c.Format, columns: psColumns, quiet: c.Quiet}
-	shown := printable
-	if f.json() {
-		shown = func(s string) string { return s } // JSON escapes by itself
+	if c.Size {
+		f.columns += "\t{{.Size}}"
 	}
-	var rows []any
-	damaged := 0
-	for _, e := range entries {
-		switch {
-		case e.Err != nil:
-			damaged++
-			a.failed(fmt.Errorf("container %s: %w", e.ID, e.Err))
-		case c.All || e.State.Status == record.Running:
-			rows = append(rows, c.row(e, a.began, shown))
+	rows := psRows{now: a.began, whole: c.NoTrunc, shown: printable}
+	if f.json() {
+		rows.shown = func(s string) string { return s } // JSON escapes by itself
+	}
+	if !c.Quiet {
+		rows.images, _ = view(paths).Images() // without them an image is called as the user called it
+	}
+	if !c.Quiet && (c.Size || strings.Contains(c.Format, ".Size")) {
+		if rows.written, err = a.written(paths, entries); err != nil {
+			return err
 		}
 	}
-	if err := f.list(a.stdout, psHeader(), rows); err != nil || damaged == 0 {
+	var list []any
+	for _, e := range entries {
+		list = append(list, rows.row(e))
+	}
+	if err := f.list(a.stdout, psHeader(), list); err != nil || !damaged {
 		return err
 	}
 	return exitStatus(ExitError)
 }
 
-func (c *psCmd) row(e record.Entry, now time.Time, shown func(string) string) psRow {
-	s := e.Spec
-	row := psRow{
-		Command: c.command(s), CreatedAt: s.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), ID: shortID(e.ID, c.NoTrunc),
-		Image: shown(s.Image), Labels: shown(labelList(s.Labels)), LocalVolumes: "0", Names: shown(s.Name),
-		Networks: s.Network, RunningFor: ago(s.Created, now), State: string(e.State.Status), Status: status(e.State, now),
-		labels: s.Labels,
+// entries are the containers to be listed. What is damaged is told, and counts
+// as dead.
+func (c *psCmd) entries(a *app, paths sandbox.Paths) (chosen []record.Entry, damaged bool, err error) {
+	filter, err := parsePsFilter(paths, c.Filter)
+	if err != nil {
+		return nil, false, err
 	}
-	if row.labels == nil {
-		row.labels = map[string]string{}
+	most := c.Last
+	if c.Latest && most < 0 {
+		most = 1
 	}
-	var mounts []string
-	volumes := 0
-	for _, m := range s.Mounts {
-		if m.Type == record.Tmpfs {
+	root := record.Root(paths.Data)
+	read := root.ListAlive // a monitor lives as long as its container is up
+	everything := c.All || most > 0 || filter.everything()
+	if everything {
+		read = root.List
+	}
+	entries, err := read()
+	if err != nil {
+		return nil, false, err
+	}
+	for _, e := range entries {
+		if e.Err != nil {
+			damaged = true
+			a.failed(fmt.Errorf("container %s: %w", shortID(e.ID, false), e.Err))
+		}
+		if most > 0 && len(chosen) == most {
 			continue
 		}
-		if m.Type == record.Volume {
-			volumes++
-		}
-		mounts = append(mounts, shortMount(m.Source, c.NoTrunc))
-	}
-	row.Mounts, row.LocalVolumes = shown(strings.Join(mounts, ",")), strconv.Itoa(volumes)
-	return row
-}
-
-// shortMount is a volume's name or a path, 15 characters long at most.
-func shortMount(source string, whole bool) string {
-	if runes := []rune(source); len(runes) > 15 && !whole {
-		return string(runes[:14]) + "…"
-	}
-	return source
-}
-
-func labelList(labels map[string]string) string {
-	var list []string
-	for k, v := range labels {
-		list = append(list, k+"="+v)
-	}
-	slices.Sort(list)
-	return strings.Join(list, ",")
-}
-
-// command is the program and its arguments, those with a space in single quotes,
-// as Docker's daemon puts them; 20 characters long at most, and quoted.
-func (c *psCmd) command(s record.Spec) string {
-	words := slices.Clone(s.Process.Args())
-	for i, word := range words {
-		if i > 0 && strings.Contains(word, " ") {
-			words[i] = "'" + word + "'"
+		if (everything || shownAlways(e.State.Status)) && filter.matches(e) {
+			chosen = append(chosen, e)
 		}
 	}
-	text := strings.Join(words, " ")
-	if runes := []rune(text); len(runes) > 20 && !c.NoTrunc {
-		text = string(runes[:19]) + "…"
-	}
-	return strconv.Quote(text)
+	return chosen, damaged, nil
 }
 
-// status says how a container is, in Docker's words.
-func status(s record.State, now time.Time) string {
-	switch s.Status {
-	case record.Running:
-		return "Up " + units.HumanDuration(now.Sub(s.Started))
-	case record.Exited:
-		return fmt.Sprintf("Exited (%d) %s", s.ExitCode, ago(s.Finished, now))
+// shownAlways reports whether a container is listed without --all.
+func shownAlways(s record.Status) bool { return s.Up() || s == record.Restarting }
+
+// written asks a worker how much each container has written.
+func (a *app) written(paths sandbox.Paths, entries []record.Entry) (map[string]int64, error) {
+	if len(entries) == 0 {
+		return nil, nil
 	}
-	return "Created"
+	plan, err := a.plan(paths)
+	if err != nil {
+		return nil, err
+	}
+	w := &sizesWork{}
+	for _, e := range entries {
+		w.IDs = append(w.IDs, e.ID)
+	}
+	sizes := map[string]int64{}
+	return sizes, a.have(plan, work{Paths: paths, Sizes: w}, nil, &sizes)
 }
 
-func ago(then, now time.Time) string {
-	if then.IsZero() {
-		return "some time ago" // it was killed with its monitor: nobody saw it
+// sizesWork measures what containers have written, for the worker.
+type sizesWork struct {
+	IDs []string `json:"ids"`
+}
+
+func (w *sizesWork) do(paths sandbox.Paths) (any, error) {
+	sizes := map[string]int64{}
+	for _, id := range w.IDs {
+		size, err := fuseoverlay.Written(record.Root(paths.Data).Dir(id), record.Root(paths.Data).SpecFile(id))
+		if err != nil {
+			return nil, fmt.Errorf("container %s: %w", shortID(id, false), err)
+		}
+		sizes[id] = size
 	}
-	return units.HumanDuration(now.Sub(then)) + " ago"
+	return sizes, nil
 }

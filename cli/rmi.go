@@ -24,7 +24,7 @@ func (c *rmiCmd) Run(a *app) error {
 	}
 	wrong := false
 	for _, given := range c.Images {
-		name, err := imageName(given)
+		name, err := storedName(view(paths), given)
 		var gone removedImage
 		if err == nil {
 			err = a.have(plan, work{Paths: paths, Rmi: &rmiWork{Name: name, Given: given, Force: c.Force}}, nil, &gone)

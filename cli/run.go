@@ -133,8 +133,7 @@ func (a *app) plan(paths sandbox.Paths) (*userns.Plan, error) {
 	return plan, nil
 }
 
-// imageName is the full name of an image as the user wrote it; an image's id
-// stays what it is.
+// imageName is the full name of an image as the user wrote it.
 func imageName(given string) (string, error) {
 	if given == helloName {
 		return helloFullName, nil

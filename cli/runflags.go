@@ -88,10 +88,10 @@ func (c *runCmd) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	var err error
-	if r.ImageName, err = imageName(c.Image); err != nil {
+	if r.Paths, err = findPaths(); err != nil {
 		return r, err
 	}
-	r.Paths, err = findPaths()
+	r.ImageName, err = storedName(view(r.Paths), c.Image)
 	return r, err
 }
 

@@ -39,6 +39,7 @@ type work struct {
 	Rmi     *rmiWork     `json:"rmi,omitempty"`
 	Volumes *volumesWork `json:"volumes,omitempty"`
 	Info    *infoWork    `json:"info,omitempty"`
+	Sizes   *sizesWork   `json:"sizes,omitempty"`
 }
 
 // task is one piece of work, with what it needs to be done.
@@ -93,6 +94,8 @@ func (t *task) run() (any, error) {
 		return t.Remove.do(t.Paths)
 	case t.Volumes != nil:
 		return t.Volumes.do(t.Paths)
+	case t.Sizes != nil:
+		return t.Sizes.do(t.Paths)
 	}
 	var err error
 	if t.store, err = fuseoverlay.Open(sandbox.StoreConfig(t.Paths, t.Driver)); err != nil {
