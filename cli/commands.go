@@ -19,6 +19,7 @@ type runner interface{ Run(a *app) error }
 // the help shows them.
 func commands() []command {
 	var (
+		imagePrune   = command{name: "prune", help: "Remove the images that no container is made of", form: func() runner { return new(imagePruneCmd) }}
 		images       = command{name: "images", help: "List images", form: func() runner { return new(imagesCmd) }}
 		info         = command{name: "info", help: "Show what this host gives, and what was chosen", form: func() runner { return new(infoCmd) }}
 		logs         = command{name: "logs", help: "Show what a container wrote", form: func() runner { return new(logsCmd) }}
@@ -62,6 +63,7 @@ func commands() []command {
 		}},
 		{name: "image", help: "Manage images", children: []command{
 			images.as("ls", "list"),
+			imagePrune,
 			pull,
 			rmi.as("rm", "remove"),
 		}},

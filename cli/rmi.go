@@ -7,6 +7,7 @@ import (
 
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox"
+	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
 )
 
@@ -47,8 +48,9 @@ func (c *rmiCmd) Run(a *app) error {
 
 // removedImage is an image that is gone.
 type removedImage struct {
-	ID    string   `json:"id"`
-	Names []string `json:"names"`
+	ID       string   `json:"id"`
+	Names    []string `json:"names"`
+	TopLayer string   `json:"topLayer"`
 }
 
 func printRemoved(a *app, image removedImage) {
@@ -74,13 +76,29 @@ func (w *rmiWork) do(t *task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unused(t.Paths, image); err != nil {
-		return nil, err
-	}
 	if len(image.Names) > 1 && !w.Force {
 		return nil, &namedError{w.Given, image.Names}
 	}
-	return removedImage{ID: image.ID, Names: image.Names}, t.store.RemoveImage(image.ID)
+	return t.removeImage(image)
+}
+
+// removeImage removes an image that no container is made of.
+func (t *task) removeImage(image *fuseoverlay.Image) (removedImage, error) {
+	err := t.store.RemoveImage(image.ID, func() error { return unused(t.Paths, image) })
+	if err != nil {
+		return removedImage{}, err
+	}
+	gone := removedImage{ID: image.ID, Names: image.Names, TopLayer: image.TopLayer}
+	for _, name := range image.Names {
+		t.imageEvent("untag", image.ID, name)
+	}
+	t.imageEvent("delete", image.ID, "sha256:"+image.ID)
+	return gone, nil
+}
+
+func (t *task) imageEvent(action, id, name string) {
+	attributes := map[string]string{"name": name}
+	_ = events.Append(t.Paths.Data, events.Event{Type: events.Image, Action: action, ID: "sha256:" + id, Attributes: attributes})
 }
 
 // unused refuses to remove an image from below a container.

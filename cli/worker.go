@@ -33,13 +33,15 @@ type work struct {
 	Paths  sandbox.Paths `json:"paths"`
 	Driver string        `json:"driver,omitempty"`
 
-	Pull    *pullWork    `json:"pull,omitempty"`
-	Hello   *helloWork   `json:"hello,omitempty"`
-	Remove  *removeWork  `json:"remove,omitempty"`
-	Rmi     *rmiWork     `json:"rmi,omitempty"`
-	Volumes *volumesWork `json:"volumes,omitempty"`
-	Info    *infoWork    `json:"info,omitempty"`
-	Sizes   *sizesWork   `json:"sizes,omitempty"`
+	Pull   *pullWork   `json:"pull,omitempty"`
+	Hello  *helloWork  `json:"hello,omitempty"`
+	Remove *removeWork `json:"remove,omitempty"`
+	Rmi    *rmiWork    `json:"rmi,omitempty"`
+	Info   *infoWork   `json:"info,omitempty"`
+	Sizes  *sizesWork  `json:"sizes,omitempty"`
+
+	Volumes     *volumesWork     `json:"volumes,omitempty"`
+	PruneImages *pruneImagesWork `json:"pruneImages,omitempty"`
 }
 
 // task is one piece of work, with what it needs to be done.
@@ -109,6 +111,8 @@ func (t *task) run() (any, error) {
 		return t.Hello.do(ctx, t)
 	case t.Rmi != nil:
 		return t.Rmi.do(t)
+	case t.PruneImages != nil:
+		return t.PruneImages.do(t)
 	case t.Info != nil:
 		return t.Info.do(t)
 	}

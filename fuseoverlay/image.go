@@ -9,6 +9,7 @@ import (
 
 	digest "github.com/opencontainers/go-digest"
 	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
 )
 
 // Image is an image in the store.
@@ -154,7 +155,7 @@ func (s *Store) putImage(r ImageRecord) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := s.flock("commit.lock")
+	unlock, err := s.flock(commitLock, unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -217,19 +218,3 @@ func (s *Store) chainSize(id string) (int64, error) {
 }
 
 func digestOf(b []byte) (digest.Digest, error) { return digest.FromBytes(b), nil }
-
-// RemoveImage removes an image, and those of its layers that no other image
-// has. Whether a container needs it is for the caller to ask first.
-func (s *Store) RemoveImage(id string) error {
-	unlock, err := s.flock("commit.lock")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if _, err := s.store.DeleteImage(id, true); errors.Is(err, storage.ErrImageUnknown) || errors.Is(err, storage.ErrNotAnImage) {
-		return fmt.Errorf("%w: %s", ErrNoImage, id)
-	} else if err != nil {
-		return fmt.Errorf("remove image %s: %w", id, err)
-	}
-	return nil
-}

@@ -97,7 +97,7 @@ func (l *StagedLayer) Commit(r LayerRecord) error {
 	}
 	// ApplyStagedLayer replaces the contents of a layer that exists, under the
 	// feet of containers: nobody else may commit between the question and it.
-	unlock, err := l.store.flock("commit.lock")
+	unlock, err := l.store.flock(commitLock, unix.LOCK_EX)
 	if err != nil {
 		return fmt.Errorf("commit layer: %w", err)
 	}

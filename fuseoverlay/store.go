@@ -122,15 +122,18 @@ func (s *Store) Close() error { return nil }
 // path is a file of rootlet's own below the graph root.
 func (s *Store) path(name string) string { return filepath.Join(s.config.GraphRoot, "rootlet-"+name) }
 
-// flock opens and locks a file of that kind until the returned function is
-// called or the process ends.
-func (s *Store) flock(name string) (func(), error) {
+// commitLock is held while layers and images are added or removed.
+const commitLock = "commit.lock"
+
+// flock opens and locks a file of that kind, by LOCK_SH or LOCK_EX (flock(2)),
+// until the returned function is called or the process ends.
+func (s *Store) flock(name string, how int) (func(), error) {
 	f, err := os.OpenFile(s.path(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		err = unix.Flock(int(f.Fd()), how)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}

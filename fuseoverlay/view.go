@@ -24,6 +24,9 @@ type View struct {
 // imagesFile is containers/storage's list of images, below the graph root.
 const imagesFile = driverName + "-images/images.json"
 
+// layersFile is its list of layers.
+const layersFile = driverName + "-layers/layers.json"
+
 // Images lists all images, without their config and manifest. Where there is no
 // store yet there are none.
 func (v View) Images() ([]Image, error) {
@@ -39,18 +42,67 @@ func (v View) Images() ([]Image, error) {
 }
 
 func (v View) records() ([]storage.Image, error) {
-	text, err := os.ReadFile(filepath.Join(v.GraphRoot, imagesFile))
+	var recs []storage.Image
+	err := v.read(imagesFile, &recs)
+	return recs, err
+}
+
+// read reads one of containers/storage's lists; one that is not there is empty.
+func (v View) read(name string, list any) error {
+	path := filepath.Join(v.GraphRoot, name)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var recs []storage.Image
-	if err := json.Unmarshal(text, &recs); err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w", filepath.Join(v.GraphRoot, imagesFile), err)
+	if err := json.Unmarshal(text, list); err != nil {
+		return fmt.Errorf("%s is damaged: %w", path, err)
 	}
-	return recs, nil
+	return nil
+}
+
+// Layers are those of a store, by their ids.
+type Layers map[string]Layer
+
+// Layer is what an image's files are kept in. Images share it.
+type Layer struct {
+	Parent string // the id of the one below; empty for the lowest
+	Size   int64  // uncompressed, in bytes
+}
+
+// Layers lists all layers.
+func (v View) Layers() (Layers, error) {
+	var recs []storage.Layer
+	if err := v.read(layersFile, &recs); err != nil {
+		return nil, fmt.Errorf("list layers: %w", err)
+	}
+	layers := Layers{}
+	for _, rec := range recs {
+		layers[rec.ID] = Layer{Parent: rec.Parent, Size: max(rec.UncompressedSize, 0)}
+	}
+	return layers, nil
+}
+
+// Below lists the ids of a layer and of all below it.
+func (l Layers) Below(top string) []string {
+	var ids []string
+	for id := top; id != "" && len(ids) <= len(l); id = l[id].Parent {
+		if _, ok := l[id]; ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Size adds up layers, each once.
+func (l Layers) Size(ids map[string]bool) int64 {
+	var sum int64
+	for id := range ids {
+		sum += l[id].Size
+	}
+	return sum
 }
 
 // Image finds an image by what Store.Image takes, and reads its config and

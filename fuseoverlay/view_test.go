@@ -75,3 +75,35 @@ func TestViewPrefersNamesToBeginnings(t *testing.T) {
 		}
 	}
 }
+
+func TestViewOfLayers(t *testing.T) {
+	v := View{GraphRoot: t.TempDir()}
+	if layers, err := v.Layers(); err != nil || len(layers) != 0 {
+		t.Errorf("of nothing: %v, %v", layers, err)
+	}
+	path := filepath.Join(v.GraphRoot, layersFile)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const text = `[{"id":"base","diff-size":100},{"id":"a","parent":"base","diff-size":10},{"id":"b","parent":"base","diff-size":-1},{"id":"round","parent":"round"}]`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	layers, err := v.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	for _, id := range append(layers.Below("a"), layers.Below("b")...) {
+		all[id] = true
+	}
+	if size := layers.Size(all); size != 110 || len(all) != 3 {
+		t.Errorf("%v take %d", all, size)
+	}
+	if below := layers.Below("missing"); len(below) != 0 {
+		t.Errorf("below a layer that is not there: %v", below)
+	}
+	if below := layers.Below("round"); len(below) > len(layers)+1 {
+		t.Errorf("below itself: %v", below)
+	}
+}

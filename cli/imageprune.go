@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"rootlet/fuseoverlay"
+	"rootlet/sandbox"
+	"rootlet/sandbox/record"
+	"rootlet/userns"
+)
+
+// imagePruneCmd is `rootlet image prune`.
+type imagePruneCmd struct {
+	All    bool     `name:"all" short:"a" help:"Those with a name, too."`
+	Filter []string `name:"filter" sep:"none" placeholder:"KEY=VALUE" help:"until, label or label!."`
+	Force  bool     `name:"force" short:"f" help:"Do not ask."`
+}
+
+// Run removes the images that no container is made of: those without a name, or
+// all.
+func (c *imagePruneCmd) Run(a *app) error {
+	f, err := parseFilters(c.Filter, "dangling", "label", "label!", "until")
+	if err != nil {
+		return err
+	}
+	dangling, err := f.flag("dangling", !c.All)
+	if err != nil {
+		return err
+	}
+	if _, err := f.until(a.began); err != nil {
+		return err
+	}
+	warning := "WARNING! This will remove all dangling images."
+	if !dangling {
+		warning = "WARNING! This will remove all images without at least one container associated to them."
+	}
+	if err := a.confirm(c.Force, warning); err != nil {
+		return err
+	}
+	paths, plan, err := a.place()
+	if err != nil {
+		return err
+	}
+	bytes, err := a.pruneImages(plan, paths, !dangling, f)
+	if err != nil {
+		return err
+	}
+	return a.printReclaimed(bytes)
+}
+
+// pruneImages removes images, lists them, and returns what the layers took that
+// are gone with them.
+func (a *app) pruneImages(plan *userns.Plan, paths sandbox.Paths, all bool, f filters) (int64, error) {
+	ids, err := unusedImages(paths, all, f, a.began)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	before, err := view(paths).Layers()
+	if err != nil {
+		return 0, err
+	}
+	var gone []removedImage
+	if err := a.have(plan, work{Paths: paths, PruneImages: &pruneImagesWork{IDs: ids, Named: all}}, nil, &gone); err != nil {
+		return 0, err
+	}
+	after, err := view(paths).Layers()
+	if err != nil {
+		return 0, err
+	}
+	var lines []string
+	freed := map[string]bool{}
+	for _, image := range gone {
+		for _, name := range image.Names {
+			repository, tag := splitName(name)
+			lines = append(lines, "untagged: "+repository+":"+tag)
+		}
+		lines = append(lines, "deleted: sha256:"+image.ID)
+		for _, id := range before.Below(image.TopLayer) {
+			if _, stays := after[id]; !stays {
+				freed[id] = true
+			}
+		}
+	}
+	return before.Size(freed), a.printDeleted("Deleted Images:", lines)
+}
+
+// unusedImages lists the ids of those that a prune removes.
+func unusedImages(paths sandbox.Paths, all bool, f filters, now time.Time) ([]string, error) {
+	images, err := view(paths).Images()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := record.Root(paths.Data).List()
+	if err != nil {
+		return nil, err
+	}
+	until, err := f.until(now)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, i := range images {
+		used := slices.ContainsFunc(entries, func(e record.Entry) bool { return e.Spec.ImageID == i.ID })
+		if used || !all && len(i.Names) > 0 || !until.IsZero() && !i.Created.Before(until) {
+			continue
+		}
+		if f.has("label") || f.has("label!") {
+			labels, err := imageLabels(paths, i.ID)
+			if errors.Is(err, fuseoverlay.ErrNoImage) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !f.labels(labels) {
+				continue
+			}
+		}
+		ids = append(ids, i.ID)
+	}
+	return ids, nil
+}
+
+// imageLabels are those of an image's configuration.
+func imageLabels(paths sandbox.Paths, id string) (map[string]string, error) {
+	image, err := view(paths).Image(id)
+	if err != nil {
+		return nil, err
+	}
+	var config struct {
+		Config struct{ Labels map[string]string } `json:"config"`
+	}
+	err = json.Unmarshal(image.Config, &config)
+	return config.Config.Labels, err
+}
+
+// pruneImagesWork removes images, for the worker.
+type pruneImagesWork struct {
+	IDs   []string `json:"ids"`
+	Named bool     `json:"named,omitempty"` // those that have a name by now, too
+}
+
+// do leaves those that are needed by now, or gone.
+func (w *pruneImagesWork) do(t *task) (any, error) {
+	gone := []removedImage{}
+	for _, id := range w.IDs {
+		image, err := t.store.Image(id)
+		if err == nil && len(image.Names) > 0 && !w.Named {
+			continue
+		}
+		var removed removedImage
+		if err == nil {
+			removed, err = t.removeImage(image)
+		}
+		var inUse *inUseError
+		switch {
+		case errors.Is(err, fuseoverlay.ErrNoImage), errors.As(err, &inUse):
+		case err != nil:
+			return nil, err
+		default:
+			gone = append(gone, removed)
+		}
+	}
+	return gone, nil
+}
