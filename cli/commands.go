@@ -35,6 +35,7 @@ func commands() []command {
 		volumeLs     = command{name: "ls", aliases: []string{"list"}, help: "List volumes", form: func() runner { return new(volumeLsCmd) }}
 		volumePrune  = command{name: "prune", help: "Remove the volumes that no container has", form: func() runner { return new(volumePruneCmd) }}
 		volumeRm     = command{name: "rm", aliases: []string{"remove"}, help: "Remove volumes", form: func() runner { return new(volumeRmCmd) }}
+		systemDf     = command{name: "df", help: "Show what images, containers and volumes take on disk", form: func() runner { return new(systemDfCmd) }}
 		version      = command{name: "version", help: "Show the version", form: func() runner { return new(versionCmd) }}
 	)
 	return []command{
@@ -74,6 +75,7 @@ func commands() []command {
 			volumeRm,
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
+			systemDf,
 			info,
 		}},
 	}

@@ -93,7 +93,7 @@ func unusedImages(paths sandbox.Paths, all bool, f filters, now time.Time) ([]st
 	if err != nil {
 		return nil, err
 	}
-	entries, err := record.Root(paths.Data).List()
+	entries, err := knownContainers(record.Root(paths.Data))
 	if err != nil {
 		return nil, err
 	}

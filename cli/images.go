@@ -22,12 +22,14 @@ type imagesCmd struct {
 const imagesColumns = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
 
 // imageRow is a line of the table; its fields are those of a --format template.
-type imageRow struct{ CreatedAt, CreatedSince, Digest, ID, Repository, Size, Tag string }
+type imageRow struct {
+	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize string
+}
 
 func imageHeader() imageRow {
 	return imageRow{
-		CreatedAt: "CREATED AT", CreatedSince: "CREATED", Digest: "DIGEST", ID: "IMAGE ID",
-		Repository: "REPOSITORY", Size: "SIZE", Tag: "TAG",
+		Containers: "CONTAINERS", CreatedAt: "CREATED AT", CreatedSince: "CREATED", Digest: "DIGEST", ID: "IMAGE ID",
+		Repository: "REPOSITORY", SharedSize: "SHARED SIZE", Size: "SIZE", Tag: "TAG", UniqueSize: "UNIQUE SIZE",
 	}
 }
 
@@ -54,6 +56,7 @@ func (c *imagesCmd) rows(i fuseoverlay.Image, now time.Time) []any {
 	row := imageRow{
 		CreatedAt: i.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), CreatedSince: ago(i.Created, now), Digest: none,
 		ID: shortID(i.ID, false), Size: units.HumanSizeWithPrecision(float64(i.Size), 3), Repository: none, Tag: none,
+		Containers: unknown, SharedSize: unknown, UniqueSize: unknown,
 	}
 	if c.NoTrunc {
 		row.ID = "sha256:" + i.ID

@@ -7,6 +7,8 @@ import (
 
 	"github.com/docker/go-units"
 	"golang.org/x/term"
+
+	"rootlet/sandbox/record"
 )
 
 // You come here from a command that removes what nobody names: container, image,
@@ -66,4 +68,32 @@ func printableLines(all []string) string {
 func (a *app) printReclaimed(bytes int64) error {
 	_, err := fmt.Fprintln(a.stdout, "Total reclaimed space: "+units.HumanSize(float64(bytes)))
 	return err
+}
+
+// knownContainers lists the containers for a prune of what they do not have. A
+// record that tells neither image nor volumes may stand for a container that
+// needs any of them: then nothing is removed that nobody named.
+func knownContainers(root record.Root) ([]record.Entry, error) {
+	entries, err := root.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Err != nil && e.Spec.ImageID == "" {
+			return nil, &unknownNeedsError{e}
+		}
+	}
+	return entries, nil
+}
+
+// unknownNeedsError refuses a prune beside a container whose record is damaged.
+type unknownNeedsError struct{ record.Entry }
+
+func (e *unknownNeedsError) Error() string {
+	return fmt.Sprintf("what container %s needs is not known: %v", shortID(e.ID, false), e.Err)
+}
+
+// Hint says what to type.
+func (e *unknownNeedsError) Hint() string {
+	return fmt.Sprintf("if it is not worth mending, remove it first: `rootlet rm %s`", shortID(e.ID, false))
 }

@@ -46,13 +46,19 @@ func somePeople(t *testing.T) (record.Root, map[string]string) {
 		state record.State
 	}{
 		{record.Spec{Name: "made", Image: "debian", ImageID: "aa01", Network: "none"}, record.State{Status: record.Created}},
-		{record.Spec{Name: "web", Image: "nginx", ImageID: "bb02", Network: "slirp4netns", ExposedPorts: []string{"80/tcp", "8443/tcp"}, Labels: map[string]string{"tier": "front"}},
-			record.State{Status: record.Running, Started: began, Health: &record.Health{Status: record.Healthy}}},
-		{record.Spec{Name: "db", Image: "other", ImageID: "cc03", Network: "slirp4netns", Mounts: []record.Mount{{Type: record.Volume, Source: "data", Target: "/var/lib"}}, Labels: map[string]string{"tier": "back"}},
-			record.State{Status: record.Paused, Started: began}},
+		{
+			record.Spec{Name: "web", Image: "nginx", ImageID: "bb02", Network: "slirp4netns", ExposedPorts: []string{"80/tcp", "8443/tcp"}, Labels: map[string]string{"tier": "front"}},
+			record.State{Status: record.Running, Started: began, Health: &record.Health{Status: record.Healthy}},
+		},
+		{
+			record.Spec{Name: "db", Image: "other", ImageID: "cc03", Network: "slirp4netns", Mounts: []record.Mount{{Type: record.Volume, Source: "data", Target: "/var/lib"}}, Labels: map[string]string{"tier": "back"}},
+			record.State{Status: record.Paused, Started: began},
+		},
 		{record.Spec{Name: "flaky", Image: "nginx", ImageID: "bb02", Network: "host"}, record.State{Status: record.Restarting, ExitCode: 1, Finished: began}},
-		{record.Spec{Name: "done", Image: "debian", ImageID: "aa01", Network: "slirp4netns", Mounts: []record.Mount{{Type: record.Bind, Source: "/srv", Target: "/mnt"}}},
-			record.State{Status: record.Exited, ExitCode: 3, Finished: began}},
+		{
+			record.Spec{Name: "done", Image: "debian", ImageID: "aa01", Network: "slirp4netns", Mounts: []record.Mount{{Type: record.Bind, Source: "/srv", Target: "/mnt"}}},
+			record.State{Status: record.Exited, ExitCode: 3, Finished: began},
+		},
 	} {
 		c.spec.Created = began.Add(time.Duration(i) * time.Minute)
 		ids[c.spec.Name] = keep(t, root, c.spec, c.state)

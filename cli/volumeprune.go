@@ -71,10 +71,11 @@ func (a *app) pruneVolumes(plan *userns.Plan, paths sandbox.Paths, all bool, f f
 // unusedVolumes lists those that a prune removes. A volume whose record is
 // damaged stays: what it was is not known.
 func unusedVolumes(paths sandbox.Paths, all bool, f filters) ([]string, error) {
-	users, err := volume.Users(record.Root(paths.Data))
+	containers, err := knownContainers(record.Root(paths.Data))
 	if err != nil {
 		return nil, err
 	}
+	users := volume.UsedBy(containers)
 	store := volume.In(paths.Data)
 	entries, err := store.List()
 	if err != nil {

@@ -42,6 +42,7 @@ type work struct {
 
 	Volumes     *volumesWork     `json:"volumes,omitempty"`
 	PruneImages *pruneImagesWork `json:"pruneImages,omitempty"`
+	Usage       *usageWork       `json:"usage,omitempty"`
 }
 
 // task is one piece of work, with what it needs to be done.
@@ -96,6 +97,8 @@ func (t *task) run() (any, error) {
 		return t.Remove.do(t.Paths)
 	case t.Volumes != nil:
 		return t.Volumes.do(t.Paths)
+	case t.Usage != nil:
+		return t.Usage.do(t.Paths)
 	case t.Sizes != nil:
 		return t.Sizes.do(t.Paths)
 	}

@@ -139,9 +139,11 @@ func (s Store) Inspect(name string) (Volume, error) {
 // the volume's name, their ids.
 func Users(root record.Root) (map[string][]string, error) {
 	entries, err := root.List()
-	if err != nil {
-		return nil, err
-	}
+	return UsedBy(entries), err
+}
+
+// UsedBy is Users among these containers.
+func UsedBy(entries []record.Entry) map[string][]string {
 	users := map[string][]string{}
 	for _, e := range entries {
 		for _, m := range e.Spec.Mounts {
@@ -150,5 +152,5 @@ func Users(root record.Root) (map[string][]string, error) {
 			}
 		}
 	}
-	return users, nil
+	return users
 }
