@@ -19,6 +19,7 @@ type runner interface{ Run(a *app) error }
 // the help shows them.
 func commands() []command {
 	var (
+		events       = command{name: "events", help: "Show what happens, and what happened", form: func() runner { return new(eventsCmd) }}
 		imagePrune   = command{name: "prune", help: "Remove the images that no container is made of", form: func() runner { return new(imagePruneCmd) }}
 		images       = command{name: "images", help: "List images", form: func() runner { return new(imagesCmd) }}
 		info         = command{name: "info", help: "Show what this host gives, and what was chosen", form: func() runner { return new(infoCmd) }}
@@ -30,13 +31,13 @@ func commands() []command {
 		rm           = command{name: "rm", help: "Remove containers", form: func() runner { return new(rmCmd) }}
 		rmi          = command{name: "rmi", help: "Remove images", form: func() runner { return new(rmiCmd) }}
 		run          = command{name: "run", help: "Create and run a container from an image", form: func() runner { return new(runCmd) }}
+		systemDf     = command{name: "df", help: "Show what images, containers and volumes take on disk", form: func() runner { return new(systemDfCmd) }}
 		update       = command{name: "update", help: "Change the restart policy of containers", form: func() runner { return new(updateCmd) }}
+		version      = command{name: "version", help: "Show the version", form: func() runner { return new(versionCmd) }}
 		volumeCreate = command{name: "create", help: "Create a volume", form: func() runner { return new(volumeCreateCmd) }}
 		volumeLs     = command{name: "ls", aliases: []string{"list"}, help: "List volumes", form: func() runner { return new(volumeLsCmd) }}
 		volumePrune  = command{name: "prune", help: "Remove the volumes that no container has", form: func() runner { return new(volumePruneCmd) }}
 		volumeRm     = command{name: "rm", aliases: []string{"remove"}, help: "Remove volumes", form: func() runner { return new(volumeRmCmd) }}
-		systemDf     = command{name: "df", help: "Show what images, containers and volumes take on disk", form: func() runner { return new(systemDfCmd) }}
-		version      = command{name: "version", help: "Show the version", form: func() runner { return new(versionCmd) }}
 	)
 	return []command{
 		run.common(),
@@ -46,6 +47,7 @@ func commands() []command {
 		version.common(),
 		info.common(),
 
+		events,
 		logs,
 		port,
 		rename,
@@ -76,6 +78,7 @@ func commands() []command {
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
 			systemDf,
+			events,
 			info,
 		}},
 	}

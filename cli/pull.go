@@ -11,6 +11,7 @@ import (
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
 	"rootlet/sandbox"
+	"rootlet/sandbox/events"
 	"rootlet/userns"
 )
 
@@ -54,8 +55,22 @@ func fetch(a *app, plan *userns.Plan, paths sandbox.Paths, w pullWork, quiet boo
 	bars := newProgress(a, quiet)
 	defer bars.close()
 	var result pull.Result
-	err := a.have(plan, work{Paths: paths, Pull: &w}, bars.event, &result)
-	return result, err
+	if err := a.have(plan, work{Paths: paths, Pull: &w}, bars.event, &result); err != nil {
+		return result, err
+	}
+	tellPulled(paths, w.Ref)
+	return result, nil
+}
+
+// tellPulled has the event of an image that was pulled written down.
+func tellPulled(paths sandbox.Paths, name string) {
+	if ref, err := pull.ParseReference(name); err == nil {
+		name = ref.Familiar()
+	}
+	repository, _ := splitName(name)
+	_ = events.Append(paths.Data, events.Event{
+		Type: events.Image, Action: "pull", ID: name, Attributes: map[string]string{"name": repository},
+	})
 }
 
 func (w *pullWork) do(ctx context.Context, t *task) (any, error) {
