@@ -25,6 +25,7 @@ func commands() []command {
 		info         = command{name: "info", help: "Show what this host gives, and what was chosen", form: func() runner { return new(infoCmd) }}
 		logs         = command{name: "logs", help: "Show what a container wrote", form: func() runner { return new(logsCmd) }}
 		port         = command{name: "port", help: "List the published ports of a container", form: func() runner { return new(portCmd) }}
+		pruneStopped = command{name: "prune", help: "Remove all stopped containers", form: func() runner { return new(containerPruneCmd) }}
 		ps           = command{name: "ps", help: "List containers", form: func() runner { return new(psCmd) }}
 		pull         = command{name: "pull", help: "Fetch an image from a registry", form: func() runner { return new(pullCmd) }}
 		rename       = command{name: "rename", help: "Rename a container", form: func() runner { return new(renameCmd) }}
@@ -59,6 +60,7 @@ func commands() []command {
 			logs,
 			ps.as("ls", "list", "ps"),
 			port,
+			pruneStopped,
 			rename,
 			rm.as("rm", "remove"),
 			run,

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
@@ -12,77 +13,71 @@ import (
 type rmCmd struct {
 	Containers []string `arg:"" name:"container" help:"Names or ids."`
 	Force      bool     `name:"force" short:"f" help:"Kill those that run first; not to find one is no error."`
+	Link       bool     `name:"link" short:"l" hidden:"" help:"Docker's links between containers: there are none here."`
 	Volumes    bool     `name:"volumes" short:"v" help:"Their anonymous volumes, too."`
 }
 
-// Run removes the containers one after another, goes on past one that cannot
-// be, and prints the names of those that are gone.
+// Run removes the containers, goes on past one that cannot be, and prints the
+// names of those that are gone, as they were given.
 func (c *rmCmd) Run(a *app) error {
+	if c.Link {
+		return errors.New("--link is not supported: containers here have no links to each other")
+	}
 	paths, err := findPaths()
 	if err != nil {
 		return err
 	}
-	failed := false
+	found, failed := c.find(a, record.Root(paths.Data))
+	ended := endAll(record.Root(paths.Data), found, c.Force)
+	var w removeWork
+	w.Volumes = c.Volumes
+	for i, one := range found {
+		if ended[i] != nil {
+			a.failed(ended[i])
+			failed = true
+			continue
+		}
+		w.Containers = append(w.Containers, one)
+	}
+	ok, err := a.remove(paths, w, func(end removeEnd) { fmt.Fprintln(a.stdout, end.Given) })
+	if err == nil && (failed || !ok) {
+		err = exitStatus(ExitError)
+	}
+	return err
+}
+
+// find looks up what the user has named. The same container by two names is
+// removed once, and printed once.
+func (c *rmCmd) find(a *app, root record.Root) (found []toRemove, failed bool) {
+	seen := map[string]bool{}
 	for _, given := range c.Containers {
-		err := c.remove(a, paths, given)
+		id, err := root.Find(given)
 		var missing *record.NotFoundError
 		switch {
-		case err == nil:
-			fmt.Fprintln(a.stdout, given)
 		case c.Force && errors.As(err, &missing):
 			a.notice(err.Error())
-		default:
+		case err != nil:
 			a.failed(err)
 			failed = true
+		case !seen[id]:
+			seen[id] = true
+			found = append(found, toRemove{ID: id, Given: given})
 		}
 	}
-	if failed {
-		return exitStatus(ExitError)
-	}
-	return nil
+	return found, failed
 }
 
-func (c *rmCmd) remove(a *app, paths sandbox.Paths, given string) error {
-	root := record.Root(paths.Data)
-	id, err := root.Find(given)
-	if err != nil {
-		return err
+// endAll kills those that run, where that is wanted, all at the same time: each
+// takes a while to let go.
+func endAll(root record.Root, all []toRemove, force bool) []error {
+	errs := make([]error, len(all))
+	if !force {
+		return errs
 	}
-	if c.Force {
-		if err := sandbox.End(root, id); err != nil {
-			return err
-		}
+	var ending sync.WaitGroup
+	for i, one := range all {
+		ending.Go(func() { errs[i] = sandbox.End(root, one.ID) })
 	}
-	plan, err := a.plan(paths)
-	if err != nil {
-		return err
-	}
-	return a.have(plan, work{Paths: paths, Remove: &removeWork{ID: id, Given: given, Volumes: c.Volumes}}, nil, new(struct{}))
-}
-
-// removeWork is the removal of one container, for the worker.
-type removeWork struct {
-	ID      string `json:"id"`
-	Given   string `json:"given"`
-	Volumes bool   `json:"volumes,omitempty"`
-}
-
-func (w *removeWork) do(paths sandbox.Paths) (any, error) {
-	err := sandbox.Remove(paths, w.ID, w.Volumes)
-	if errors.Is(err, record.ErrAlive) {
-		return nil, &runningError{w.Given}
-	}
-	return struct{}{}, err
-}
-
-// runningError refuses to remove a container under its program.
-type runningError struct{ given string }
-
-func (e *runningError) Error() string {
-	return fmt.Sprintf("cannot remove container %q: container is running", e.given)
-}
-
-// Hint says what to type.
-func (e *runningError) Hint() string {
-	return fmt.Sprintf("stop it first, or use `rootlet rm -f %s`", e.given)
+	ending.Wait()
+	return errs
 }

@@ -94,7 +94,7 @@ func (t *task) run() (any, error) {
 	}
 	switch {
 	case t.Remove != nil:
-		return t.Remove.do(t.Paths)
+		return t.Remove.do(t)
 	case t.Volumes != nil:
 		return t.Volumes.do(t.Paths)
 	case t.Usage != nil:

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
 )
@@ -61,34 +63,68 @@ func End(root record.Root, id string) error {
 	return nil
 }
 
-// Remove deletes a container that does not run: its name first, its files last.
-// It is called in U1, as the files belong to many ids. It returns
-// record.ErrAlive where the program runs still; one that has ended is waited
-// for until its monitor has let go.
-func Remove(paths Paths, id string, volumes bool) error {
+// RemoveOptions say how a container is removed.
+type RemoveOptions struct {
+	Volumes bool // its anonymous volumes, too
+	Measure bool // say what it had written
+}
+
+// Remove deletes a container that does not run: its name first, its files last,
+// and returns how many bytes it had written, where that is asked for. It is
+// called in U1, as the files belong to many ids. It returns a *BusyError where
+// the container is up; one whose program has ended is waited for until its
+// monitor has let go.
+func Remove(paths Paths, id string, o RemoveOptions) (size int64, err error) {
 	root := record.Root(paths.Data)
-	c, err := root.Open(id)
-	for deadline := time.Now().Add(endWait); errors.Is(err, record.ErrAlive); c, err = root.Open(id) {
-		if state, stateErr := root.Live(id); time.Now().After(deadline) || stateErr == nil && state.Status == record.Running && !dying(state) {
-			return err
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	c, err := openEnded(root, id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it removed itself meanwhile (--rm)
+		return 0, nil // it removed itself meanwhile (--rm)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer c.Close()
 	m := monitor{container: c}
 	m.Paths = paths
-	if volumes {
-		if m.Spec, err = root.Spec(id); err != nil {
-			return err
+	spec, specErr := root.Spec(id)
+	if specErr != nil {
+		spec.ID = id // what cannot be read can be removed; its volumes stay
+	} else if o.Volumes {
+		m.Spec = spec
+	}
+	if o.Measure {
+		size, _ = fuseoverlay.Written(c.Dir, filepath.Join(c.Dir, "spec.json"))
+	}
+	if err := m.remove(); err != nil {
+		return 0, err
+	}
+	_ = events.Append(paths.Data, events.Of(&spec, "destroy"))
+	return size, nil
+}
+
+// BusyError refuses to remove a container under its program.
+type BusyError struct{ Status record.Status }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("container is %s: stop the container before removing or force remove", e.Status)
+}
+
+// openEnded takes the lock of a container that has ended, or is about to.
+func openEnded(root record.Root, id string) (*record.Container, error) {
+	for deadline := time.Now().Add(endWait); ; time.Sleep(2 * time.Millisecond) {
+		c, err := root.Open(id)
+		if !errors.Is(err, record.ErrAlive) {
+			return c, err
+		}
+		state, stateErr := root.Live(id)
+		busy := stateErr == nil && (state.Status == record.Restarting || state.Status.Up() && !dying(state))
+		if busy {
+			return nil, &BusyError{state.Status}
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("%w, and not gone after %v", err, endWait)
 		}
 	}
-	return m.remove()
 }
 
 // dying reports whether the program of a container is gone, or is a zombie.
