@@ -117,6 +117,8 @@ func (c *Container) Vanish() (string, error) {
 	defer turn.Close()
 	if s, err := c.root.Spec(c.ID); err == nil {
 		c.Name = s.Name
+	} else if c.Name == "" {
+		c.Name = c.root.nameOf(c.ID)
 	}
 	gone := filepath.Join(c.root.Containers(), removedPrefix+c.ID)
 	if err := os.Rename(c.Dir, gone); err != nil {
