@@ -79,8 +79,8 @@ func commands() []command {
 			volumeRm,
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
-			systemDf,
 			events,
+			systemDf,
 			info,
 		}},
 	}
