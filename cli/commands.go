@@ -18,28 +18,29 @@ type runner interface{ Run(a *app) error }
 // their noun. Those of daily use come first, then each group by its letters, as
 // the help shows them.
 func commands() []command {
-	var (
-		events       = command{name: "events", help: "Show what happens, and what happened", form: func() runner { return new(eventsCmd) }}
-		imagePrune   = command{name: "prune", help: "Remove the images that no container is made of", form: func() runner { return new(imagePruneCmd) }}
-		images       = command{name: "images", help: "List images", form: func() runner { return new(imagesCmd) }}
-		info         = command{name: "info", help: "Show what this host gives, and what was chosen", form: func() runner { return new(infoCmd) }}
-		logs         = command{name: "logs", help: "Show what a container wrote", form: func() runner { return new(logsCmd) }}
-		port         = command{name: "port", help: "List the published ports of a container", form: func() runner { return new(portCmd) }}
-		pruneStopped = command{name: "prune", help: "Remove all stopped containers", form: func() runner { return new(containerPruneCmd) }}
-		ps           = command{name: "ps", help: "List containers", form: func() runner { return new(psCmd) }}
-		pull         = command{name: "pull", help: "Fetch an image from a registry", form: func() runner { return new(pullCmd) }}
-		rename       = command{name: "rename", help: "Rename a container", form: func() runner { return new(renameCmd) }}
-		rm           = command{name: "rm", help: "Remove containers", form: func() runner { return new(rmCmd) }}
-		rmi          = command{name: "rmi", help: "Remove images", form: func() runner { return new(rmiCmd) }}
-		run          = command{name: "run", help: "Create and run a container from an image", form: func() runner { return new(runCmd) }}
-		systemDf     = command{name: "df", help: "Show what images, containers and volumes take on disk", form: func() runner { return new(systemDfCmd) }}
-		update       = command{name: "update", help: "Change the restart policy of containers", form: func() runner { return new(updateCmd) }}
-		version      = command{name: "version", help: "Show the version", form: func() runner { return new(versionCmd) }}
-		volumeCreate = command{name: "create", help: "Create a volume", form: func() runner { return new(volumeCreateCmd) }}
-		volumeLs     = command{name: "ls", aliases: []string{"list"}, help: "List volumes", form: func() runner { return new(volumeLsCmd) }}
-		volumePrune  = command{name: "prune", help: "Remove the volumes that no container has", form: func() runner { return new(volumePruneCmd) }}
-		volumeRm     = command{name: "rm", aliases: []string{"remove"}, help: "Remove volumes", form: func() runner { return new(volumeRmCmd) }}
-	)
+	containerInspect := verb[containerInspectCmd]("inspect", "Show all that is known of containers")
+	events := verb[eventsCmd]("events", "Show what happens, and what happened")
+	imagePrune := verb[imagePruneCmd]("prune", "Remove the images that no container is made of")
+	images := verb[imagesCmd]("images", "List images")
+	info := verb[infoCmd]("info", "Show what this host gives, and what was chosen")
+	inspect := verb[inspectCmd]("inspect", "Show all that is known of containers, images, networks and volumes")
+	logs := verb[logsCmd]("logs", "Show what a container wrote")
+	port := verb[portCmd]("port", "List the published ports of a container")
+	pruneStopped := verb[containerPruneCmd]("prune", "Remove all stopped containers")
+	ps := verb[psCmd]("ps", "List containers")
+	pull := verb[pullCmd]("pull", "Fetch an image from a registry")
+	rename := verb[renameCmd]("rename", "Rename a container")
+	rm := verb[rmCmd]("rm", "Remove containers")
+	rmi := verb[rmiCmd]("rmi", "Remove images")
+	run := verb[runCmd]("run", "Create and run a container from an image")
+	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
+	update := verb[updateCmd]("update", "Change the restart policy of containers")
+	version := verb[versionCmd]("version", "Show the version")
+	volumeCreate := verb[volumeCreateCmd]("create", "Create a volume")
+	volumeLs := verb[volumeLsCmd]("ls", "List volumes").as("ls", "list")
+	volumePrune := verb[volumePruneCmd]("prune", "Remove the volumes that no container has")
+	volumeRm := verb[volumeRmCmd]("rm", "Remove volumes").as("rm", "remove")
+
 	return []command{
 		run.common(),
 		ps.common(),
@@ -49,6 +50,7 @@ func commands() []command {
 		info.common(),
 
 		events,
+		inspect,
 		logs,
 		port,
 		rename,
@@ -57,6 +59,7 @@ func commands() []command {
 		update,
 
 		{name: "container", help: "Manage containers", children: []command{
+			containerInspect,
 			logs,
 			ps.as("ls", "list", "ps"),
 			port,
@@ -69,21 +72,40 @@ func commands() []command {
 		{name: "image", help: "Manage images", children: []command{
 			images.as("ls", "list"),
 			imagePrune,
+			inspectOnly(kindImage),
 			pull,
 			rmi.as("rm", "remove"),
 		}},
+		{name: "network", help: "Manage networks", children: []command{
+			inspectOnly(kindNetwork),
+		}},
+		{name: "system", help: "Manage rootlet", children: []command{
+			events,
+			info,
+			systemDf,
+		}},
 		{name: "volume", help: "Manage volumes", children: []command{
 			volumeCreate,
+			inspectOnly(kindVolume),
 			volumeLs,
 			volumePrune,
 			volumeRm,
 		}},
-		{name: "system", help: "Manage rootlet", children: []command{
-			events,
-			systemDf,
-			info,
-		}},
 	}
+}
+
+// verb is a command with its flags: those of T.
+func verb[T any, P interface {
+	*T
+	runner
+}](name, help string,
+) command {
+	return command{name: name, help: help, form: func() runner { return P(new(T)) }}
+}
+
+// inspectOnly is the inspect of a noun.
+func inspectOnly(kind string) command {
+	return command{name: "inspect", help: "Show all that is known of " + kind + "s", form: func() runner { return &objectInspectCmd{kind: kind} }}
 }
 
 // common is the same command among those that the help shows first.

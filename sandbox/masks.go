@@ -38,3 +38,18 @@ func findMasks(base string, patterns []string) []mask {
 	}
 	return found
 }
+
+// MaskedPaths are what of /proc and /sys no container sees, as Docker lists it:
+// whether this host has them or not.
+func MaskedPaths() []string { return append(below("/proc", maskedProc), below("/sys", maskedSys)...) }
+
+// ReadOnlyPaths are what of /proc no container writes.
+func ReadOnlyPaths() []string { return below("/proc", readOnlyProc) }
+
+func below(base string, names []string) []string {
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, filepath.Join(base, name))
+	}
+	return paths
+}

@@ -1,0 +1,164 @@
+package inspect
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"rootlet/sandbox/record"
+	"rootlet/slirp"
+)
+
+// NetworkSettings are a container's networks. The addresses at its end are what
+// Docker had there up to version 28, for scripts that still ask for them.
+type NetworkSettings struct {
+	SandboxID  string
+	SandboxKey string
+	Ports      map[string][]PortBinding
+	Networks   map[string]Endpoint
+
+	Gateway             string
+	GlobalIPv6Address   string
+	GlobalIPv6PrefixLen int
+	IPAddress           string
+	IPPrefixLen         int
+	IPv6Gateway         string
+	MacAddress          string
+}
+
+// Endpoint is a container in a network.
+type Endpoint struct {
+	IPAMConfig          *struct{}
+	Links               []string
+	Aliases             []string
+	DriverOpts          map[string]string
+	GwPriority          int
+	NetworkID           string
+	EndpointID          string
+	Gateway             string
+	IPAddress           string
+	MacAddress          string
+	IPPrefixLen         int
+	IPv6Gateway         string
+	GlobalIPv6Address   string
+	GlobalIPv6PrefixLen int
+	DNSNames            []string
+}
+
+// slirpPrefix is the length of the network's prefix under slirp4netns(1).
+const slirpPrefix = 24
+
+func networkSettingsOf(e record.Entry) NetworkSettings {
+	n := NetworkSettings{Ports: map[string][]PortBinding{}, Networks: map[string]Endpoint{}}
+	end := Endpoint{NetworkID: networkID(e.Spec.Network)}
+	if e.State.Status.Up() {
+		if e.State.PID > 0 {
+			n.SandboxID, n.SandboxKey = e.ID, fmt.Sprintf("/proc/%d/ns/net", e.State.PID)
+		}
+		if e.Spec.Network == Slirp {
+			for _, port := range e.Spec.ExposedPorts {
+				n.Ports[port] = nil
+			}
+			end.EndpointID = e.ID
+			end.Gateway, end.IPAddress, end.IPPrefixLen = slirp.GatewayIP.String(), slirp.ContainerIP.String(), slirpPrefix
+		}
+	}
+	n.Networks[e.Spec.Network] = end
+	n.Gateway, n.IPAddress, n.IPPrefixLen = end.Gateway, end.IPAddress, end.IPPrefixLen
+	return n
+}
+
+// The networks that are always there.
+const (
+	Slirp = "slirp4netns" // each container has one of its own
+	None  = "none"
+	Host  = "host"
+)
+
+// Network is `docker network inspect`.
+type Network struct {
+	Name       string
+	ID         string `json:"Id"`
+	Created    string
+	Scope      string
+	Driver     string
+	EnableIPv4 bool
+	EnableIPv6 bool
+	IPAM       IPAM
+	Internal   bool
+	Attachable bool
+	Ingress    bool
+	ConfigFrom ConfigFrom
+	ConfigOnly bool
+	Options    map[string]string
+	Labels     map[string]string
+	Containers map[string]NetworkContainer
+}
+
+// IPAM says which addresses a network has.
+type IPAM struct {
+	Driver  string
+	Options map[string]string
+	Config  []IPAMConfig
+}
+
+// IPAMConfig is one range of addresses.
+type IPAMConfig struct {
+	Subnet  string
+	IPRange string
+	Gateway string
+}
+
+// ConfigFrom is the network that one takes its settings from.
+type ConfigFrom struct{ Network string }
+
+// NetworkContainer is a container as its network shows it.
+type NetworkContainer struct{ Name, EndpointID, MacAddress, IPv4Address, IPv6Address string }
+
+// networkID is made of the name: the networks that are always there have no
+// record that could hold one.
+func networkID(name string) string {
+	sum := sha256.Sum256([]byte("rootlet network " + name))
+	return hex.EncodeToString(sum[:])
+}
+
+// FindNetwork resolves a network's name, id, or the beginning of its id.
+func FindNetwork(given string) (name string, found bool) {
+	all := []string{Slirp, None, Host}
+	for _, n := range all {
+		if n == given {
+			return n, true
+		}
+	}
+	for _, n := range all {
+		if given != "" && strings.HasPrefix(networkID(n), given) {
+			return n, true
+		}
+	}
+	return "", false
+}
+
+// NetworkOf describes a network and the containers that are up in it.
+func NetworkOf(name string, entries []record.Entry) Network {
+	n := Network{
+		Name: name, ID: networkID(name), Created: "0001-01-01T00:00:00Z", Scope: "local", Driver: name, EnableIPv4: true,
+		IPAM:    IPAM{Driver: "default", Config: []IPAMConfig{}},
+		Options: map[string]string{}, Labels: map[string]string{}, Containers: map[string]NetworkContainer{},
+	}
+	address := ""
+	switch name {
+	case None:
+		n.Driver = "null"
+	case Slirp:
+		prefix, _ := slirp.ContainerIP.Prefix(slirpPrefix)
+		n.IPAM.Config = append(n.IPAM.Config, IPAMConfig{Subnet: prefix.String(), Gateway: slirp.GatewayIP.String()})
+		address = fmt.Sprintf("%s/%d", slirp.ContainerIP, slirpPrefix)
+	}
+	for _, e := range entries {
+		if e.Spec.Network == name && e.State.Status.Up() {
+			n.Containers[e.ID] = NetworkContainer{Name: e.Spec.Name, EndpointID: e.ID, IPv4Address: address}
+		}
+	}
+	return n
+}

@@ -1,0 +1,33 @@
+package fuseoverlay
+
+import "path/filepath"
+
+// Places says which driver serves the root of the container in dir, and where
+// its files are, under Docker's names; the paths lead somewhere only in U1. A
+// container that was never mounted has no driver.
+func Places(dir string) (driver string, places map[string]string, err error) {
+	driver, err = recordedDriver(dir)
+	if err != nil || driver == "" {
+		return "", nil, err
+	}
+	places = map[string]string{"MergedDir": filepath.Join(dir, rootfsName)}
+	if driver == Copy {
+		places["UpperDir"] = filepath.Join(dir, treeName)
+		return driver, places, nil
+	}
+	places["UpperDir"], places["WorkDir"] = filepath.Join(dir, upperName), filepath.Join(dir, workName)
+	return driver, places, nil
+}
+
+// LayerDirs are the directories of an image's layers, the topmost first.
+func (v View) LayerDirs(i *Image) ([]string, error) {
+	all, err := v.Layers()
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, id := range all.Below(i.TopLayer) {
+		dirs = append(dirs, filepath.Join(v.GraphRoot, driverName, id, "diff"))
+	}
+	return dirs, nil
+}
