@@ -60,7 +60,7 @@ func setTimes(dir int, base string, st *unix.Stat_t) error {
 // copyXattrs copies attributes between open files. Those that the file system
 // underneath sets by itself may be refused; of the rest none is lost.
 func copyXattrs(from, to int, keep Filter) error {
-	names, err := listXattrs(from)
+	names, err := ListXattrs(from)
 	if err != nil {
 		return fmt.Errorf("list xattrs: %w", err)
 	}
@@ -68,7 +68,7 @@ func copyXattrs(from, to int, keep Filter) error {
 		if !keep(name) {
 			continue
 		}
-		value, err := getXattr(from, name)
+		value, err := GetXattr(from, name)
 		if err != nil {
 			return fmt.Errorf("get xattr %s: %w", name, err)
 		}
@@ -80,8 +80,8 @@ func copyXattrs(from, to int, keep Filter) error {
 	return nil
 }
 
-// listXattrs lists the names of an open file's attributes.
-func listXattrs(fd int) ([]string, error) {
+// ListXattrs lists the names of an open file's attributes.
+func ListXattrs(fd int) ([]string, error) {
 	n, err := unix.Flistxattr(fd, nil)
 	if errors.Is(err, unix.ENOTSUP) || n == 0 {
 		return nil, nil
@@ -96,8 +96,8 @@ func listXattrs(fd int) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00"), nil
 }
 
-// getXattr reads one attribute of an open file.
-func getXattr(fd int, name string) ([]byte, error) {
+// GetXattr reads one attribute of an open file.
+func GetXattr(fd int, name string) ([]byte, error) {
 	n, err := unix.Fgetxattr(fd, name, nil)
 	if err != nil {
 		return nil, err

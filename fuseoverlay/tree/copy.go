@@ -57,7 +57,7 @@ func (c *Copier) Merge(layers []int, root int) error {
 // mergeDir copies what is in the directory from to the directory to, and then
 // the directory's own attributes. name is where it is in the tree.
 func (c *Copier) mergeDir(from, to int, name string) error {
-	names, err := readNames(from)
+	names, err := ReadNames(from)
 	if err != nil {
 		return fmt.Errorf("read %q: %w", name, err)
 	}
@@ -153,7 +153,7 @@ func (c *Copier) mergeSubdir(from, to int, base, name string) error {
 
 // isOpaque says that a directory hides those below it.
 func isOpaque(dir int) bool {
-	v, err := getXattr(dir, "user.overlay.opaque")
+	v, err := GetXattr(dir, "user.overlay.opaque")
 	return err == nil && string(v) == "y"
 }
 
@@ -266,8 +266,8 @@ func openDirAt(dir int, base string) (int, error) {
 	return unix.Openat(dir, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
-// readNames lists a directory; the descriptor stays the caller's.
-func readNames(dir int) ([]string, error) {
+// ReadNames lists a directory; the descriptor stays the caller's.
+func ReadNames(dir int) ([]string, error) {
 	fd, err := openDirAt(dir, ".")
 	if err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func TestRemoveDeepTree(t *testing.T) {
 	if err := RemoveAt(at, "d"); err != nil {
 		t.Fatal(err)
 	}
-	if names, err := readNames(at); err != nil || len(names) > 0 {
+	if names, err := ReadNames(at); err != nil || len(names) > 0 {
 		t.Errorf("left: %v, %v", names, err)
 	}
 }

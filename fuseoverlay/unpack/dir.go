@@ -29,7 +29,7 @@ type directory struct {
 	mode     uint32
 	owner    owner
 	mtime    unix.Timespec
-	xattrs   []xattr
+	xattrs   []Xattr
 }
 
 // describe takes over what the entry says of the directory.

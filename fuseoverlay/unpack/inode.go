@@ -47,7 +47,7 @@ const writeBackEarly = 64 << 10
 
 // content copies a file's bytes from the archive.
 func (u *unpacker) content(fd int, h *tar.Header) error {
-	sparse := isSparse(h)
+	sparse := IsSparse(h)
 	for left := h.Size; left > 0; {
 		part := u.buf[:min(left, bufferSize)]
 		if _, err := io.ReadFull(u.tar, part); err != nil {
@@ -55,9 +55,9 @@ func (u *unpacker) content(fd int, h *tar.Header) error {
 		}
 		var err error
 		if sparse {
-			err = writeSparse(fd, part)
+			err = WriteSparse(fd, part)
 		} else {
-			err = writeAll(fd, part)
+			err = WriteAll(fd, part)
 		}
 		if err != nil {
 			return fmt.Errorf("write: %w", err)
@@ -74,15 +74,19 @@ func (u *unpacker) content(fd int, h *tar.Header) error {
 	return nil
 }
 
-// isSparse says that the archive has holes for this file, in GNU's old form or
-// in one of its PAX forms. Others are written as they are: what has no holes in
+// SparseRecord marks a file with holes in archives of our own making: archive/tar
+// cannot write GNU's forms.
+const SparseRecord = "ROOTLET.sparse"
+
+// IsSparse says that the archive has holes for this file, in GNU's old form, in
+// one of its PAX forms, or in ours. Others are written as they are: what has no holes in
 // the archive had none before.
-func isSparse(h *tar.Header) bool {
+func IsSparse(h *tar.Header) bool {
 	if h.Typeflag == tar.TypeGNUSparse {
 		return true
 	}
 	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
+		if strings.HasPrefix(key, "GNU.sparse.") || key == SparseRecord {
 			return true
 		}
 	}
@@ -92,8 +96,8 @@ func isSparse(h *tar.Header) bool {
 // holeSize is the least run of zeros worth a hole: one block of most file systems.
 const holeSize = 4096
 
-// writeSparse writes p, skipping over blocks of zeros.
-func writeSparse(fd int, p []byte) error {
+// WriteSparse writes p, skipping over blocks of zeros.
+func WriteSparse(fd int, p []byte) error {
 	zeros := make([]byte, holeSize)
 	for len(p) > 0 {
 		n := min(len(p), holeSize)
@@ -101,7 +105,7 @@ func writeSparse(fd int, p []byte) error {
 			if _, err := unix.Seek(fd, holeSize, io.SeekCurrent); err != nil {
 				return err
 			}
-		} else if err := writeAll(fd, p[:n]); err != nil {
+		} else if err := WriteAll(fd, p[:n]); err != nil {
 			return err
 		}
 		p = p[n:]
@@ -109,7 +113,8 @@ func writeSparse(fd int, p []byte) error {
 	return nil
 }
 
-func writeAll(fd int, p []byte) error {
+// WriteAll is write(2) until all of p is written.
+func WriteAll(fd int, p []byte) error {
 	for len(p) > 0 {
 		n, err := unix.Write(fd, p)
 		if err != nil && !errors.Is(err, unix.EINTR) {

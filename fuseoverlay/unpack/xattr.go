@@ -16,41 +16,47 @@ const paxXattr = "SCHILY.xattr."
 
 const capabilityXattr = "security.capability"
 
-// xattr is one attribute to set.
-type xattr struct {
-	name  string
-	value []byte
+// Xattr is one attribute to set.
+type Xattr struct {
+	Name  string
+	Value []byte
 }
 
-// xattrs are the attributes of an entry that an image may set, by name.
-func (u *unpacker) xattrs(h *tar.Header) ([]xattr, error) {
-	var out []xattr
+// Xattrs are the attributes of an entry that an image may set, by name, and how
+// many more it has.
+func Xattrs(h *tar.Header) (list []Xattr, skipped int, err error) {
 	for key, value := range h.PAXRecords {
 		name, isXattr := strings.CutPrefix(key, paxXattr)
 		if !isXattr {
 			continue
 		}
-		if !allowed(name) {
-			u.result.SkippedXattrs++
+		if !AllowedXattr(name) {
+			skipped++
 			continue
 		}
 		raw := []byte(value)
 		if name == capabilityXattr {
-			var err error
 			if raw, err = rootlessCapability(raw); err != nil {
-				return nil, err
+				return nil, skipped, err
 			}
 		}
-		out = append(out, xattr{name: name, value: raw})
+		list = append(list, Xattr{Name: name, Value: raw})
 	}
-	slices.SortFunc(out, func(a, b xattr) int { return strings.Compare(a.name, b.name) })
-	return out, nil
+	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
+	return list, skipped, nil
 }
 
-// allowed says which attributes an image may set. Those of the overlay drivers
+// xattrs are those of an entry; what it may not set is counted.
+func (u *unpacker) xattrs(h *tar.Header) ([]Xattr, error) {
+	list, skipped, err := Xattrs(h)
+	u.result.SkippedXattrs += skipped
+	return list, err
+}
+
+// AllowedXattr says which attributes an image may set. Those of the overlay drivers
 // would hide or redirect files of the layers below, or give a file another
 // owner and mode than it has; labels and trusted.* are the host's.
-func allowed(name string) bool {
+func AllowedXattr(name string) bool {
 	switch name {
 	case capabilityXattr, "system.posix_acl_access", "system.posix_acl_default":
 		return true
@@ -92,13 +98,13 @@ func rootlessCapability(v []byte) ([]byte, error) {
 
 // setXattrs sets the attributes of an open file. Capabilities must be had; of
 // the others, those that the file system cannot hold are counted.
-func (u *unpacker) setXattrs(fd int, xattrs []xattr) error {
+func (u *unpacker) setXattrs(fd int, xattrs []Xattr) error {
 	for _, x := range xattrs {
-		err := unix.Fsetxattr(fd, x.name, x.value, 0)
+		err := unix.Fsetxattr(fd, x.Name, x.Value, 0)
 		if err == nil {
 			continue
 		}
-		if x.name == capabilityXattr {
+		if x.Name == capabilityXattr {
 			return fmt.Errorf("set file capabilities: %w", err)
 		}
 		u.result.SkippedXattrs++

@@ -48,3 +48,14 @@ func CloseOnExecFrom(fd uint) error {
 	}
 	return nil
 }
+
+// ReadLink reads a symlink that is open itself, as O_PATH and O_NOFOLLOW
+// (readlinkat(2), Linux 2.6.39).
+func ReadLink(link *os.File) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(link.Fd()), "", buf)
+	if err != nil {
+		return "", fmt.Errorf("readlink: %w", err)
+	}
+	return string(buf[:n]), nil
+}
