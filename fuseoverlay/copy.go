@@ -54,7 +54,19 @@ func (m *mounting) copyTree() error {
 			return fmt.Errorf("sync: %w", err)
 		}
 	}
-	return os.Rename(partial, m.path(treeName))
+	if err := os.Rename(partial, m.path(treeName)); err != nil {
+		return err
+	}
+	return m.markCopied()
+}
+
+// markCopied notes the time by which everything was copied, by the clock that
+// tells the times of files: what has changed since is the container's doing.
+func (m *mounting) markCopied() error {
+	if err := os.WriteFile(m.path(copiedFile), nil, 0o600); err != nil {
+		return fmt.Errorf("note the time of the copy: %w", err)
+	}
+	return nil
 }
 
 // shifter is the function that applies shifts to an id; nil when there are none.

@@ -41,6 +41,7 @@ const (
 	workName   = "work"   // the overlay's own, on the same file system
 	treeName   = "tree"   // the whole root, under the copy driver
 	emptyName  = "empty"  // stands in for the layers of an image that has none
+	copiedFile = "copied" // its time is when the tree was whole
 	driverFile = "driver" // which driver the above belong to
 )
 
