@@ -101,3 +101,13 @@ func (m idMap) text() string {
 	}
 	return b.String()
 }
+
+// fromU1 translates an id of U1's; what the container has no id for stays.
+func (m idMap) fromU1(id uint32) uint32 {
+	for _, e := range m {
+		if id >= e.HostID && id-e.HostID < e.Size {
+			return e.ContainerID + (id - e.HostID)
+		}
+	}
+	return id
+}

@@ -51,7 +51,7 @@ func (o ownDir) String() string { return "directory " + o.path }
 func (o ownDir) apply(a *assembly) error {
 	f, err := a.own(o.path)
 	if errors.Is(err, unix.ENOENT) {
-		if err := a.mkdir(o.path); err != nil {
+		if err := a.unnoticed(o.path, func() error { return a.mkdir(o.path) }); err != nil {
 			return err
 		}
 		f, err = a.own(o.path)
@@ -146,11 +146,7 @@ func (b bind) apply(a *assembly) error {
 		return err
 	}
 	defer source.Close()
-	open := a.userDir
-	if b.file || !isDir {
-		open = a.userFile
-	}
-	target, err := open(b.target)
+	target, err := b.openTarget(a, isDir)
 	if err != nil {
 		return err
 	}
@@ -163,6 +159,21 @@ func (b bind) apply(a *assembly) error {
 		return err
 	}
 	return a.finishBind(b)
+}
+
+// openTarget opens what is mounted on, and makes it where it is missing.
+func (b bind) openTarget(a *assembly, isDir bool) (target *os.File, err error) {
+	switch {
+	case b.file: // the runtime's own
+		err = a.unnoticed(b.target, func() (err error) {
+			target, err = a.userFile(b.target)
+			return err
+		})
+		return target, err
+	case isDir:
+		return a.userDir(b.target)
+	}
+	return a.userFile(b.target)
 }
 
 // finishBind sets flags and propagation on what was mounted. The target is

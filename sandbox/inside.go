@@ -1,0 +1,149 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/firstproc"
+	"rootlet/sandbox/record"
+	"rootlet/userns"
+)
+
+// You come here from a command that works in the root of a running container.
+// Next is opened.go, in the stage that this one starts.
+
+// StartInside starts this very binary as c.Stage in the user namespace U1 of a
+// running container, and in a mount namespace of its own. The kernel shows a
+// container's root, and what fuse-overlayfs serves, to none but the processes of
+// that one namespace; a stage that userns.Plan starts has another with the same
+// ids. The stage finds c.Files from descriptor 3 on.
+//
+// No Go program can change its user namespace, so a raw clone does it, on its
+// way to execve.
+func StartInside(root record.Root, id string, c userns.Command) (*os.Process, error) {
+	p, err := inside(root, id, c)
+	if err != nil {
+		return nil, fmt.Errorf("start %s in container %s: %w", c.Stage, id[:12], err)
+	}
+	return p, nil
+}
+
+func inside(root record.Root, id string, c userns.Command) (*os.Process, error) {
+	u1, err := userNamespace(root, id)
+	if err != nil {
+		return nil, err
+	}
+	defer u1.Close()
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return nil, err
+	}
+	defer self.Close()
+	files, err := outOfTheWay(c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, fd := range files {
+			unix.Close(fd)
+		}
+	}()
+	p := new(firstproc.Program)
+	p.Call("new session", unix.SYS_SETSID, nil)
+	p.Call("enter the container's user namespace", unix.SYS_SETNS, []uintptr{u1.Fd(), unix.CLONE_NEWUSER})
+	p.Call("new mount namespace", unix.SYS_UNSHARE, []uintptr{unix.CLONE_NEWNS})
+	// The last file to go to its place takes that of the report: what fails after
+	// it is seen by the silence of the stage.
+	for i := len(files) - 1; i >= 3; i-- {
+		p.Call("hand over a file", unix.SYS_DUP3, []uintptr{uintptr(files[i]), uintptr(i), 0})
+	}
+	p.ExecFD("execute rootlet", int(self.Fd()), []string{c.Stage}, os.Environ())
+	process, err := firstproc.Start(p, 0, [3]int{files[0], files[1], files[2]})
+	if err != nil {
+		return nil, err
+	}
+	if err := process.Executed(); err != nil {
+		_, _ = unix.Wait4(process.PID, nil, 0, nil)
+		return nil, userns.Diagnose(err)
+	}
+	return os.FindProcess(process.PID) // our child, not yet waited for
+}
+
+// outOfTheWay copies a stage's files to where none is in the place of another.
+func outOfTheWay(c userns.Command) ([]int, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	var copies []int
+	for _, f := range append([]*os.File{c.Stdin, c.Stdout, c.Stderr}, c.Files...) {
+		if f == nil {
+			f = null
+		}
+		const above = 32
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, above)
+		if err != nil {
+			return nil, fmt.Errorf("copy descriptor of %s: %w", f.Name(), err)
+		}
+		copies = append(copies, fd)
+	}
+	return copies, nil
+}
+
+// userNamespace opens U1 of a running container: it is what owns the pid
+// namespace of the first process (ioctl_ns(2), NS_GET_USERNS).
+func userNamespace(root record.Root, id string) (*os.File, error) {
+	var u1 *os.File
+	err := ofFirstProcess(root, id, func(dir string) error {
+		pids, err := os.Open(dir + "/ns/pid")
+		if err != nil {
+			return err
+		}
+		defer pids.Close()
+		fd, err := unix.IoctlRetInt(int(pids.Fd()), unix.NS_GET_USERNS)
+		if err != nil {
+			return os.NewSyscallError("ioctl NS_GET_USERNS", err)
+		}
+		unix.CloseOnExec(fd)
+		u1 = os.NewFile(uintptr(fd), "user namespace")
+		return nil
+	})
+	return u1, err
+}
+
+// ofFirstProcess has open look into /proc/PID of a running container's first
+// process, and is sure afterwards that it was that one: the descriptor of the
+// process was opened before the record was read again, and the process is still
+// there after all has been opened.
+func ofFirstProcess(root record.Root, id string, open func(dir string) error) error {
+	state, err := root.Live(id)
+	if err != nil {
+		return err
+	}
+	if !state.Status.Up() {
+		return ErrNotRunning
+	}
+	pidfd, err := unix.PidfdOpen(state.PID, 0)
+	if err != nil {
+		return ErrNotRunning
+	}
+	defer unix.Close(pidfd)
+	again, err := root.Live(id)
+	if err != nil || !again.Status.Up() || again.PID != state.PID {
+		return errors.Join(ErrNotRunning, err)
+	}
+	if err := open(fmt.Sprintf("/proc/%d", state.PID)); err != nil {
+		if dying(state) {
+			return ErrNotRunning
+		}
+		return err
+	}
+	if dying(again) {
+		return ErrNotRunning
+	}
+	return nil
+}
