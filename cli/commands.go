@@ -18,8 +18,12 @@ type runner interface{ Run(a *app) error }
 // their noun. Those of daily use come first, then each group by its letters, as
 // the help shows them.
 func commands() []command {
+	commit := verb[commitCmd]("commit", "Make an image of a container's changes")
 	containerInspect := verb[containerInspectCmd]("inspect", "Show all that is known of containers")
+	cp := verb[cpCmd]("cp", "Copy files between a container and the host")
+	diff := verb[diffCmd]("diff", "List what a container has changed in its root")
 	events := verb[eventsCmd]("events", "Show what happens, and what happened")
+	export := verb[exportCmd]("export", "Write a container's root as a tar archive")
 	imagePrune := verb[imagePruneCmd]("prune", "Remove the images that no container is made of")
 	images := verb[imagesCmd]("images", "List images")
 	info := verb[infoCmd]("info", "Show what this host gives, and what was chosen")
@@ -49,7 +53,11 @@ func commands() []command {
 		version.common(),
 		info.common(),
 
+		commit,
+		cp,
+		diff,
 		events,
+		export,
 		inspect,
 		logs,
 		port,
@@ -59,7 +67,11 @@ func commands() []command {
 		update,
 
 		{name: "container", help: "Manage containers", children: []command{
+			commit,
 			containerInspect,
+			cp,
+			diff,
+			export,
 			logs,
 			ps.as("ls", "list", "ps"),
 			port,

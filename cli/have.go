@@ -24,6 +24,12 @@ const tidyWait = 900 * time.Millisecond
 // have has a worker do w and decodes its result into result. event hears of
 // progress; it may be nil. A signal that ends a command ends the work.
 func (a *app) have(plan *userns.Plan, w work, event func([]byte), result any) error {
+	return a.haveBy(plan.Start, w, event, result)
+}
+
+// haveBy is have with another way to start the worker, and with files for it,
+// which it finds from descriptor 4 on.
+func (a *app) haveBy(start func(userns.Command) (*os.Process, error), w work, event func([]byte), result any, files ...*os.File) error {
 	conn, theirs, err := stage.Pair()
 	if err != nil {
 		return err
@@ -31,8 +37,11 @@ func (a *app) have(plan *userns.Plan, w work, event func([]byte), result any) er
 	defer conn.Close()
 	a.catchSignals()
 	w.Driver = a.storageDriver
-	process, err := plan.Start(userns.Command{Stage: stage.Worker, Files: []*os.File{theirs}, Stderr: os.Stderr})
-	theirs.Close()
+	files = append([]*os.File{theirs}, files...)
+	process, err := start(userns.Command{Stage: stage.Worker, Files: files, Stderr: os.Stderr})
+	for _, f := range files {
+		f.Close()
+	}
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,8 @@ type work struct {
 	Rmi    *rmiWork    `json:"rmi,omitempty"`
 	Info   *infoWork   `json:"info,omitempty"`
 	Sizes  *sizesWork  `json:"sizes,omitempty"`
+	Files  *filesWork  `json:"files,omitempty"`
+	Diff   *diffWork   `json:"diff,omitempty"`
 
 	Volumes     *volumesWork     `json:"volumes,omitempty"`
 	PruneImages *pruneImagesWork `json:"pruneImages,omitempty"`
@@ -118,6 +120,10 @@ func (t *task) run() (any, error) {
 		return t.PruneImages.do(t)
 	case t.Info != nil:
 		return t.Info.do(t)
+	case t.Diff != nil:
+		return t.Diff.do(t)
+	case t.Files != nil:
+		return t.Files.do(ctx, t)
 	}
 	return nil, errors.New("worker: nothing to do")
 }

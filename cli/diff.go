@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+
+	"rootlet/fuseoverlay/changes"
+	"rootlet/sandbox"
+	"rootlet/sandbox/record"
+)
+
+// diffCmd is `rootlet diff`.
+type diffCmd struct {
+	Container string `arg:"" help:"Name or id."`
+}
+
+// Run lists what the container has changed in its root.
+func (c *diffCmd) Run(a *app) error {
+	paths, plan, err := a.place()
+	if err != nil {
+		return err
+	}
+	id, err := record.Root(paths.Data).Find(c.Container)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(a.stdout)
+	var listed int
+	err = a.have(plan, work{Paths: paths, Diff: &diffWork{ID: id}}, func(part []byte) {
+		var list []changes.Change
+		if decode(part, &list) == nil {
+			for _, change := range list {
+				fmt.Fprintf(out, "%s %s\n", change.Kind, printable(change.Path))
+			}
+		}
+	}, &listed)
+	if err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// diffWork compares a container with its image, for the worker. It only reads,
+// and takes no lock: a container that runs goes on changing its files.
+type diffWork struct {
+	ID string `json:"id"`
+}
+
+// perFrame is how many changes go into one frame.
+const perFrame = 500
+
+func (w *diffWork) do(t *task) (any, error) {
+	list, err := sandbox.Changes(t.Paths, t.store, w.ID)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(list); i += perFrame {
+		if err := t.conn.SendJSON(kindEvent, list[i:min(i+perFrame, len(list))]); err != nil {
+			return nil, err
+		}
+	}
+	return len(list), nil
+}
