@@ -37,7 +37,9 @@ func commands() []command {
 	rm := verb[rmCmd]("rm", "Remove containers")
 	rmi := verb[rmiCmd]("rmi", "Remove images")
 	run := verb[runCmd]("run", "Create and run a container from an image")
+	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
+	systemPrune := verb[systemPruneCmd]("prune", "Remove stopped containers, and what nothing needs")
 	update := verb[updateCmd]("update", "Change the restart policy of containers")
 	version := verb[versionCmd]("version", "Show the version")
 	volumeCreate := verb[volumeCreateCmd]("create", "Create a volume")
@@ -92,9 +94,11 @@ func commands() []command {
 			inspectOnly(kindNetwork),
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
+			systemAutostart,
+			systemDf,
 			events,
 			info,
-			systemDf,
+			systemPrune,
 		}},
 		{name: "volume", help: "Manage volumes", children: []command{
 			volumeCreate,

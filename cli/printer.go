@@ -27,9 +27,12 @@ func (p *printer) notice(text string) {
 	}
 }
 
+// errorPrefix begins the line of an error.
+const errorPrefix = "rootlet: error: "
+
 // failed prints an error, and what to type where something helps.
 func (p *printer) failed(err error) {
-	p.line("rootlet: error: ", err.Error())
+	p.line(errorPrefix, err.Error())
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
 		for hint := range strings.Lines(hinted.Hint()) {

@@ -144,7 +144,8 @@ func removeStore(t *testing.T, home string) {
 }
 
 // condition answers [subids], [nosubids] and [root], of which one holds, and
-// [fuse], where /dev/fuse can be opened and fuse-overlayfs is there.
+// [fuse], where /dev/fuse can be opened and fuse-overlayfs is there, and
+// [systemd], where the host was booted with it (sd_booted(3)).
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":
@@ -153,6 +154,9 @@ func condition(name string) (bool, error) {
 		return os.Geteuid() == 0 || hasSubIDs(), nil
 	case "nosubids":
 		return os.Geteuid() != 0 && !hasSubIDs(), nil
+	case "systemd":
+		_, err := os.Lstat("/run/systemd/system")
+		return err == nil, nil
 	case "fuse":
 		_, err := exec.LookPath("fuse-overlayfs")
 		device, openErr := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
