@@ -41,7 +41,7 @@ func (a *app) run(args []string) error {
 		a.storageDriver = chosen.storageDriver
 	}
 	if chosen.version {
-		return (&versionCmd{}).Run(a)
+		return printShortVersion(a.stdout)
 	}
 	if chosen.form == nil {
 		return chosen.list(a.stdout)

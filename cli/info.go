@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 
+	"rootlet/cli/inspect"
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
+	"rootlet/sandbox/volume"
 	"rootlet/slirp"
 	"rootlet/userns"
 )
@@ -21,23 +23,55 @@ type infoCmd struct {
 // hostInfo is the answer, and what --format works on. Where Docker's has such a
 // field it bears Docker's name.
 type hostInfo struct {
-	ServerVersion                                        string
-	Containers, ContainersRunning, ContainersStopped     int
-	ContainersPaused                                     int
-	Images                                               int
-	Driver                                               string
-	DriverForced                                         bool
-	DriversRuledOut                                      []fuseoverlay.RuledOut
-	KernelVersion, OperatingSystem, OSType, Architecture string
-	NCPU                                                 int
-	MemTotal                                             int64
-	Name                                                 string
-	DockerRootDir                                        string // the data directory
-	RuntimeDir                                           string
-	IDs                                                  idInfo
-	Network                                              networkInfo
-	UserNamespaces                                       usernsInfo
-	Warnings                                             []string
+	Containers, ContainersRunning, ContainersPaused, ContainersStopped int
+	Images                                                             int
+	Driver                                                             string
+	DriverStatus                                                       [][2]string
+	Plugins                                                            plugins
+	LoggingDriver, CgroupDriver, CgroupVersion                         string
+	KernelVersion, OperatingSystem, OSType, Architecture               string
+	IndexServerAddress                                                 string
+	RegistryConfig                                                     registryConfig
+	NCPU                                                               int
+	MemTotal                                                           int64
+	DockerRootDir                                                      string // the data directory
+	Name                                                               string
+	Labels                                                             []string
+	ExperimentalBuild                                                  bool
+	ServerVersion                                                      string
+	DefaultRuntime                                                     string
+	Swarm                                                              swarm
+	LiveRestoreEnabled                                                 bool // nothing that could end takes containers with it
+	SecurityOptions                                                    []string
+	Warnings                                                           []string
+	ClientInfo                                                         clientInfo
+
+	DriverForced    bool
+	DriversRuledOut []fuseoverlay.RuledOut
+	CgroupWhy       string // why containers have no cgroup of their own
+	IDs             idInfo
+	Network         networkInfo
+	UserNamespaces  usernsInfo
+	RuntimeDir      string
+}
+
+// plugins are the kinds of volumes, networks and logs.
+type plugins struct{ Volume, Network, Authorization, Log []string }
+
+// registryConfig says where images come from.
+type registryConfig struct {
+	InsecureRegistryCIDRs []string
+	Mirrors               []string
+}
+
+// swarm says to scripts that ask that there is none.
+type swarm struct{ LocalNodeState string }
+
+// clientInfo is about the command, which is the engine as well.
+type clientInfo struct {
+	Debug   bool
+	Context string
+	versionOf
 }
 
 // idInfo says which ids a container has.
@@ -68,14 +102,16 @@ type limit struct{ Name, Value string }
 
 // Run gathers and prints.
 func (c *infoCmd) Run(a *app) error {
-	info := hostInfo{ServerVersion: version}
+	info := knownInfo()
 	info.addHost("/")
+	info.addCgroup("/")
 	paths, err := findPaths()
 	if err != nil {
 		info.warn(err)
 	} else {
 		info.DockerRootDir, info.RuntimeDir = paths.Data, paths.Runtime
 		info.addContainers(paths)
+		info.addImages(paths)
 	}
 	info.addNetwork()
 	plan, planErr := userns.NewPlan()
@@ -91,6 +127,22 @@ func (c *infoCmd) Run(a *app) error {
 		return info.print(a.stdout)
 	}
 	return printFormatted(a.stdout, c.Format, info)
+}
+
+// knownInfo is what does not depend on the host.
+func knownInfo() hostInfo {
+	return hostInfo{
+		DriverStatus: [][2]string{}, LoggingDriver: record.LogJSONFile,
+		Plugins: plugins{
+			Volume: []string{volume.Driver}, Network: []string{inspect.Host, inspect.None, inspect.Slirp},
+			Log: []string{record.LogJSONFile, record.LogNone},
+		},
+		// pull speaks plain http to this machine's own registries only.
+		RegistryConfig:     registryConfig{InsecureRegistryCIDRs: []string{"127.0.0.0/8", "::1/128"}, Mirrors: []string{}},
+		IndexServerAddress: "https://index.docker.io/v1/", Labels: []string{}, ServerVersion: version, DefaultRuntime: "rootlet",
+		Swarm: swarm{"inactive"}, LiveRestoreEnabled: true, SecurityOptions: []string{"name=rootless", "name=cgroupns"},
+		ClientInfo: clientInfo{Context: "default", versionOf: thisVersion()},
+	}
 }
 
 // warn keeps an error, and what it says to type.
@@ -109,12 +161,23 @@ func (i *hostInfo) addContainers(paths sandbox.Paths) {
 	}
 	i.Containers = len(entries)
 	for _, e := range entries {
-		if e.Err == nil && e.State.Status == record.Running {
+		switch e.State.Status {
+		case record.Running, record.Restarting:
 			i.ContainersRunning++
-		} else {
+		case record.Paused:
+			i.ContainersPaused++
+		default:
 			i.ContainersStopped++
 		}
 	}
+}
+
+func (i *hostInfo) addImages(paths sandbox.Paths) {
+	images, err := view(paths).Images()
+	if err != nil {
+		i.warn(err)
+	}
+	i.Images = len(images)
 }
 
 func (i *hostInfo) addIDs(plan *userns.Plan) {
@@ -174,7 +237,6 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) {
 	switch {
 	case err == nil:
 		i.UserNamespaces.Allowed = true
-		i.Images = answer.Images
 		i.Driver, i.DriverForced, i.DriversRuledOut = answer.Choice.Driver, answer.Choice.Forced, answer.Choice.RuledOut
 	case errors.As(err, &forbidden):
 		u := &i.UserNamespaces
@@ -193,13 +255,8 @@ type infoWork struct{}
 
 type storeInfo struct {
 	Choice fuseoverlay.Choice `json:"choice"`
-	Images int                `json:"images"`
 }
 
 func (*infoWork) do(t *task) (any, error) {
-	images, err := t.store.Images()
-	if err != nil {
-		return nil, err
-	}
-	return storeInfo{Choice: t.store.Choice(), Images: len(images)}, nil
+	return storeInfo{Choice: t.store.Choice()}, nil
 }

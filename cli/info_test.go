@@ -9,19 +9,25 @@ import (
 
 	"rootlet/fuseoverlay"
 	"rootlet/internal/testenv"
+	"rootlet/sandbox"
 	"rootlet/userns"
 )
 
 func TestInfoText(t *testing.T) {
+	known := knownInfo()
 	best := hostInfo{
-		ServerVersion: "1", Containers: 3, ContainersRunning: 1, ContainersStopped: 2, Images: 4, Driver: "native",
+		ServerVersion: "1", Containers: 4, ContainersRunning: 1, ContainersPaused: 1, ContainersStopped: 2, Images: 4, Driver: "native",
 		KernelVersion: "6.1.0", OperatingSystem: "Debian GNU/Linux 12", OSType: "linux", Architecture: "x86_64", NCPU: 2, MemTotal: 8 << 30,
 		Name: "box", DockerRootDir: "/home/me/.local/share/rootlet", RuntimeDir: "/run/user/1000/rootlet",
+		LoggingDriver: known.LoggingDriver, Plugins: known.Plugins, RegistryConfig: known.RegistryConfig, IndexServerAddress: known.IndexServerAddress,
+		DefaultRuntime: known.DefaultRuntime, Swarm: known.Swarm, LiveRestoreEnabled: true, SecurityOptions: known.SecurityOptions, ClientInfo: known.ClientInfo,
+		CgroupDriver: "cgroupfs", CgroupVersion: "2",
 		IDs:            idInfo{Method: userns.NewIDMap, UIDs: []userns.Extent{{HostID: 1000, Size: 1}, {ContainerID: 1, HostID: 100000, Size: 65536}}, GIDs: []userns.Extent{{HostID: 1000, Size: 1}}},
 		Network:        networkInfo{Driver: "slirp4netns", Path: "/usr/bin/slirp4netns", Version: "1.2.0"},
 		UserNamespaces: usernsInfo{Allowed: true, Limits: []limit{{"user.max_user_namespaces", "63432"}}},
 	}
 	poor := best
+	poor.CgroupDriver, poor.CgroupWhy = "none", "cgroup.procs: permission denied"
 	poor.Driver, poor.DriverForced = "copy", true
 	poor.DriversRuledOut = []fuseoverlay.RuledOut{{Driver: "native", Why: "mount: operation not\npermitted"}}
 	poor.IDs = idInfo{Method: userns.OneID, UIDs: []userns.Extent{{HostID: 1000, Size: 1}}, Why: "no ranges", Fix: []string{"usermod ...", "or this"}}
@@ -71,13 +77,73 @@ func TestHostFacts(t *testing.T) {
 	}
 }
 
+func TestCgroupInfo(t *testing.T) {
+	for name, test := range map[string]struct {
+		files                []string
+		self                 string
+		driver, version, why string
+	}{
+		"delegated": {[]string{"cgroup.controllers", "user.slice/cgroup.procs"}, "0::/user.slice\n", "cgroupfs", "2", ""},
+		"refused":   {[]string{"cgroup.controllers"}, "0::/user.slice\n", "none", "2", "user.slice/cgroup.procs: no such file"},
+		"hybrid":    {[]string{"unified/cgroup.controllers", "unified/a/cgroup.procs"}, "1:cpu:/\n0::/a\n", "cgroupfs", "1", ""},
+		"old":       {[]string{"cpu/tasks"}, "1:cpu:/\n", "none", "1", "version 1 only"},
+		"nowhere":   {[]string{"cgroup.controllers"}, "1:cpu:/\n", "none", "2", "no cgroup of version 2"},
+	} {
+		root := t.TempDir()
+		for _, file := range test.files {
+			path := filepath.Join(root, "sys/fs/cgroup", file)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.MkdirAll(filepath.Join(root, "proc/self"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, "proc/self/cgroup"), []byte(test.self), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var i hostInfo
+		i.addCgroup(root)
+		if i.CgroupDriver != test.driver || i.CgroupVersion != test.version || (test.why == "") != (i.CgroupWhy == "") || !strings.Contains(i.CgroupWhy, test.why) {
+			t.Errorf("%s: %q %q %q", name, i.CgroupDriver, i.CgroupVersion, i.CgroupWhy)
+		}
+	}
+}
+
+func TestInfoCountsContainers(t *testing.T) {
+	root, _ := somePeople(t)
+	var i hostInfo
+	paths := sandbox.Paths{Data: string(root)}
+	i.addContainers(paths)
+	i.addImages(paths)
+	if i.Containers != 5 || i.ContainersRunning != 2 || i.ContainersPaused != 1 || i.ContainersStopped != 2 || i.Images != 3 || len(i.Warnings) > 0 {
+		t.Errorf("%+v", i)
+	}
+}
+
+// What scripts ask docker info for.
+func TestInfoHasDockersFields(t *testing.T) {
+	for _, field := range strings.Fields("ServerVersion Driver DriverStatus Containers ContainersRunning ContainersPaused ContainersStopped Images NCPU MemTotal " +
+		"KernelVersion OperatingSystem OSType Architecture DockerRootDir SecurityOptions LoggingDriver CgroupDriver CgroupVersion Name Plugins.Volume " +
+		"RegistryConfig.InsecureRegistryCIDRs RegistryConfig.Mirrors IndexServerAddress Swarm.LocalNodeState DefaultRuntime LiveRestoreEnabled " +
+		"ClientInfo.Version ClientInfo.Debug Warnings Labels ExperimentalBuild") {
+		if err := printFormatted(new(strings.Builder), "{{."+field+"}}", knownInfo()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestVersionFormats(t *testing.T) {
 	for format, want := range map[string]string{
-		"":                    "rootlet " + version + "\n commit " + commit,
+		"":                    "Client: rootlet\n Version:           " + version + "\n Go version:        go",
 		"{{.Server.Version}}": version + "\n",
 		"{{.Client.Os}}":      "linux\n",
 		"{{.Version}}":        version + "\n",
-		"json":                `{"Version":"` + version,
+		"{{.Client.Version}} {{.Server.Version}}": version + " " + version + "\n",
+		"json": `{"Client":{"Version":"` + version,
 	} {
 		args := []string{"version"}
 		if format != "" {
@@ -86,6 +152,9 @@ func TestVersionFormats(t *testing.T) {
 		if code, stdout, stderr := do(t, args...); code != 0 || !strings.HasPrefix(stdout, want) {
 			t.Errorf("%q: exit code %d, %q, %q", format, code, stdout, stderr)
 		}
+	}
+	if code, stdout, _ := do(t, "--version"); code != 0 || stdout != "rootlet version "+version+", build "+commit+"\n" {
+		t.Errorf("--version: exit code %d, %q", code, stdout)
 	}
 	if code, _, stderr := do(t, "version", "--format", "{{.Nope}}"); code != 1 || !strings.HasPrefix(stderr, "rootlet: error: --format: ") {
 		t.Errorf("unknown field: exit code %d, %q", code, stderr)

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -12,43 +11,91 @@ import (
 )
 
 // print writes the answer as docker info does: a "Key: value" a line, what
-// belongs to a key indented below it by a space.
+// belongs to a key indented below it by a space. What Docker does not know comes
+// after what it does.
 func (i *hostInfo) print(out io.Writer) error {
 	var t text
-	t.line(0, "Containers", i.Containers)
-	t.line(1, "Running", i.ContainersRunning)
-	t.line(1, "Stopped", i.ContainersStopped)
-	t.line(0, "Images", i.Images)
-	t.line(0, "Server Version", i.ServerVersion)
+	t.section("Client")
+	t.line("Version", i.ServerVersion)
+	t.line("Context", i.ClientInfo.Context)
+	t.line("Debug Mode", i.ClientInfo.Debug)
+	t.section("Server")
+	i.printServer(&t)
+	t.section("Rootlet")
 	i.printIDs(&t)
 	i.printDriver(&t)
+	i.printCgroup(&t)
 	i.printNetwork(&t)
 	i.printUserNamespaces(&t)
-	t.line(0, "Kernel Version", i.KernelVersion)
-	t.line(0, "Operating System", i.OperatingSystem)
-	t.line(0, "OSType", i.OSType)
-	t.line(0, "Architecture", i.Architecture)
-	t.line(0, "CPUs", i.NCPU)
-	t.line(0, "Total Memory", units.BytesSize(float64(i.MemTotal)))
-	t.line(0, "Name", i.Name)
-	t.line(0, "Go Version", runtime.Version())
-	t.line(0, "Data Directory", i.DockerRootDir)
-	t.line(0, "Runtime Directory", i.RuntimeDir)
+	t.line("Runtime Directory", i.RuntimeDir)
+	t.line("Go Version", i.ClientInfo.GoVersion)
 	for _, warning := range i.Warnings {
-		t.line(0, "WARNING", warning)
+		t.at(0, "WARNING", warning)
 	}
 	_, err := io.WriteString(out, t.String())
 	return err
 }
 
+func (i *hostInfo) printServer(t *text) {
+	t.line("Containers", i.Containers)
+	t.below("Running", i.ContainersRunning)
+	t.below("Paused", i.ContainersPaused)
+	t.below("Stopped", i.ContainersStopped)
+	t.line("Images", i.Images)
+	t.line("Server Version", i.ServerVersion)
+	t.line("Storage Driver", orUnknown(i.Driver))
+	t.line("Logging Driver", i.LoggingDriver)
+	t.line("Cgroup Driver", i.CgroupDriver)
+	t.line("Cgroup Version", i.CgroupVersion)
+	t.line("Plugins", "")
+	t.below("Volume", strings.Join(i.Plugins.Volume, " "))
+	t.below("Network", strings.Join(i.Plugins.Network, " "))
+	t.below("Log", strings.Join(i.Plugins.Log, " "))
+	t.line("Swarm", i.Swarm.LocalNodeState)
+	t.line("Default Runtime", i.DefaultRuntime)
+	t.line("Security Options", "")
+	for _, option := range i.SecurityOptions {
+		t.item(strings.TrimPrefix(option, "name="))
+	}
+	t.line("Kernel Version", i.KernelVersion)
+	t.line("Operating System", i.OperatingSystem)
+	t.line("OSType", i.OSType)
+	t.line("Architecture", i.Architecture)
+	t.line("CPUs", i.NCPU)
+	t.line("Total Memory", units.BytesSize(float64(i.MemTotal)))
+	t.line("Name", i.Name)
+	t.line("Docker Root Dir", i.DockerRootDir)
+	t.line("Debug Mode", false)
+	t.line("Experimental", i.ExperimentalBuild)
+	t.line("Registry", i.IndexServerAddress)
+	t.line("Insecure Registries", "")
+	for _, r := range i.RegistryConfig.InsecureRegistryCIDRs {
+		t.item(r)
+	}
+	t.line("Registry Mirrors", strings.Join(i.RegistryConfig.Mirrors, " "))
+	t.line("Live Restore Enabled", i.LiveRestoreEnabled)
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+func (i *hostInfo) printCgroup(t *text) {
+	t.line("Cgroups", i.CgroupDriver)
+	t.because(i.CgroupWhy)
+}
+
 func (i *hostInfo) printIDs(t *text) {
 	if i.IDs.Method == "" {
-		t.line(0, "Ids", "unknown")
+		t.line("Ids", "unknown")
 		return
 	}
-	t.line(0, "Ids", i.IDs.Method)
-	t.line(1, "Uid Map", extents(i.IDs.UIDs))
-	t.line(1, "Gid Map", extents(i.IDs.GIDs))
+	t.line("Ids", i.IDs.Method)
+	t.below("Uid Map", extents(i.IDs.UIDs))
+	t.below("Gid Map", extents(i.IDs.GIDs))
 	t.because(i.IDs.Why, i.IDs.Fix...)
 }
 
@@ -62,24 +109,20 @@ func extents(list []userns.Extent) string {
 }
 
 func (i *hostInfo) printDriver(t *text) {
-	if i.Driver == "" {
-		t.line(0, "Storage Driver", "unknown")
-		return
-	}
-	name := i.Driver
+	name := orUnknown(i.Driver)
 	if i.DriverForced {
 		name += " (forced)"
 	}
-	t.line(0, "Storage Driver", name)
+	t.line("Storage", name)
 	for _, r := range i.DriversRuledOut {
-		t.line(1, "Not "+r.Driver, r.Why)
+		t.below("Not "+r.Driver, r.Why)
 	}
 }
 
 func (i *hostInfo) printNetwork(t *text) {
-	t.line(0, "Network", i.Network.Driver)
+	t.line("Network", i.Network.Driver)
 	if i.Network.Path != "" {
-		t.line(1, "slirp4netns", strings.TrimSpace(i.Network.Path+" "+i.Network.Version))
+		t.below("slirp4netns", strings.TrimSpace(i.Network.Path+" "+i.Network.Version))
 	}
 	t.because(i.Network.Why, i.Network.Fix)
 }
@@ -88,25 +131,42 @@ func (i *hostInfo) printUserNamespaces(t *text) {
 	u := i.UserNamespaces
 	switch {
 	case u.Allowed:
-		t.line(0, "User Namespaces", "allowed")
+		t.line("User Namespaces", "allowed")
 	case u.Setting != "":
-		t.line(0, "User Namespaces", fmt.Sprintf("forbidden by %s = %s: no container can run", u.Setting, u.Value))
-		t.line(1, "Error", u.Error)
-		t.line(1, "Fix", u.Fix)
+		t.line("User Namespaces", fmt.Sprintf("forbidden by %s = %s: no container can run", u.Setting, u.Value))
+		t.below("Error", u.Error)
+		t.below("Fix", u.Fix)
 	default:
-		t.line(0, "User Namespaces", "unknown")
+		t.line("User Namespaces", "unknown")
 	}
 	for _, l := range u.Limits {
-		t.line(1, l.Name, l.Value)
+		t.below(l.Name, l.Value)
 	}
 }
 
 // text collects lines.
 type text struct{ strings.Builder }
 
-// line writes a key and its value. Values come from programs and files of the
+// section begins what is about one thing.
+func (t *text) section(title string) {
+	if t.Len() > 0 {
+		t.WriteByte('\n')
+	}
+	t.WriteString(title + ":\n")
+}
+
+// line writes a key of a section, and its value.
+func (t *text) line(key string, value any) { t.at(1, key, value) }
+
+// below writes what belongs to the line before it.
+func (t *text) below(key string, value any) { t.at(2, key, value) }
+
+// item writes a value that belongs to the line before it.
+func (t *text) item(value string) { t.WriteString("  " + printable(value) + "\n") }
+
+// at writes a key and its value. Values come from programs and files of the
 // host, too.
-func (t *text) line(depth int, key string, value any) {
+func (t *text) at(depth int, key string, value any) {
 	line := strings.Repeat(" ", depth) + key + ": " + printable(fmt.Sprint(value))
 	t.WriteString(strings.TrimRight(line, " ") + "\n")
 }
@@ -116,10 +176,10 @@ func (t *text) because(why string, fix ...string) {
 	if why == "" {
 		return
 	}
-	t.line(1, "Why Not More", why)
+	t.below("Why Not More", why)
 	for _, line := range fix {
 		if line != "" {
-			t.line(1, "Fix", line)
+			t.below("Fix", line)
 		}
 	}
 }
