@@ -122,11 +122,11 @@ func namesIn(options map[string]string, option string) (func(string) bool, error
 
 // whileRead is a context that ends when nobody reads out any more, as after
 // `| head`: who waits for something to write would not hear of it. What out is
-// other than a pipe always has a reader.
+// other than a pipe or a socket always has a reader.
 func whileRead(out *os.File) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	info, err := out.Stat()
-	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
 		return ctx, cancel
 	}
 	go func() {

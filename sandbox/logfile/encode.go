@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"encoding/binary"
 	"time"
 	"unicode/utf8"
 )
@@ -27,6 +28,12 @@ const hex = "0123456789abcdef"
 func appendEscaped(b, text []byte) []byte {
 	start := 0 // of what is copied as it is
 	for i := 0; i < len(text); {
+		for len(text)-i >= 8 && allPlain(binary.LittleEndian.Uint64(text[i:])) {
+			i += 8
+		}
+		if i == len(text) {
+			break
+		}
 		c := text[i]
 		if plain[c] {
 			i++
@@ -48,6 +55,16 @@ func appendEscaped(b, text []byte) []byte {
 		i += size
 	}
 	return append(b, text[start:]...)
+}
+
+// allPlain reports whether eight bytes all stand for themselves: none is a control
+// character, beyond ASCII, or one of those that are escaped. It may say no of
+// some that do.
+func allPlain(x uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	is := func(c uint64) uint64 { return (x ^ ones*c) - ones } // its high bits: bytes that are c
+	special := x | (x - ones*' ') | is('"') | is('\\') | is('<') | is('>') | is('&')
+	return special&highs == 0
 }
 
 func appendByte(b []byte, c byte) []byte {

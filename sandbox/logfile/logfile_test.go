@@ -183,7 +183,15 @@ func TestAFullDiskStopsTheLogUntilThereIsSpace(t *testing.T) {
 	}
 	w.files.file = whole
 	w.Write(Stdout, []byte("lost\n")) // the disk is left alone for a while
+	// Another process of the monitor's knows of it, too.
+	pending, err := w.Suspend()
+	if err != nil {
+		t.Fatal(err)
+	}
 	now = now.Add(retryAfter)
+	if w, err = Resume(dir, record.Log{}, func() time.Time { return now }, pending); err != nil {
+		t.Fatal(err)
+	}
 	w.Write(Stdout, []byte("after\n"))
 	if err := w.Close(); err == nil || err.Error() != "20 bytes of output are missing: write /dev/full: no space left on device" {
 		t.Errorf("close: %v", err)

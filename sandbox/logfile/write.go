@@ -38,7 +38,8 @@ const retryAfter = 200 * time.Millisecond
 // can go on where the one before has left off.
 type Pending struct {
 	Partial map[Stream][]byte `json:"partial,omitempty"`
-	Lost    int64             `json:"lost,omitempty"`
+	Gap     int64             `json:"gap,omitempty"`  // bytes of output that are missing where it goes on
+	Lost    int64             `json:"lost,omitempty"` // and in all
 	Error   string            `json:"error,omitempty"`
 }
 
@@ -54,7 +55,7 @@ func Resume(dir string, c record.Log, now func() time.Time, p Pending) (*Writer,
 		w.partial = map[Stream][]byte{}
 	}
 	if p.Error != "" {
-		w.loss = loss{first: errors.New(p.Error), since: p.Lost, total: p.Lost}
+		w.loss = loss{first: errors.New(p.Error), since: p.Gap, total: p.Lost}
 	}
 	w.files = files{dir: dir, maxSize: c.MaxSize, maxFiles: max(c.MaxFiles, 1)}
 	if w.none {
@@ -121,29 +122,41 @@ func (w *Writer) flush(output int) {
 	if len(w.records) == 0 {
 		return
 	}
-	defer func() { w.records = w.records[:0] }()
-	if w.loss.since > 0 {
-		if w.now().Before(w.loss.retry) {
-			w.lose(output, nil)
-			return
-		}
-		gap := fmt.Sprintf("rootlet: %d bytes of output are missing here: %v\n", w.loss.since, w.loss.first)
-		if err := w.files.write(appendRecord(nil, []byte(gap), Stderr, stamp(w.now()))); err != nil {
-			w.lose(output, err)
-			return
-		}
-		w.loss.since = 0
+	err := w.fillGap()
+	if err == nil {
+		err = w.files.write(w.records)
 	}
-	if err := w.files.write(w.records); err != nil {
+	if err != nil {
 		w.lose(output, err)
 	}
+	w.records = w.records[:0]
+}
+
+// errEarly says that the disk is left alone still.
+var errEarly = errors.New("the disk has just refused a record")
+
+// fillGap writes how much is missing, where something is.
+func (w *Writer) fillGap() error {
+	if w.loss.since == 0 {
+		return nil
+	}
+	now := w.now()
+	if wait := w.loss.retry.Sub(now); wait > 0 && wait <= retryAfter { // longer: the clock was turned back
+		return errEarly
+	}
+	text := fmt.Sprintf("rootlet: %d bytes of output are missing here: %v\n", w.loss.since, w.loss.first)
+	if err := w.files.write(appendRecord(nil, []byte(text), Stderr, stamp(now))); err != nil {
+		return err
+	}
+	w.loss.since = 0
+	return nil
 }
 
 // lose counts output that was not written.
 func (w *Writer) lose(output int, err error) {
 	w.loss.since += int64(output)
 	w.loss.total += int64(output)
-	if err == nil {
+	if errors.Is(err, errEarly) {
 		return
 	}
 	w.loss.retry = w.now().Add(retryAfter)
@@ -157,7 +170,7 @@ func (w *Writer) lose(output int, err error) {
 func (w *Writer) Suspend() (Pending, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := Pending{Partial: w.partial, Lost: w.loss.total}
+	p := Pending{Partial: w.partial, Gap: w.loss.since, Lost: w.loss.total}
 	if w.loss.first != nil {
 		p.Error = w.loss.first.Error()
 	}
@@ -175,6 +188,7 @@ func (w *Writer) Close() error {
 			w.flush(len(rest))
 		}
 	}
+	_ = w.fillGap() // what is missing is in the error, too
 	err := w.files.close()
 	if w.loss.first != nil {
 		return fmt.Errorf("%d bytes of output are missing: %w", w.loss.total, w.loss.first)
