@@ -3,10 +3,10 @@ package fuseoverlay
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,6 +77,7 @@ type fuseHelper struct {
 	err    error         // why; valid once exited is closed
 
 	process *os.Process
+	printed *os.File // read end of its stderr
 
 	stopping sync.Once
 	stopped  chan struct{} // closed when its end is wanted
@@ -85,16 +86,16 @@ type fuseHelper struct {
 // fuseTimeout bounds how long a start may take on a machine that is very busy.
 const fuseTimeout = 5 * time.Second
 
-// startFuse starts the program and returns once its mount answers.
+// startFuse starts the program and returns once its mount answers. The program
+// dies with the calling thread (prctl(2), PR_SET_PDEATHSIG), which must be the
+// first: that one lives as long as the process, even over an execve(2).
 func startFuse(f fuseMount) (*fuseHelper, error) {
 	if strings.Contains(f.dir, ":") {
 		// It makes the path of the upper directory absolute and then takes it for a list.
 		return nil, fmt.Errorf("%s cannot use a directory with a colon in its path: %q", FuseOverlayfs, f.dir)
 	}
-	h := &fuseHelper{done: make(chan error, 1), exited: make(chan struct{}), stopped: make(chan struct{})}
-	started := make(chan error)
-	go h.run(f, started)
-	if err := <-started; err != nil {
+	h := newHelper()
+	if err := h.start(f); err != nil {
 		return nil, fmt.Errorf("start %q: %w", f.program, err)
 	}
 	if err := h.waitMounted(filepath.Join(f.dir, rootfsName)); err != nil {
@@ -105,36 +106,58 @@ func startFuse(f fuseMount) (*fuseHelper, error) {
 	return h, nil
 }
 
-// run starts the program and waits for its end. It keeps its thread until then:
-// the signal of Pdeathsig comes when the thread that started the child ends,
-// not the process (prctl(2)).
-func (h *fuseHelper) run(f fuseMount, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var stderr tail
+func newHelper() *fuseHelper {
+	return &fuseHelper{done: make(chan error, 1), exited: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+func (h *fuseHelper) start(f fuseMount) error {
+	printed, stderr, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer stderr.Close()
 	cmd := &exec.Cmd{
 		Path:       f.program,
 		Args:       f.arguments(),
 		Env:        []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, // for fusermount3
 		Dir:        f.dir,
-		Stderr:     &stderr,
+		Stderr:     stderr,
 		ExtraFiles: duplicate(f.lower),
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid:    true, // out of reach of the terminal's Ctrl-C
 			Pdeathsig: syscall.SIGKILL,
 		},
 	}
-	err := cmd.Start()
+	err = cmd.Start()
 	for _, file := range cmd.ExtraFiles {
 		file.Close()
 	}
 	if err != nil {
-		started <- err
-		return
+		return errors.Join(err, printed.Close())
 	}
-	h.process = cmd.Process
-	started <- nil
-	h.end(cmd.Wait(), stderr.String())
+	h.process, h.printed = cmd.Process, printed
+	go h.watch()
+	return nil
+}
+
+// watch reads what the program says until it ends, and records how it did.
+func (h *fuseHelper) watch() {
+	var said tail
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(&said, h.printed)
+	}()
+	state, err := h.process.Wait()
+	if err == nil && !state.Success() {
+		err = errors.New(state.String())
+	}
+	select {
+	case <-drained:
+	case <-time.After(100 * time.Millisecond): // something of its own may hold the pipe still
+	}
+	_ = h.printed.Close()
+	h.end(err, said.String())
 }
 
 // end records how the program ended.

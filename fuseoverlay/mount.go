@@ -70,6 +70,45 @@ func (r *Root) Close() error {
 	return unmount(r.Path, unix.MNT_DETACH)
 }
 
+// Kept is a mounted root on its way over an execve(2) of the process that mounted
+// it. PID is of the program that serves it, 0 where the kernel does; Output is a
+// descriptor that must stay open then.
+type Kept struct {
+	Path   string `json:"path"`
+	Driver string `json:"driver"`
+	PID    int    `json:"pid,omitempty"`
+	Output int    `json:"output,omitempty"`
+}
+
+// Keep says what Resume needs.
+func (r *Root) Keep() (Kept, error) {
+	k := Kept{Path: r.Path, Driver: r.Driver}
+	if r.helper == nil {
+		return k, nil
+	}
+	k.PID = r.helper.process.Pid
+	var err error
+	k.Output, err = linux.Descriptor(r.helper.printed)
+	return k, err
+}
+
+// Resume takes over a root in the process that its mounter has become.
+func Resume(k Kept) (*Root, error) {
+	r := &Root{Path: k.Path, Driver: k.Driver}
+	if k.PID == 0 {
+		return r, nil
+	}
+	process, err := os.FindProcess(k.PID) // our child: its number is nobody else's yet
+	if err != nil {
+		return nil, err
+	}
+	_ = unix.SetNonblock(k.Output, true)
+	r.helper = newHelper()
+	r.helper.process, r.helper.printed = process, os.NewFile(uintptr(k.Output), "stderr")
+	go r.helper.watch()
+	return r, nil
+}
+
 func unmount(path string, flags int) error {
 	if err := unix.Unmount(path, flags|unix.UMOUNT_NOFOLLOW); err != nil {
 		return fmt.Errorf("unmount %q: %w", path, err)
@@ -78,7 +117,8 @@ func unmount(path string, flags int) error {
 }
 
 // Mount mounts the image's files, writable unless said otherwise, at Dir/rootfs
-// in the caller's mount namespace. What a container that was mounted before has
+// in the caller's mount namespace. It is called on the process's first thread:
+// fuse-overlayfs, where that serves the root, dies with the thread. What a container that was mounted before has
 // changed is there again, and it keeps its driver.
 func (s *Store) Mount(img *Image, o MountOptions) (*Root, error) {
 	driver, err := s.driverFor(o)

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
 )
 
 // readyWait bounds Ready. slirp4netns takes about six milliseconds; a host that
@@ -43,6 +46,7 @@ type Helper struct {
 	process  *os.Process
 	ready    *os.File // read end
 	alive    *os.File // write end of the helper's exit-fd; closed by its death and ours
+	printed  *os.File // read end of what it prints
 	output   *tail
 	stopped  atomic.Bool
 	drained  chan struct{} // closed once all it printed is read
@@ -75,43 +79,68 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 		ready: p.ready, alive: p.alive, output: &tail{}, ctx: ctx,
 		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
 	}
-	started := make(chan error, 1)
-	go h.live(o, p.child, started)
-	err = <-started
+	h.process, err = os.StartProcess(o.Path, arguments(o), &os.ProcAttr{
+		Dir: "/",
+		// Nothing of the user's environment concerns it.
+		Env:   []string{},
+		Files: p.child,
+		// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is its
+		// exit-fd's doing, not Pdeathsig's: that goes by the thread, and ours end
+		// when the monitor executes itself anew.
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
 	closeAll(p.child)
 	if err != nil {
 		closeAll([]*os.File{p.ready, p.alive, p.output})
 		return nil, &Failure{Step: "start " + o.Path, Err: err}
 	}
-	go func() {
-		defer close(h.drained)
-		drain(p.output, h.output, o.Log)
-	}()
+	h.printed = p.output
+	h.watch(o.Log)
 	return h, nil
 }
 
-// live starts the helper and stays until it is dead. One thread does both, because
-// Pdeathsig goes by the thread that made the child: were it to end sooner, the
-// helper would be killed under a living container. The thread is not a cost of
-// that; waiting takes one in any case.
-func (h *Helper) live(o Options, files []*os.File, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var err error
-	h.process, err = os.StartProcess(o.Path, arguments(o), &os.ProcAttr{
-		Dir: "/",
-		// Nothing of the user's environment concerns it.
-		Env:   []string{},
-		Files: files,
-		// Setsid keeps the terminal's Ctrl-C from it.
-		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true},
-	})
-	started <- err
+// watch follows the helper until it is dead.
+func (h *Helper) watch(log io.Writer) {
+	go func() {
+		defer close(h.drained)
+		drain(h.printed, h.output, log)
+	}()
+	go func() {
+		state, err := h.process.Wait()
+		h.finish(state, err)
+	}()
+}
+
+// Kept is a helper on its way over an execve(2) of the process that started it.
+// Alive and Output are descriptors that must stay open.
+type Kept struct {
+	PID    int `json:"pid"`
+	Alive  int `json:"alive"`
+	Output int `json:"output"`
+}
+
+// Keep says what Resume needs. It is asked of a helper that is ready.
+func (h *Helper) Keep() (Kept, error) {
+	alive, aliveErr := linux.Descriptor(h.alive)
+	output, outputErr := linux.Descriptor(h.printed)
+	return Kept{PID: h.process.Pid, Alive: alive, Output: output}, errors.Join(aliveErr, outputErr)
+}
+
+// Resume takes over a helper in the process that its starter has become.
+func Resume(k Kept) (*Helper, error) {
+	process, err := os.FindProcess(k.PID) // our child: its number is nobody else's yet
 	if err != nil {
-		return
+		return nil, err
 	}
-	state, err := h.process.Wait()
-	h.finish(state, err)
+	_ = unix.SetNonblock(k.Output, true)
+	h := &Helper{
+		process: process, alive: os.NewFile(uintptr(k.Alive), "exit-fd"), printed: os.NewFile(uintptr(k.Output), "output"),
+		output: &tail{}, ctx: context.Background(),
+		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
+	}
+	h.once.Do(func() {}) // it was ready
+	h.watch(nil)
+	return h, nil
 }
 
 // arguments is the command line: --disable-host-loopback, --enable-sandbox and

@@ -59,3 +59,15 @@ func ReadLink(link *os.File) (string, error) {
 	}
 	return string(buf[:n]), nil
 }
+
+// Descriptor is f's number. Unlike f.Fd it leaves f to the runtime's poller, so
+// that deadlines and Close still end a Read.
+func Descriptor(f *os.File) (int, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	number := -1
+	err = raw.Control(func(fd uintptr) { number = int(fd) })
+	return number, err
+}

@@ -24,7 +24,7 @@ func trampolineCode() (start, end unsafe.Pointer)
 
 // Trampoline makes the executable. The file closes on exec.
 func Trampoline() (*os.File, error) {
-	return linux.SealedCopy("rootlet-exec", bytes.NewReader(executable(code())))
+	return linux.SealedCopy("rootlet-exec", bytes.NewReader(Executable(nil, code())))
 }
 
 func code() []byte {
@@ -32,12 +32,19 @@ func code() []byte {
 	return unsafe.Slice((*byte)(start), uintptr(end)-uintptr(start))
 }
 
-// executable wraps code that does not mind where it is loaded into the smallest
-// static ELF file that the kernel takes (elf(5)): header, one segment, code.
-func executable(code []byte) []byte {
-	const base = 0x400000
-	const headers = 64 + 56
-	size := uint64(headers + len(code))
+// DataAddress is where an Executable finds its data.
+const DataAddress = base + headers
+
+const (
+	base    = 0x400000
+	headers = 64 + 56 // sizes of Header64 and Prog64
+)
+
+// Executable wraps data, and code that does not mind where it is loaded, into the
+// smallest static ELF file that the kernel takes (elf(5)): header, one segment.
+// The code begins at DataAddress plus the data's length, a multiple of eight.
+func Executable(data, code []byte) []byte {
+	size := uint64(headers + len(data) + len(code))
 	var file bytes.Buffer
 	order := binary.NativeEndian
 	_ = binary.Write(&file, order, elf.Header64{
@@ -45,12 +52,13 @@ func executable(code []byte) []byte {
 			0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT),
 		},
 		Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT),
-		Entry: base + headers, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1,
+		Entry: DataAddress + uint64(len(data)), Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1,
 	})
 	_ = binary.Write(&file, order, elf.Prog64{
 		Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X),
 		Vaddr: base, Paddr: base, Filesz: size, Memsz: size, Align: 0x1000,
 	})
-	file.Write(code) // a bytes.Buffer does not fail
+	file.Write(data) // a bytes.Buffer does not fail
+	file.Write(code)
 	return file.Bytes()
 }
