@@ -18,9 +18,11 @@ type runner interface{ Run(a *app) error }
 // their noun. Those of daily use come first, then each group by its letters, as
 // the help shows them.
 func commands() []command {
+	attach := verb[attachCmd]("attach", "Connect to a container that runs")
 	commit := verb[commitCmd]("commit", "Make an image of a container's changes")
 	containerInspect := verb[containerInspectCmd]("inspect", "Show all that is known of containers")
 	cp := verb[cpCmd]("cp", "Copy files between a container and the host")
+	create := verb[createCmd]("create", "Create a container and do not start it")
 	diff := verb[diffCmd]("diff", "List what a container has changed in its root")
 	events := verb[eventsCmd]("events", "Show what happens, and what happened")
 	export := verb[exportCmd]("export", "Write a container's root as a tar archive")
@@ -28,24 +30,31 @@ func commands() []command {
 	images := verb[imagesCmd]("images", "List images")
 	info := verb[infoCmd]("info", "Show what this host gives, and what was chosen")
 	inspect := verb[inspectCmd]("inspect", "Show all that is known of containers, images, networks and volumes")
+	kill := verb[killCmd]("kill", "Send a signal to containers")
 	logs := verb[logsCmd]("logs", "Show what a container wrote")
+	pause := verb[pauseCmd]("pause", "Hold the processes of containers still")
 	port := verb[portCmd]("port", "List the published ports of a container")
 	pruneStopped := verb[containerPruneCmd]("prune", "Remove all stopped containers")
 	ps := verb[psCmd]("ps", "List containers")
 	pull := verb[pullCmd]("pull", "Fetch an image from a registry")
 	rename := verb[renameCmd]("rename", "Rename a container")
+	restart := verb[restartCmd]("restart", "Stop containers and start them again")
 	rm := verb[rmCmd]("rm", "Remove containers")
 	rmi := verb[rmiCmd]("rmi", "Remove images")
 	run := verb[runCmd]("run", "Create and run a container from an image")
+	start := verb[startCmd]("start", "Start containers that do not run")
+	stop := verb[stopCmd]("stop", "Stop containers")
 	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
 	systemPrune := verb[systemPruneCmd]("prune", "Remove stopped containers, and what nothing needs")
+	unpause := verb[unpauseCmd]("unpause", "Let the processes of paused containers go on")
 	update := verb[updateCmd]("update", "Change the restart policy of containers")
 	version := verb[versionCmd]("version", "Show the version")
 	volumeCreate := verb[volumeCreateCmd]("create", "Create a volume")
 	volumeLs := verb[volumeLsCmd]("ls", "List volumes").as("ls", "list")
 	volumePrune := verb[volumePruneCmd]("prune", "Remove the volumes that no container has")
 	volumeRm := verb[volumeRmCmd]("rm", "Remove volumes").as("rm", "remove")
+	wait := verb[waitCmd]("wait", "Wait until containers have ended")
 
 	return []command{
 		run.common(),
@@ -55,33 +64,51 @@ func commands() []command {
 		version.common(),
 		info.common(),
 
+		attach,
 		commit,
 		cp,
+		create,
 		diff,
 		events,
 		export,
 		inspect,
+		kill,
 		logs,
+		pause,
 		port,
 		rename,
+		restart,
 		rm,
 		rmi,
+		start,
+		stop,
+		unpause,
 		update,
+		wait,
 
 		{name: "container", help: "Manage containers", children: []command{
+			attach,
 			commit,
 			containerInspect,
 			cp,
+			create,
 			diff,
 			export,
+			kill,
 			logs,
 			ps.as("ls", "list", "ps"),
+			pause,
 			port,
 			pruneStopped,
 			rename,
+			restart,
 			rm.as("rm", "remove"),
 			run,
+			start,
+			stop,
+			unpause,
 			update,
+			wait,
 		}},
 		{name: "image", help: "Manage images", children: []command{
 			images.as("ls", "list"),

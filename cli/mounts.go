@@ -15,7 +15,7 @@ import (
 )
 
 // fillMounts reads -v, --mount and --tmpfs, in Docker's words.
-func (c *runCmd) fillMounts(r *sandbox.Request) error {
+func (c *newContainer) fillMounts(r *sandbox.Request) error {
 	for _, flag := range []struct {
 		name   string
 		values []string

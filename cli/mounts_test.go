@@ -137,7 +137,7 @@ func TestParseTmpfs(t *testing.T) {
 }
 
 func TestFillMountsOrderAndDuplicates(t *testing.T) {
-	c := runCmd{runFlags: runFlags{Volume: []string{"/b:/2", "/a:/1"}, Mount: []string{"type=tmpfs,dst=/3"}, Tmpfs: []string{"/0"}}}
+	c := newContainer{runFlags: runFlags{Volume: []string{"/b:/2", "/a:/1"}, Mount: []string{"type=tmpfs,dst=/3"}, Tmpfs: []string{"/0"}}}
 	var r sandbox.Request
 	if err := c.fillMounts(&r); err != nil {
 		t.Fatal(err)
@@ -154,12 +154,12 @@ func TestFillMountsOrderAndDuplicates(t *testing.T) {
 		{Volume: []string{"/a:/x"}, Tmpfs: []string{"/y/../x"}},
 		{Mount: []string{"target=/x"}, Tmpfs: []string{"/x"}},
 	} {
-		c := runCmd{runFlags: flags}
+		c := newContainer{runFlags: flags}
 		if err := c.fillMounts(new(sandbox.Request)); err == nil || err.Error() != "duplicate mount point: /x" {
 			t.Errorf("%+v: %v", flags, err)
 		}
 	}
-	c = runCmd{runFlags: runFlags{Volume: []string{"x"}, Mount: []string{"y"}, Tmpfs: []string{"z"}}}
+	c = newContainer{runFlags: runFlags{Volume: []string{"x"}, Mount: []string{"y"}, Tmpfs: []string{"z"}}}
 	for range 20 { // the same error each time
 		if err := c.fillMounts(new(sandbox.Request)); err == nil || !strings.HasPrefix(err.Error(), `invalid --volume "x": `) {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ type globalFlags struct {
 // run parses a command's own words and runs it.
 func (c chosen) run(a *app) error {
 	target := c.form()
-	if _, isRun := target.(*runCmd); isRun && !c.help {
+	if startsOne(target) && !c.help {
 		a.catchSignals()
 		// A host that does not allow it says so again when it is needed.
 		a.spare, _ = sandbox.Prepare()
@@ -29,6 +29,15 @@ func (c chosen) run(a *app) error {
 		return err
 	}
 	return target.Run(a)
+}
+
+// startsOne reports whether a command will need a monitor.
+func startsOne(target runner) bool {
+	switch target.(type) {
+	case *runCmd, *createCmd, *startCmd:
+		return true
+	}
+	return false
 }
 
 // parse reads the command's words into target, or prints its help.

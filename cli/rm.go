@@ -28,7 +28,7 @@ func (c *rmCmd) Run(a *app) error {
 		return err
 	}
 	found, failed := c.find(a, record.Root(paths.Data))
-	ended := endAll(record.Root(paths.Data), found, c.Force)
+	ended := endAll(paths, found, c.Force)
 	var w removeWork
 	w.Volumes = c.Volumes
 	for i, one := range found {
@@ -69,14 +69,14 @@ func (c *rmCmd) find(a *app, root record.Root) (found []toRemove, failed bool) {
 
 // endAll kills those that run, where that is wanted, all at the same time: each
 // takes a while to let go.
-func endAll(root record.Root, all []toRemove, force bool) []error {
+func endAll(paths sandbox.Paths, all []toRemove, force bool) []error {
 	errs := make([]error, len(all))
 	if !force {
 		return errs
 	}
 	var ending sync.WaitGroup
 	for i, one := range all {
-		ending.Go(func() { errs[i] = sandbox.End(root, one.ID) })
+		ending.Go(func() { errs[i] = sandbox.End(paths, one.ID) })
 	}
 	ending.Wait()
 	return errs

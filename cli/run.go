@@ -3,8 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
@@ -16,9 +19,11 @@ import (
 
 // runCmd is `rootlet run`.
 type runCmd struct {
-	runFlags
-	Image   string   `arg:"" help:"Image to run: a name, or an id."`
-	Command []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments, instead of the image's."`
+	newContainer
+	Attach     []string `name:"attach" short:"a" sep:"none" placeholder:"STREAM" help:"Attach only to stdin, stdout or stderr."`
+	Detach     bool     `name:"detach" short:"d" help:"Leave it running, and print its id."`
+	DetachKeys string   `name:"detach-keys" default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that leave the container running."`
+	SigProxy   bool     `name:"sig-proxy" default:"true" help:"Pass signals on to the program."`
 }
 
 // Run starts a container and stays with it. The exit status is the program's.
@@ -28,51 +33,119 @@ func (c *runCmd) Run(a *app) error {
 	if err != nil {
 		return &engineError{err}
 	}
-	plan, err := a.plan(request.Paths)
+	streams := a.streams(c.SigProxy)
+	if streams.DetachKeys, err = sandbox.ParseDetachKeys(c.DetachKeys); err != nil {
+		return &engineError{err}
+	}
+	if err := c.chooseStreams(&request, &streams); err != nil {
+		return &engineError{err}
+	}
+	return c.begin(a, request, streams)
+}
+
+// chooseStreams says what the user is connected to: all, nothing with -d, or what
+// he names.
+func (c *runCmd) chooseStreams(r *sandbox.Request, s *sandbox.Streams) error {
+	r.Spec.Detached = c.Detach
+	if c.Detach && len(c.Attach) > 0 {
+		return errors.New("conflicting options: cannot specify both --attach and --detach")
+	}
+	if c.Detach {
+		return nil
+	}
+	r.Attach = sandbox.Attach{Stdin: c.Interactive, Output: true}
+	if len(c.Attach) == 0 {
+		return nil
+	}
+	for _, stream := range c.Attach {
+		switch strings.ToLower(stream) {
+		case "stdin", "stdout", "stderr":
+		default:
+			return fmt.Errorf("invalid --attach %q: valid streams are STDIN, STDOUT and STDERR", stream)
+		}
+	}
+	named := func(stream string) bool {
+		return slices.ContainsFunc(c.Attach, func(a string) bool { return strings.EqualFold(a, stream) })
+	}
+	r.Attach.Stdin = c.Interactive && named("stdin")
+	if !named("stdout") {
+		s.Stdout = io.Discard
+	}
+	if !named("stderr") {
+		s.Stderr = io.Discard
+	}
+	return nil
+}
+
+// begin makes a container and starts it or leaves it, as the request says; it
+// prints the id of one that nobody stays with.
+func (c *newContainer) begin(a *app, r sandbox.Request, s sandbox.Streams) error {
+	plan, err := a.plan(r.Paths)
 	if err != nil {
 		return &engineError{err}
 	}
-	request.Host = sandbox.Host{UID: os.Getuid(), GID: os.Getgid(), IDMode: string(plan.Method), Start: a.began}
-	if request.HelloID, err = helloID(c.Image); err != nil {
-		return &engineError{err}
+	r.Host = a.host(plan)
+	var id string
+	s.Created = func(given string) error {
+		id = given
+		return c.writeCIDFile(given)
 	}
-	if err := c.pullFirst(a, plan, request); err != nil {
-		return &engineError{err}
-	}
-	err = c.start(a, plan, request)
-	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
+	status, err := c.withImage(a, plan, r, s)
+	if err != nil {
 		return err
 	}
-	if request.HelloID == "" {
-		a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
+	if r.Attach == (sandbox.Attach{}) {
+		_, err := fmt.Fprintln(a.stdout, id)
+		return err
 	}
-	if err := c.pull(a, plan, request); err != nil {
-		return &engineError{err}
-	}
-	return c.start(a, plan, request)
+	return exitStatus(status)
 }
 
-// start runs the container. A monitor's failure says itself what to exit with.
-func (c *runCmd) start(a *app, plan *userns.Plan, r sandbox.Request) error {
-	streams := sandbox.Streams{
-		Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr,
-		Signals: a.signals, Notice: a.notice, Created: c.writeCIDFile,
+// withImage runs a request, pulling the image where it is not here.
+func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (int, error) {
+	if err := c.pullFirst(a, plan, r); err != nil {
+		return ExitEngine, &engineError{err}
 	}
+	status, err := a.sandbox(plan, r, s)
+	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
+		return status, err
+	}
+	if r.HelloID == "" {
+		a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
+	}
+	if err := c.pull(a, plan, r); err != nil {
+		return ExitEngine, &engineError{err}
+	}
+	return a.sandbox(plan, r, s)
+}
+
+// streams are those of the user's shell.
+func (a *app) streams(sigProxy bool) sandbox.Streams {
+	return sandbox.Streams{
+		Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, Notice: a.notice,
+		Signals: a.signals, KeepSignals: !sigProxy,
+	}
+}
+
+// host is what a monitor is told of us.
+func (a *app) host(plan *userns.Plan) sandbox.Host {
+	return sandbox.Host{UID: os.Getuid(), GID: os.Getgid(), IDMode: string(plan.Method), Start: a.began}
+}
+
+// sandbox has a monitor do a request. Its failure says itself what to exit with.
+func (a *app) sandbox(plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (int, error) {
 	spare := a.spare
 	a.spare = nil
-	status, err := sandbox.Run(plan, r, streams, spare)
+	status, err := sandbox.Run(plan, r, s, spare)
 	var failure *sandbox.Failure
-	switch {
-	case err == nil:
-		return exitStatus(status)
-	case errors.As(err, &failure):
-		return err
+	if err == nil || errors.As(err, &failure) {
+		return status, err
 	}
-	return &engineError{err}
+	return status, &engineError{err}
 }
 
 // pullFirst fetches the image before it is looked for, where --pull says so.
-func (c *runCmd) pullFirst(a *app, plan *userns.Plan, r sandbox.Request) error {
+func (c *newContainer) pullFirst(a *app, plan *userns.Plan, r sandbox.Request) error {
 	if r.HelloID != "" || (c.Pull != pullAlways && c.Pull != pullNewer) {
 		return nil
 	}
@@ -86,7 +159,7 @@ func (c *runCmd) pullFirst(a *app, plan *userns.Plan, r sandbox.Request) error {
 	return err
 }
 
-func (c *runCmd) pull(a *app, plan *userns.Plan, r sandbox.Request) error {
+func (c *newContainer) pull(a *app, plan *userns.Plan, r sandbox.Request) error {
 	if r.HelloID != "" {
 		return installHello(a, plan, r.Paths)
 	}
@@ -95,7 +168,7 @@ func (c *runCmd) pull(a *app, plan *userns.Plan, r sandbox.Request) error {
 }
 
 // writeCIDFile is --cidfile.
-func (c *runCmd) writeCIDFile(id string) error {
+func (c *newContainer) writeCIDFile(id string) error {
 	if c.CIDFile == "" {
 		return nil
 	}

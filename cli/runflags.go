@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -12,11 +13,20 @@ import (
 
 	"rootlet/pull"
 	"rootlet/sandbox"
+	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
 )
 
-// runFlags are the flags of run, and of create when there is one.
+// newContainer is what run and create have in common.
+type newContainer struct {
+	runFlags
+	healthFlags
+	Image   string   `arg:"" help:"Image to run: a name, or an id."`
+	Command []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments, instead of the image's."`
+}
+
+// runFlags say what a container is.
 type runFlags struct {
 	AddHost     []string `name:"add-host" sep:"none" placeholder:"NAME:IP" help:"Add a line to /etc/hosts."`
 	CapAdd      []string `name:"cap-add" sep:"none" placeholder:"CAP" help:"Add a capability."`
@@ -28,22 +38,28 @@ type runFlags struct {
 	Entrypoint  *string  `name:"entrypoint" placeholder:"PROGRAM" help:"Program instead of the image's entrypoint."`
 	Env         []string `name:"env" short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value, as it is here."`
 	EnvFile     []string `name:"env-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
+	Expose      []string `name:"expose" sep:"none" placeholder:"PORT[/PROTO]" help:"Note a port as one that the container serves."`
 	GroupAdd    []string `name:"group-add" sep:"none" placeholder:"GROUP" help:"Add a supplementary group."`
 	Hostname    string   `name:"hostname" short:"h" placeholder:"NAME" help:"Host name of the container."`
 	Init        bool     `name:"init" help:"Run an init that forwards signals and reaps processes."`
 	Interactive bool     `name:"interactive" short:"i" help:"Keep standard input open."`
 	Label       []string `name:"label" short:"l" sep:"none" placeholder:"KEY=VALUE" help:"Set a label."`
+	LogDriver   string   `name:"log-driver" default:"json-file" placeholder:"DRIVER" help:"json-file or none."`
+	LogOpt      []string `name:"log-opt" sep:"none" placeholder:"KEY=VALUE" help:"Option of the log driver: max-size, max-file."`
 	Mount       []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
 	Name        string   `name:"name" placeholder:"NAME" help:"Name of the container."`
 	Network     string   `name:"network" aliases:"net" default:"slirp4netns" enum:"slirp4netns,none,host" help:"slirp4netns, none or host."`
+	OOMScoreAdj int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
 	Pull        string   `name:"pull" default:"missing" enum:"always,missing,never,newer" help:"When to pull: always, missing, never or newer."`
 	Quiet       bool     `name:"quiet" short:"q" help:"No progress and no notices."`
 	ReadOnly    bool     `name:"read-only" help:"Mount the root read-only."`
 	Remove      bool     `name:"rm" help:"Remove the container when it ends."`
+	Restart     string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
 	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges."`
 	ShmSize     string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal  string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
+	StopTimeout *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`
 	TLSVerify   *bool    `name:"tls-verify" help:"Check the registry's certificate."`
 	Tmpfs       []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
 	TTY         bool     `name:"tty" short:"t" help:"Give the container a terminal."`
@@ -51,6 +67,7 @@ type runFlags struct {
 	User        string   `name:"user" short:"u" placeholder:"USER[:GROUP]" help:"Run as this user, by name or number."`
 	UserNS      string   `name:"userns" placeholder:"MODE" help:"keep-id: have your own id inside too."`
 	Volume      []string `name:"volume" short:"v" sep:"none" placeholder:"SOURCE:TARGET[:OPTIONS]" help:"Bind a path or volume."`
+	VolumesFrom []string `name:"volumes-from" sep:"none" placeholder:"CONTAINER[:ro]" help:"Mount the volumes of another container."`
 	WorkDir     string   `name:"workdir" short:"w" placeholder:"DIR" help:"Working directory inside."`
 }
 
@@ -63,12 +80,12 @@ const (
 
 // request turns the command line into what a monitor understands. All that
 // depends on where the user is (his directory, his variables) ends here.
-func (c *runCmd) request(a *app) (sandbox.Request, error) {
+func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	r := sandbox.Request{Spec: record.Spec{
 		Name: strings.TrimPrefix(c.Name, "/"), Image: c.Image, Hostname: c.Hostname, Network: c.Network,
 		DNS: c.DNS, DNSSearch: c.DNSSearch, ExtraHosts: c.AddHost,
 		ReadOnly: c.ReadOnly, KeepID: c.UserNS == "keep-id", CapAdd: c.CapAdd, CapDrop: c.CapDrop,
-		StopSignal: c.StopSignal, Remove: c.Remove, Init: c.Init, Interactive: c.Interactive,
+		StopSignal: c.StopSignal, StopTimeout: c.StopTimeout, OOMScoreAdj: c.OOMScoreAdj, Remove: c.Remove, Init: c.Init, Interactive: c.Interactive,
 		StorageDriver: a.storageDriver,
 		Process: record.Process{
 			Cmd: c.Command, WorkingDir: c.WorkDir, User: c.User, GroupAdd: c.GroupAdd, TTY: c.TTY,
@@ -81,7 +98,8 @@ func (c *runCmd) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity, c.fillTerminal(a),
+		c.checkWords, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
+		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a),
 	} {
 		if err := fill(&r); err != nil {
 			return r, err
@@ -91,12 +109,19 @@ func (c *runCmd) request(a *app) (sandbox.Request, error) {
 	if r.Paths, err = findPaths(); err != nil {
 		return r, err
 	}
-	r.ImageName, err = storedName(view(r.Paths), c.Image)
+	if r.ImageName, err = storedName(view(r.Paths), c.Image); err != nil {
+		return r, err
+	}
+	if r.HelloID, err = helloID(c.Image); err != nil {
+		return r, err
+	}
+	from, err := sandbox.VolumesFrom(record.Root(r.Paths.Data), c.VolumesFrom)
+	r.Spec.Mounts, r.Spec.VolumesFrom = sandbox.WithVolumes(r.Spec.Mounts, from), c.VolumesFrom
 	return r, err
 }
 
 // checkWords checks what needs no more than a look.
-func (c *runCmd) checkWords(*sandbox.Request) error {
+func (c *newContainer) checkWords(*sandbox.Request) error {
 	if c.Name != "" {
 		if err := record.CheckName(strings.TrimPrefix(c.Name, "/")); err != nil {
 			return err
@@ -140,7 +165,7 @@ func (c *runCmd) checkWords(*sandbox.Request) error {
 	return sandbox.CheckCaps(c.CapAdd, c.CapDrop)
 }
 
-func (c *runCmd) fillPlatform(r *sandbox.Request) error {
+func (c *newContainer) fillPlatform(r *sandbox.Request) error {
 	if c.Platform == "" {
 		return nil
 	}
@@ -152,7 +177,7 @@ func (c *runCmd) fillPlatform(r *sandbox.Request) error {
 	return nil
 }
 
-func (c *runCmd) fillEnv(r *sandbox.Request) error {
+func (c *newContainer) fillEnv(r *sandbox.Request) error {
 	for _, file := range c.EnvFile {
 		env, err := readEnvFile(file, os.LookupEnv)
 		if err != nil {
@@ -170,7 +195,7 @@ func (c *runCmd) fillEnv(r *sandbox.Request) error {
 	return nil
 }
 
-func (c *runCmd) fillLabels(r *sandbox.Request) error {
+func (c *newContainer) fillLabels(r *sandbox.Request) error {
 	r.Spec.Labels = map[string]string{}
 	for _, label := range c.Label {
 		key, value, _ := strings.Cut(label, "=")
@@ -182,7 +207,7 @@ func (c *runCmd) fillLabels(r *sandbox.Request) error {
 	return nil
 }
 
-func (c *runCmd) fillLimits(r *sandbox.Request) error {
+func (c *newContainer) fillLimits(r *sandbox.Request) error {
 	size, err := units.RAMInBytes(c.ShmSize)
 	if err != nil || size <= 0 {
 		return fmt.Errorf("invalid --shm-size %q: want a size such as 64m", c.ShmSize)
@@ -198,7 +223,7 @@ func (c *runCmd) fillLimits(r *sandbox.Request) error {
 	return nil
 }
 
-func (c *runCmd) fillDevices(r *sandbox.Request) error {
+func (c *newContainer) fillDevices(r *sandbox.Request) error {
 	for _, text := range c.Device {
 		device, err := parseDevice(text)
 		if err != nil {
@@ -225,7 +250,7 @@ func parseDevice(text string) (record.Device, error) {
 
 // fillSecurity understands what can be had so far, and refuses the rest by name
 // rather than do less than asked.
-func (c *runCmd) fillSecurity(r *sandbox.Request) error {
+func (c *newContainer) fillSecurity(r *sandbox.Request) error {
 	for _, option := range c.SecurityOpt {
 		switch option {
 		case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true":
@@ -239,8 +264,44 @@ func (c *runCmd) fillSecurity(r *sandbox.Request) error {
 	return nil
 }
 
+func (c *newContainer) fillRestart(r *sandbox.Request) error {
+	var err error
+	if r.Spec.Restart, err = record.ParseRestart(c.Restart); err != nil {
+		return err
+	}
+	if c.Remove && r.Spec.Restart.Active() {
+		return errors.New("conflicting options: cannot specify both --restart and --rm")
+	}
+	if c.OOMScoreAdj < -1000 || c.OOMScoreAdj > 1000 {
+		return fmt.Errorf("invalid --oom-score-adj %d: want -1000 to 1000", c.OOMScoreAdj)
+	}
+	return nil
+}
+
+func (c *newContainer) fillLog(r *sandbox.Request) error {
+	var err error
+	r.Spec.Log, err = logfile.ParseOptions(c.LogDriver, c.LogOpt)
+	return err
+}
+
+// portRule is PORT or FIRST-LAST, with the protocol behind a slash.
+var portRule = regexp.MustCompile(`^([0-9]{1,5})(-([0-9]{1,5}))?(/(tcp|udp|sctp))?$`)
+
+func (c *newContainer) fillPorts(r *sandbox.Request) error {
+	for _, text := range c.Expose {
+		if !portRule.MatchString(text) {
+			return fmt.Errorf("invalid --expose %q: want PORT[-PORT][/tcp|udp|sctp]", text)
+		}
+		if !strings.Contains(text, "/") {
+			text += "/tcp"
+		}
+		r.Spec.ExposedPorts = append(r.Spec.ExposedPorts, text)
+	}
+	return nil
+}
+
 // fillTerminal checks that -t has a terminal to be a window of.
-func (c *runCmd) fillTerminal(a *app) func(*sandbox.Request) error {
+func (c *newContainer) fillTerminal(a *app) func(*sandbox.Request) error {
 	return func(r *sandbox.Request) error {
 		if !c.TTY {
 			return nil

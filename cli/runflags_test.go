@@ -40,7 +40,7 @@ func requested(t *testing.T, flags runFlags) (sandbox.Request, error) {
 	if flags.ShmSize == "" {
 		flags.ShmSize = "64m"
 	}
-	c := runCmd{runFlags: flags, Image: "debian", Command: []string{"sh"}}
+	c := newContainer{runFlags: flags, Image: "debian", Command: []string{"sh"}}
 	return c.request(&app{stdin: os.Stdin, printer: &printer{}})
 }
 
@@ -128,7 +128,7 @@ func TestRequestErrors(t *testing.T) {
 
 func TestCIDFileIsNeverOverwritten(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "cid")
-	c := runCmd{runFlags: runFlags{CIDFile: name}}
+	c := newContainer{runFlags: runFlags{CIDFile: name}}
 	if err := c.writeCIDFile("0123"); err != nil {
 		t.Fatal(err)
 	}

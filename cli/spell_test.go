@@ -80,7 +80,7 @@ func TestSpellErrors(t *testing.T) {
 		{"run", "--foo image", "unknown flag --foo"},
 		{"run", "--foo=bar image", "unknown flag --foo"},
 		{"run", "--intercative image", "unknown flag --intercative: did you mean --interactive?"},
-		{"run", "-itd image", "unknown flag -d in -itd"},
+		{"run", "-itz image", "unknown flag -z in -itz"},
 		{"run", "-z image", "unknown flag -z"},
 		{"run", "--rm=maybe image", `flag --rm: "maybe" is neither true nor false`},
 		{"run", "--rm= image", `flag --rm: "" is neither true nor false`},

@@ -11,6 +11,7 @@ import (
 func Stages() map[string]func(args []string) int {
 	return map[string]func([]string) int{
 		stage.Monitor: func([]string) int { return sandbox.Monitor() }, // a container's parent, in U1
+		stage.Sleeper: sandbox.Awake,                                   // a monitor that slept
 		stage.Worker:  func([]string) int { return Worker() },          // one piece of work on the store, in U1
 		stage.Reaper:  sandbox.Reaper,                                  // pid 1 of a container, under --init
 		stage.Hello:   func([]string) int { return sandbox.Hello() },   // the program of the built-in image

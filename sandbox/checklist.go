@@ -15,6 +15,7 @@ import (
 type first struct {
 	root     string // the assembled root, as the monitor sees it
 	sync     int    // descriptor on which it and the monitor take turns
+	cgroup   int    // descriptor of its cgroup's cgroup.procs, 0 where it has none
 	hostname string
 
 	groups     [2]int // the lowest and the highest group that is mapped
@@ -58,6 +59,10 @@ func (f first) checklist() *firstproc.Program {
 
 	// In U1, with its own pid and mount namespace.
 	f.dieWithMonitor(p)
+	if f.cgroup > 0 {
+		// Before it makes the namespace that shows this group as the root.
+		p.Call("enter the cgroup", unix.SYS_WRITE, []uintptr{uintptr(f.cgroup), p.String("0"), 1})
+	}
 	p.Call("new session", unix.SYS_SETSID, nil)
 	f.resetSignals(p)
 	chdir(p, "enter the root", f.root)

@@ -1,64 +1,100 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox/record"
 )
 
-// You come here from monitor.go: a container ends, or never began.
+// You come here from monitor.go or life.go: a container ends, or never began.
 
-// abandon ends a container that never ran. Before announce nothing of it
-// stays; after, Docker keeps it as "created" with the error, and so do we.
+// abandon ends a container that did not come to run. Before announce nothing of
+// it stays; after, Docker keeps it with the error, and so do we.
 func (m *monitor) abandon(err error) error {
 	if m.container == nil {
 		return err
 	}
 	m.unmount()
 	_, specErr := os.Stat(filepath.Join(m.container.Dir, "spec.json"))
-	if specErr != nil || m.Spec.Remove || m.ctx.Err() != nil {
+	if specErr != nil || m.Spec.Remove || m.ctx.Err() != nil && m.Start == "" {
 		return errors.Join(err, m.remove())
 	}
-	m.state.Error, m.state.ExitCode = err.Error(), failureOf(err).Code
-	_ = m.container.WriteState(m.state, true)
+	if m.state.Status != record.Created {
+		m.state.Status = record.Exited
+	}
+	m.state.PID, m.state.Error, m.state.ExitCode = 0, err.Error(), failureOf(err).Code
+	m.writeState(true)
 	return err
 }
 
-// finish records how the program ended, answers the client, and only then takes
-// the container's things apart.
-func (m *monitor) finish(status int) error {
+// noteEnd closes what the program wrote to and fills in how it has ended.
+func (m *monitor) noteEnd(status int) {
 	logErr := m.closeStreams()
-	m.state.Status, m.state.PID = record.Exited, 0
-	m.state.Finished, m.state.ExitCode = time.Now().UTC(), status
-	if logErr != nil {
+	m.state.PID, m.state.PausedBy, m.state.Finished, m.state.ExitCode = 0, "", time.Now().UTC(), status
+	if m.state.Error == "" && logErr != nil {
 		m.state.Error = "log: " + logErr.Error()
 	}
-	lost := m.lostRoot.Load()
-	if lost != nil {
-		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", *lost)
+	if m.wasOOMKilled(status) {
+		m.state.OOMKilled = true
+		m.happened("oom")
 	}
+	m.endHealth()
+	m.happened("die", "exitCode", strconv.Itoa(status),
+		"execDuration", strconv.Itoa(int(time.Since(m.state.Started).Seconds())))
+}
+
+// finish records that the program has ended for good, answers the clients, and
+// only then takes the container's things apart.
+func (m *monitor) finish(status int) error {
+	m.state.Status = record.Exited
+	if m.lostRoot != nil {
+		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", m.lostRoot)
+	}
+	if m.state.Stopped {
+		m.happened("stop")
+	}
+	m.closeSocket()
 	if m.Spec.Remove {
 		gone, err := m.container.Vanish()
 		if err != nil {
 			return err
 		}
-		m.root.Path = filepath.Join(gone, filepath.Base(m.root.Path)) // it was mounted under the old name
+		if m.root != nil {
+			m.root.Path = filepath.Join(gone, filepath.Base(m.root.Path)) // it was mounted under the old name
+		}
 		m.later(func() error { m.unmount(); return errors.Join(m.removeVolumes(), fuseoverlay.RemoveTree(gone)) })
+		m.happened("destroy")
 	} else {
 		if err := m.container.WriteState(m.state, true); err != nil {
 			return err
 		}
 		m.later(func() error { m.unmount(); return nil })
 	}
-	if lost != nil {
-		return &Failure{Message: m.state.Error, Code: status}
+	if m.lostRoot != nil {
+		text, _ := json.Marshal(Failure{Message: m.state.Error, Code: status}) // plain fields: it cannot fail
+		m.audience.dismiss(kindFailed, text)
+		return nil
 	}
-	return m.conn.Send(kindExited, []byte{byte(status)})
+	m.audience.dismiss(kindExited, []byte{byte(status)})
+	return nil
+}
+
+// writeState tells everybody how the container is; that the disk is full is no
+// reason to end it.
+func (m *monitor) writeState(durable bool) {
+	if err := m.container.WriteState(m.state, durable); err != nil {
+		m.notice("state: " + err.Error())
+	}
 }
 
 // remove deletes a container that is not running, name first.
@@ -70,15 +106,53 @@ func (m *monitor) remove() error {
 	return errors.Join(m.removeVolumes(), fuseoverlay.RemoveTree(gone))
 }
 
-// unmount lets go of what serves the container. It never waits for slirp4netns,
-// whose network namespace takes 40 ms to go.
+// unmount lets go of what serves one life of the program. It never waits for
+// slirp4netns, whose network namespace takes 40 ms to go.
 func (m *monitor) unmount() {
 	if m.helper != nil {
 		m.helper.Stop()
 		m.helper = nil
 	}
+	if m.streams != nil {
+		m.streams.closeInside()
+	}
+	_ = m.closeVolumes()
 	if m.root != nil {
 		_ = m.root.Close()
 		m.root = nil
 	}
+	m.cgroup.remove()
+	m.cgroup = nil
+}
+
+// wasOOMKilled reports whether it was the kernel, for want of memory, that killed
+// the program. Without a cgroup of the container's own the machine's count of
+// such kills is all there is to go by: it has risen since the program began, and
+// nobody of ours has sent that signal.
+func (m *monitor) wasOOMKilled(status int) bool {
+	if status != codeSignal+int(unix.SIGKILL) || m.ending.asked {
+		return false
+	}
+	if m.cgroup != nil {
+		return m.cgroup.oomKills() > 0
+	}
+	return oomKills() > m.oomKillsBefore
+}
+
+// oomKills counts the processes that this machine's kernel has killed for want of
+// memory since it booted (Linux 4.13).
+func oomKills() int {
+	text, _ := os.ReadFile("/proc/vmstat")
+	return countOf(string(text), "oom_kill")
+}
+
+// countOf finds a number in the kernel's "name value" lines, 0 without it.
+func countOf(text, name string) int {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, _ := strconv.Atoi(strings.TrimSpace(value))
+			return n
+		}
+	}
+	return 0
 }

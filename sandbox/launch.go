@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,19 +32,30 @@ func (m *monitor) launch() error {
 		return err
 	}
 	defer ours.Close()
+	defer theirs.Close()
 	f, err := m.firstProcess(int(theirs.Fd()))
 	if err != nil {
-		theirs.Close()
 		return err
 	}
+	executable, err := m.chooseProgram(&f)
+	if err != nil {
+		return err
+	}
+	defer executable.Close()
+	if m.cgroup = ownCgroup(m.container.ID); m.cgroup != nil {
+		defer m.cgroup.procs.Close()
+		f.cgroup = int(m.cgroup.procs.Fd())
+	}
+	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
 	m.process, err = firstproc.Start(f.checklist(), cloneFlags, m.streams.inside)
-	theirs.Close()
+	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()
 	if err != nil {
 		return err
 	}
-	if m.pidfd, err = unix.PidfdOpen(m.process.PID, 0); err != nil {
-		return errors.Join(fmt.Errorf("pidfd_open: %w", err), m.kill())
+	m.pid = m.process.PID
+	if err := m.openPidfd(); err != nil {
+		return errors.Join(err, m.kill())
 	}
 	// A user who gives up need not wait for whatever it is that takes so long.
 	settled := context.AfterFunc(m.ctx, func() { m.deliver(int(unix.SIGKILL)) })
@@ -101,7 +114,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 		},
 	}
 	f.paths = candidates(f.argv[0], f.env)
-	return f, m.chooseProgram(&f)
+	return f, nil
 }
 
 // environment is a program's: the image's and the user's, and what Docker adds
@@ -117,8 +130,8 @@ func environment(s *record.Spec, home string, tty bool) []string {
 
 // chooseProgram opens what the first process executes: for --init and for the
 // built-in image rootlet itself, else the trampoline that leads to the image's.
-func (m *monitor) chooseProgram(f *first) error {
-	hello := m.HelloID != "" && m.Spec.ImageID == m.HelloID && f.argv[0] == HelloPath
+func (m *monitor) chooseProgram(f *first) (*os.File, error) {
+	hello := m.Spec.Hello && f.argv[0] == HelloPath
 	open := firstproc.Trampoline
 	switch {
 	case hello:
@@ -126,13 +139,12 @@ func (m *monitor) chooseProgram(f *first) error {
 	case m.Spec.Init:
 		f.reaper, f.argv, open = true, append([]string{stage.Reaper}, f.argv...), sealedSelf
 	}
-	program, err := open()
+	executable, err := open()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m.later(program.Close)
-	f.executable = int(program.Fd())
-	return nil
+	f.executable = int(executable.Fd())
+	return executable, nil
 }
 
 func limitsOf(list []record.Ulimit) []limit {
@@ -161,6 +173,9 @@ func (m *monitor) bringUp(turn *os.File) error {
 		return err
 	}
 	if err := m.writeMaps(); err != nil {
+		return err
+	}
+	if err := m.adjustOOMScore(); err != nil {
 		return err
 	}
 	if err := m.startNetwork(); err != nil {
@@ -218,6 +233,23 @@ func (m *monitor) writeMaps() error {
 	return nil
 }
 
+// adjustOOMScore is --oom-score-adj. Nobody may make his processes less likely to
+// be killed than they were (proc_pid_oom_score_adj(5)).
+func (m *monitor) adjustOOMScore() error {
+	if m.Spec.OOMScoreAdj == 0 {
+		return nil
+	}
+	path := fmt.Sprintf("/proc/%d/oom_score_adj", m.pid)
+	err := os.WriteFile(path, []byte(strconv.Itoa(m.Spec.OOMScoreAdj)), 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return &Failure{
+			Code: codeEngine, Message: fmt.Sprintf("--oom-score-adj %d: lower than yours, which takes root", m.Spec.OOMScoreAdj),
+			Fix: "use a value above the one in /proc/self/oom_score_adj",
+		}
+	}
+	return err
+}
+
 // explain finds the best words for a container that did not start.
 func (m *monitor) explain(err error) error {
 	if gaveUp := m.interrupted(); gaveUp != nil {
@@ -254,20 +286,34 @@ var errNotInPath = errors.New("executable file not found in $PATH")
 
 // kill ends a first process that must not go on, and reaps it.
 func (m *monitor) kill() error {
-	_ = unix.Kill(m.process.PID, unix.SIGKILL) // our child, not yet waited for
-	_, err := unix.Wait4(m.process.PID, nil, 0, nil)
-	m.closePidfd()
+	_ = unix.Kill(m.pid, unix.SIGKILL) // our child, not yet waited for
+	_, err := m.reap()
 	return err
 }
 
 // announceRunning tells client and record that the program runs.
 func (m *monitor) announceRunning() {
-	m.state.Status, m.state.PID, m.state.Started = record.Running, m.process.PID, time.Now().UTC()
-	if err := m.container.WriteState(m.state, false); err != nil {
-		m.notice("state: " + err.Error())
+	m.state.Status, m.state.PID, m.state.Started = record.Running, m.pid, time.Now().UTC()
+	m.state.ExitCode, m.state.Finished, m.state.OOMKilled, m.state.Error = 0, time.Time{}, false, ""
+	m.beginHealth()
+	m.writeState(false)
+	_ = m.letVolumesGo()
+	m.happened("start")
+	m.welcome()
+	m.streams.start(&m.audience, m.log)
+}
+
+// welcome answers the client that has started us, and attaches it if it wants.
+func (m *monitor) welcome() {
+	if m.launcher == nil || m.first != nil {
+		return // it has had its answer, in an earlier life of the program
 	}
-	_ = m.conn.Send(kindStarted, nil)
-	m.streams.start(m.conn, m.log)
+	_ = m.launcher.Send(kindStarted, nil)
+	if m.Attach == (Attach{}) {
+		m.launcher = nil // it leaves
+		return
+	}
+	m.first = m.admit(m.launcher, m.Attach, os.Stdin)
 }
 
 // sealedSelf is a copy of this binary that nobody can change, a container's

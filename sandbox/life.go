@@ -1,91 +1,167 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
-
-	"rootlet/internal/stage"
 )
 
-// You come here from launch.go, once the program runs. Next is end.go.
+// You come here from monitor.go, once the program runs. Next is end.go.
 
-// wait stays until the program has ended, and returns its exit status as a
-// shell would give it.
-func (m *monitor) wait() int {
-	stop := make(chan struct{})
-	defer close(stop)
-	go m.watchHelpers(stop)
-	var status unix.WaitStatus
+// live stays with the container until it has ended for good: one life of its
+// program, or several where it is started again.
+func (m *monitor) live() error {
 	for {
-		_, err := unix.Wait4(m.process.PID, &status, 0, nil)
-		if err == unix.EINTR {
-			continue
+		status := m.watch()
+		again, wait := m.ended(status)
+		if !again {
+			return m.finish(status)
 		}
-		break
+		m.unmount()
+		if !m.rest(wait) {
+			return m.finish(status)
+		}
+		if err := m.take(m.bringingUp()); err != nil {
+			return m.abandon(err)
+		}
 	}
-	m.closePidfd()
-	if status.Signaled() {
-		return codeSignal + int(status.Signal())
-	}
-	return status.ExitStatus()
 }
 
-// watchHelpers ends a container whose root is gone; one that has lost its
-// network lives on.
-func (m *monitor) watchHelpers(stop chan struct{}) {
+// watch stays until the program has ended, and returns its exit status as a
+// shell would give it. Everything that is done to a running container is done
+// here, on the one goroutine whose thread is its parent.
+func (m *monitor) watch() int {
+	ended := m.awaitEnd()
 	var network <-chan error
 	if m.helper != nil {
 		network = m.helper.Done()
 	}
 	root := m.root.Done()
+	quiet := time.NewTimer(awakeFor)
+	defer quiet.Stop()
 	for {
 		select {
-		case <-stop:
-			return
-		case err := <-root:
-			m.lostRoot.Store(&err)
+		case <-ended:
+			status, _ := m.reap()
+			return status
+		case f := <-m.turns:
+			f()
+		case <-m.ending.late():
 			m.deliver(int(unix.SIGKILL))
-			root = nil
+			m.ending.timer = nil
+		case <-m.health.fires():
+			m.probe()
+		case err := <-root:
+			m.lostRoot, root = err, nil
+			m.deliver(int(unix.SIGKILL))
 		case err, ok := <-network:
-			if ok {
-				m.notice(fmt.Sprintf("the network is gone: %v", err))
-			}
 			network = nil
+			if ok {
+				m.helper = nil
+				m.notice(fmt.Sprintf("the network is gone: %v", err))
+				m.state.Error = fmt.Sprintf("the network is gone: %v", err)
+				m.writeState(false)
+			}
+		case <-quiet.C:
+			quiet.Reset(m.sleep())
 		}
 	}
 }
 
-// listen hears what the client says, until it goes away.
+// turn has the goroutine that the container belongs to call f, and waits until
+// it has. It is for all others.
+func (m *monitor) turn(f func()) {
+	done := make(chan struct{})
+	m.turns <- func() { defer close(done); f() }
+	<-done
+}
+
+// rest lets a restart wait, unless the user ends the container meanwhile.
+func (m *monitor) rest(wait time.Duration) bool {
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	for !m.ending.asked {
+		select {
+		case <-over.C:
+			return true
+		case f := <-m.turns:
+			f()
+		}
+	}
+	return m.ending.again
+}
+
+// openPidfd opens the descriptor by which the program is signalled and its end
+// heard of.
+func (m *monitor) openPidfd() error {
+	m.pidfdMu.Lock()
+	defer m.pidfdMu.Unlock()
+	var err error
+	if m.pidfd, err = unix.PidfdOpen(m.pid, 0); err != nil {
+		return fmt.Errorf("pidfd_open: %w", err)
+	}
+	return nil
+}
+
+// awaitEnd is closed once the program has ended; it is a zombie then.
+func (m *monitor) awaitEnd() <-chan struct{} {
+	ended := make(chan struct{})
+	fd := m.pidfd
+	go func() {
+		defer close(ended)
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(poll, -1); !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	}()
+	return ended
+}
+
+// reap waits for the first process, which is our child.
+func (m *monitor) reap() (int, error) {
+	var status unix.WaitStatus
+	var err error
+	for {
+		if _, err = unix.Wait4(m.pid, &status, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	m.pid = 0
+	m.closePidfd()
+	if status.Signaled() {
+		return codeSignal + int(status.Signal()), err
+	}
+	return status.ExitStatus(), err
+}
+
+// listen hears what the client says that has started us, until it goes away.
 func (m *monitor) listen() {
 	for {
-		kind, payload, err := m.conn.Recv()
+		kind, payload, err := m.launcher.Recv()
 		if err != nil {
 			// A client that dies before the container runs takes it along; later
 			// the container lives on without it.
 			m.abort(int(unix.SIGHUP))
-			return
+			break
 		}
-		switch kind {
-		case kindResize:
-			m.resize(payload)
-		case kindSignal:
-			if len(payload) == 1 {
-				m.heard(int(payload[0]))
-			}
-		case kindUnread:
-			if len(payload) == 1 && m.started.Load() {
-				m.streams.closeOutput(stage.Kind(payload[0]))
-			}
+		if kind == kindSignal && len(payload) == 1 && m.abort(int(payload[0])) {
+			continue
+		}
+		if m.started.Load() {
+			m.turn(func() {}) // it is attached once the program's life has begun
+		}
+		if m.first != nil {
+			m.hear(m.first, kind, payload)
 		}
 	}
-}
-
-// heard handles a signal that the client got.
-func (m *monitor) heard(n int) {
-	if !m.abort(n) {
-		m.deliver(n)
+	if m.first != nil {
+		m.audience.drop(m.first)
 	}
+	m.launcherGone.Store(true)
 }
 
 // abort gives up a container that does not run yet, where the signal means that;

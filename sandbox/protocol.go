@@ -10,26 +10,40 @@ import (
 	"rootlet/sandbox/record"
 )
 
-// Frames between the client and the monitor.
+// Frames between a client and the monitor. The one that has started it speaks over
+// the stage's socket pair and begins with kindRequest; every other connects to
+// the container's socket and begins with kindAsk.
 const (
-	kindRequest stage.Kind = iota + 1 // client: Request, the first frame
+	kindRequest stage.Kind = iota + 1 // client: Request
+	kindAsk                           // client: ask
 	kindResize                        // client: Size of its terminal
 	kindSignal                        // client: one byte, the signal's number
 	kindUnread                        // client: one byte, the kind of output that nobody reads any more
 
 	kindNotice  // monitor: text for the user
 	kindCreated // monitor: the container's id
-	kindStarted // monitor: the program runs
+	kindStarted // monitor: the program runs, or runs already
 	kindStdout  // monitor: output
 	kindStderr
+	kindDone   // monitor: what was asked for is done; the last frame
 	kindExited // monitor: one byte, the exit status; the last frame
 	kindFailed // monitor: Failure; the last frame
 )
 
 // Request is what a client wants a monitor to run.
 type Request struct {
+	// Start is the id of a container that is there; all below but Attach, Paths,
+	// Host and Size is its own business then.
+	Start string `json:"start,omitempty"`
+	// CreateOnly leaves the new container to a later Start.
+	CreateOnly bool `json:"createOnly,omitempty"`
+	// Attach is what the client wants of the program's streams.
+	Attach Attach `json:"attach,omitzero"`
+
 	// Spec as the user's flags say; the monitor completes it from the image.
 	Spec record.Spec `json:"spec"`
+	// NoHealthCheck is --no-healthcheck: the image's does not count either.
+	NoHealthCheck bool `json:"noHealthCheck,omitempty"`
 	// ImageName is Spec.Image in full: docker.io/library/debian:latest.
 	ImageName string `json:"imageName"`
 	// Entrypoint was given, though it may be empty: the image's does not count.
@@ -41,11 +55,36 @@ type Request struct {
 	// Anything but an id could be claimed by an image.
 	HelloID string `json:"helloID,omitempty"`
 
-	Paths Paths  `json:"paths"`
-	Host  Host   `json:"host"`
-	Size  Size   `json:"size"`           // of the terminal
-	Term  string `json:"term,omitempty"` // $TERM, for a container with a terminal
+	Paths Paths `json:"paths"`
+	Host  Host  `json:"host"`
+	Size  Size  `json:"size"` // of the terminal
 }
+
+// Attach says which of the program's streams a client is connected to.
+type Attach struct {
+	Stdin  bool `json:"stdin,omitempty"`
+	Output bool `json:"output,omitempty"`
+}
+
+// ask is what a client wants of the monitor of a container that is up.
+type ask struct {
+	Verb    string `json:"verb"`
+	Signal  string `json:"signal,omitempty"`  // kill, stop, restart: empty for the container's own
+	Timeout *int   `json:"timeout,omitempty"` // stop, restart: seconds; nil for the container's own
+	Final   bool   `json:"final,omitempty"`   // kill: whatever its restart policy says
+	Attach  Attach `json:"attach,omitzero"`
+	Size    Size   `json:"size,omitzero"`
+}
+
+// What can be asked.
+const (
+	verbAttach  = "attach"
+	verbKill    = "kill"
+	verbStop    = "stop"
+	verbRestart = "restart"
+	verbPause   = "pause"
+	verbUnpause = "unpause"
+)
 
 // Platform says which images will do.
 type Platform struct {
@@ -83,6 +122,7 @@ type Failure struct {
 	// command itself could not be executed.
 	Code    int  `json:"code"`
 	NoImage bool `json:"noImage,omitempty"`
+	Alive   bool `json:"alive,omitempty"`
 }
 
 func (f *Failure) Error() string { return f.Message }
@@ -90,10 +130,14 @@ func (f *Failure) Error() string { return f.Message }
 // Hint says what to type, if anything helps.
 func (f *Failure) Hint() string { return f.Fix }
 
-// Unwrap lets a client ask errors.Is(err, fuseoverlay.ErrNoImage).
+// Unwrap lets a client ask errors.Is(err, fuseoverlay.ErrNoImage), or
+// record.ErrAlive.
 func (f *Failure) Unwrap() error {
-	if f.NoImage {
+	switch {
+	case f.NoImage:
 		return fuseoverlay.ErrNoImage
+	case f.Alive:
+		return record.ErrAlive
 	}
 	return nil
 }
@@ -112,7 +156,7 @@ func failureOf(err error) *Failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	f = &Failure{Message: err.Error(), Code: codeEngine, NoImage: errors.Is(err, fuseoverlay.ErrNoImage)}
+	f = &Failure{Message: err.Error(), Code: codeEngine, NoImage: errors.Is(err, fuseoverlay.ErrNoImage), Alive: errors.Is(err, record.ErrAlive)}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()

@@ -1,10 +1,14 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,38 +26,17 @@ var ErrNotRunning = errors.New("container is not running")
 // has ended.
 const endWait = 10 * time.Second
 
-// Kill signals the program of a running container.
-func Kill(root record.Root, id string, signal unix.Signal) error {
-	state, err := root.Live(id)
-	if err != nil {
-		return err
-	}
-	if state.Status != record.Running {
-		return ErrNotRunning
-	}
-	// The descriptor is opened before the state is looked at again: a pid that
-	// was the container's then is the one that the descriptor stands for.
-	pidfd, err := unix.PidfdOpen(state.PID, 0)
-	if err != nil {
-		return ErrNotRunning
-	}
-	defer unix.Close(pidfd)
-	again, err := root.Live(id)
-	if err != nil || again.Status != record.Running || again.PID != state.PID {
-		return errors.Join(ErrNotRunning, err)
-	}
-	if err := unix.PidfdSendSignal(pidfd, signal, nil, 0); err != nil {
-		return fmt.Errorf("signal container: %w", err)
-	}
-	return nil
-}
-
-// End kills a running container, or one that is about to run, and waits until
-// its monitor has let go of it. It is called in the host's user namespace: there
-// the user owns U1, and may signal whatever id the program has.
-func End(root record.Root, id string) error {
+// End kills a running container, or one that is about to run, and waits until its
+// monitor has let go of it. A monitor that does not answer is killed itself, and
+// takes the container along.
+func End(p Paths, id string) error {
+	root := record.Root(p.Data)
 	for deadline := time.Now().Add(endWait); root.Alive(id); time.Sleep(2 * time.Millisecond) {
-		if err := Kill(root, id, unix.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
+		err := tell(p, id, ask{Verb: verbKill, Signal: "KILL", Final: true})
+		if err != nil && !errors.Is(err, ErrNotRunning) {
+			err = killMonitor(root, id)
+		}
+		if err != nil && !errors.Is(err, ErrNotRunning) {
 			return err
 		}
 		if time.Now().After(deadline) {
@@ -61,6 +44,48 @@ func End(root record.Root, id string) error {
 		}
 	}
 	return nil
+}
+
+// killMonitor kills the parent of a container's first process. It is called in
+// the host's user namespace, where the user owns U1 and may signal all in it.
+func killMonitor(root record.Root, id string) error {
+	state, err := root.Live(id)
+	if err != nil {
+		return err
+	}
+	first, err := unix.PidfdOpen(state.PID, 0)
+	if !state.Status.Up() || err != nil {
+		return ErrNotRunning
+	}
+	defer unix.Close(first)
+	parent := parentOf(state.PID)
+	monitor, err := unix.PidfdOpen(parent, 0)
+	if err != nil {
+		return ErrNotRunning
+	}
+	defer unix.Close(monitor)
+	// Both numbers meant what they should if the container lives still, now that
+	// descriptors stand for them.
+	again, err := root.Live(id)
+	if err != nil || again.PID != state.PID || parentOf(state.PID) != parent || hasEnded(first) {
+		return errors.Join(ErrNotRunning, err)
+	}
+	if err := unix.PidfdSendSignal(monitor, unix.SIGKILL, nil, 0); err != nil {
+		return fmt.Errorf("kill the monitor of container %s: %w", id[:12], err)
+	}
+	return nil
+}
+
+// parentOf is the parent of a process, 0 where there is no such process.
+func parentOf(pid int) int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(text[max(0, bytes.LastIndexByte(text, ')')):]), " ")
+	fields := strings.Fields(after)
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1])
+	return parent
 }
 
 // RemoveOptions say how a container is removed.
@@ -108,6 +133,7 @@ type BusyError struct{ Status record.Status }
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("container is %s: stop the container before removing or force remove", e.Status)
 }
+func (e *BusyError) Unwrap() error { return record.ErrAlive }
 
 // openEnded takes the lock of a container that has ended, or is about to.
 func openEnded(root record.Root, id string) (*record.Container, error) {
@@ -129,11 +155,16 @@ func openEnded(root record.Root, id string) (*record.Container, error) {
 
 // dying reports whether the program of a container is gone, or is a zombie.
 func dying(s record.State) bool {
-	pidfd, err := unix.PidfdOpen(s.PID, 0)
+	fd, err := unix.PidfdOpen(s.PID, 0)
 	if err != nil {
 		return true
 	}
-	defer unix.Close(pidfd)
+	defer unix.Close(fd)
+	return hasEnded(fd)
+}
+
+// hasEnded reports whether the process of a descriptor has ended.
+func hasEnded(pidfd int) bool {
 	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	n, err := unix.Poll(poll, 0)
 	return err == nil && n == 1

@@ -1,13 +1,16 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox/record"
@@ -29,6 +32,13 @@ type imageConfig struct {
 		Volumes    map[string]struct{}
 		Labels     map[string]string
 		StopSignal string
+
+		ExposedPorts map[string]struct{}
+		Healthcheck  *struct {
+			Test                                          []string
+			Interval, Timeout, StartPeriod, StartInterval time.Duration
+			Retries                                       int
+		}
 	} `json:"config"`
 }
 
@@ -73,9 +83,51 @@ func (r *Request) resolve(config []byte) error {
 	if s.StopSignal == "" {
 		s.StopSignal = c.StopSignal
 	}
+	s.Platform = image.OS + "/" + image.Architecture
+	s.ExposedPorts = exposed(slices.Collect(maps.Keys(c.ExposedPorts)), s.ExposedPorts)
+	r.resolveHealth(image)
 	s.Labels = merged(c.Labels, s.Labels)
 	s.Process.Env = mergeEnv(append([]string{defaultPath}, c.Env...), s.Process.Env)
 	return addVolumes(s, c.Volumes)
+}
+
+// maxPorts bounds what an image's EXPOSE lines can put into a record.
+const maxPorts = 1000
+
+// exposed joins the image's ports and the user's, each once.
+func exposed(image, user []string) []string {
+	var all []string
+	for _, port := range append(image, user...) {
+		if len(all) < maxPorts && len(port) <= len("65535-65535/sctp") {
+			all = append(all, port)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// resolveHealth lays the user's health check over the image's.
+func (r *Request) resolveHealth(image imageConfig) {
+	if r.NoHealthCheck {
+		r.Spec.Health = &record.HealthCheck{Test: []string{"NONE"}}
+		return
+	}
+	own := image.Config.Healthcheck
+	if own == nil {
+		return
+	}
+	if r.Spec.Health == nil {
+		r.Spec.Health = new(record.HealthCheck)
+	}
+	h := r.Spec.Health
+	if len(h.Test) == 0 {
+		h.Test = own.Test
+	}
+	h.Interval = cmp.Or(h.Interval, own.Interval)
+	h.Timeout = cmp.Or(h.Timeout, own.Timeout)
+	h.StartPeriod = cmp.Or(h.StartPeriod, own.StartPeriod)
+	h.StartInterval = cmp.Or(h.StartInterval, own.StartInterval)
+	h.Retries = cmp.Or(h.Retries, own.Retries)
 }
 
 // accepts reports whether an image is for the platform that the user named.

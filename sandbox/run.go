@@ -29,6 +29,10 @@ type Streams struct {
 	Stderr io.Writer
 	// Signals delivers those of Signals() that the user sends.
 	Signals <-chan os.Signal
+	// KeepSignals has a signal end the client and not the container.
+	KeepSignals bool
+	// DetachKeys, typed at a terminal, end the client and not the container.
+	DetachKeys []byte
 	// Notice is told what the user should know and is no result.
 	Notice func(text string)
 	// Created is told the container's id as soon as there is one; its error ends
@@ -36,9 +40,11 @@ type Streams struct {
 	Created func(id string) error
 }
 
-// Run has a monitor run a container in the foreground, and returns the exit
-// status of its program. An error is a *Failure, or says why there is no
-// monitor; nothing of the container is left then unless it was listed already.
+// Run has a monitor make a container, or start one that is there, and stays as
+// long as the request wants it to be attached: it returns the exit status of the
+// program, or 0 once the program runs without us. An error is a *Failure, or says
+// why there is no monitor; nothing of a new container is left then unless it was
+// listed already.
 //
 // A spare monitor is used where there is one; nil starts one now.
 func Run(plan *userns.Plan, r Request, s Streams, spare *Spare) (int, error) {
@@ -100,11 +106,12 @@ func (s *Spare) Discard() {
 // client is the user's side of one container.
 type client struct {
 	streams Streams
-	request Request
+	attach  Attach
+	tty     bool // the container has a terminal
 	conn    *stage.Conn
-	monitor *os.Process
-	stdin   *os.File // the end of the pipe that we feed
-	hungUp  atomic.Bool
+	monitor *os.Process // nil where it was there before us
+	stdin   *os.File    // the end of the pipe that we feed
+	left    atomic.Int32
 
 	done    chan struct{}  // closed when signals are no longer ours
 	passing sync.WaitGroup // passSignals
@@ -120,10 +127,7 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 		return nil, err
 	}
 	r.Host.Name = os.Getenv("USER")
-	c := &client{
-		streams: s, request: r, done: make(chan struct{}),
-		unread: map[stage.Kind]bool{}, restore: func() {},
-	}
+	c := newClient(r.Attach, r.Spec.Process.TTY, s)
 	if spare == nil {
 		var err error
 		if spare, err = Prepare(); err != nil {
@@ -140,6 +144,13 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	}
 	c.passing.Go(c.passSignals)
 	return c, nil
+}
+
+func newClient(a Attach, tty bool, s Streams) *client {
+	return &client{
+		streams: s, attach: a, tty: tty, done: make(chan struct{}),
+		unread: map[stage.Kind]bool{}, restore: func() {},
+	}
 }
 
 // blame finds out why a monitor could not be told what to run. Ctrl-C at a
@@ -175,12 +186,12 @@ func checkSources(mounts []record.Mount) error {
 	return nil
 }
 
-// relay handles the monitor's frames until its last.
+// relay handles the monitor's frames until its last, or until the client leaves.
 func (c *client) relay() (int, error) {
 	for {
 		kind, payload, err := c.conn.Recv()
-		if err != nil && c.hungUp.Load() {
-			return codeSignal + int(unix.SIGHUP), nil
+		if err != nil && c.left.Load() != 0 {
+			return int(c.left.Load()) - leftWith, nil
 		}
 		if err != nil {
 			return codeSignal + int(unix.SIGKILL), errors.New("the container's monitor died, and the container with it")
@@ -194,13 +205,18 @@ func (c *client) relay() (int, error) {
 				return codeEngine, err
 			}
 		case kindStarted:
-			if err := c.attach(); err != nil {
+			if c.attach == (Attach{}) {
+				return 0, nil
+			}
+			if err := c.connect(); err != nil {
 				return codeEngine, err
 			}
 		case kindStdout:
 			c.output(c.streams.Stdout, kind, payload)
 		case kindStderr:
 			c.output(c.streams.Stderr, kind, payload)
+		case kindDone:
+			return 0, nil
 		case kindExited:
 			return int(payload[0]), nil
 		case kindFailed:
@@ -213,6 +229,17 @@ func (c *client) relay() (int, error) {
 	}
 }
 
+// leftWith is added to the status of a client that leaves, so that zero means
+// that it has not.
+const leftWith = 1
+
+// leave ends the client and not the container.
+func (c *client) leave(status int) {
+	if c.left.CompareAndSwap(0, int32(status+leftWith)) {
+		_ = c.conn.Close()
+	}
+}
+
 // close puts the terminal back and lets go of the monitor, which has more to do
 // than the user waits for.
 func (c *client) close() {
@@ -220,8 +247,12 @@ func (c *client) close() {
 	close(c.done)
 	c.passing.Wait() // a signal that it has taken is not for anybody else to see
 	_ = c.conn.Close()
-	_ = c.stdin.Close()
-	go func() { _, _ = c.monitor.Wait() }()
+	if c.stdin != nil {
+		_ = c.stdin.Close()
+	}
+	if c.monitor != nil {
+		go func() { _, _ = c.monitor.Wait() }()
+	}
 }
 
 // giveUp ends a container that does not run yet, and waits until it is gone.
@@ -234,19 +265,27 @@ func (c *client) giveUp() {
 	}
 }
 
-// attach connects standard input, and where the container has a terminal puts
+// connect connects standard input, and where the container has a terminal puts
 // the user's into raw mode.
-func (c *client) attach() error {
-	if c.request.Spec.Process.TTY {
+func (c *client) connect() error {
+	if c.tty {
 		if err := c.attachTerminal(); err != nil {
 			return err
 		}
 	}
-	if !c.request.Spec.Interactive {
+	if !c.attach.Stdin {
 		return c.stdin.Close()
 	}
+	var from io.Reader = c.streams.Stdin
+	if c.tty && len(c.streams.DetachKeys) > 0 {
+		from = &detachReader{from: from, keys: c.streams.DetachKeys}
+	}
 	go func() {
-		_, _ = io.Copy(c.stdin, c.streams.Stdin)
+		_, err := io.Copy(c.stdin, from)
+		if errors.Is(err, errDetach) {
+			c.leave(0)
+			return
+		}
 		_ = c.stdin.Close()
 	}()
 	return nil
@@ -266,6 +305,10 @@ func (c *client) passSignals() {
 		case <-c.done:
 			return
 		case s := <-c.streams.Signals:
+			if c.streams.KeepSignals && EndsWork(s) {
+				c.leave(codeSignal + int(s.(syscall.Signal)))
+				continue
+			}
 			if s == unix.SIGINT || s == unix.SIGTERM {
 				if interrupts++; interrupts >= giveUpAfter {
 					s = unix.SIGKILL
@@ -286,8 +329,8 @@ func (c *client) passSignal(s syscall.Signal) {
 	case unix.SIGHUP:
 		// The user's terminal is gone, the container's is its own: as with
 		// Docker it lives on, to be found by ps.
-		if c.request.Spec.Process.TTY && c.hungUp.CompareAndSwap(false, true) {
-			_ = c.conn.Close()
+		if c.tty {
+			c.leave(codeSignal + int(unix.SIGHUP))
 			return
 		}
 	}

@@ -1,12 +1,12 @@
 package sandbox
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,13 +22,11 @@ import (
 // (CVE-2017-5226): what the program could do to it, it would do to his shell.
 type streams struct {
 	inside  [3]int   // descriptors for the first process, all above firstproc.ErrorFD
-	stdin   *os.File // the client's pipe, where a terminal is fed from it
-	console *os.File
-	// consoleFD is console's descriptor: asking the file for it would make it
-	// blocking, and a read of it deaf to Close.
-	consoleFD int
-	output    map[logfile.Stream]*os.File
-	pumps     sync.WaitGroup
+	stdin   *os.File // what the program reads, written; nil without -i
+	console *os.File // nil without -t
+	output  map[logfile.Stream]*os.File
+	pumps   sync.WaitGroup
+	last    atomic.Int64 // when output came last, in Unix nanoseconds
 }
 
 // openStreams opens the program's streams and its log.
@@ -38,26 +36,25 @@ func (m *monitor) openStreams() error {
 		return err
 	}
 	m.streams = &streams{inside: [3]int{-1, -1, -1}, output: map[logfile.Stream]*os.File{}}
-	m.later(func() error { m.streams.closeInside(); return nil })
 	if m.Spec.Process.TTY {
 		return m.openConsole()
 	}
 	return m.streams.openPipes(m.Spec.Interactive)
 }
 
-// openPipes hands the client's pipe in as standard input where the user asked
-// for it (-i), else nothing.
+// openPipes makes a pipe for each of the program's streams; for its standard
+// input only where the user asked for one (-i).
 func (s *streams) openPipes(interactive bool) error {
-	stdin := os.Stdin
-	if !interactive {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			return err
-		}
-		defer null.Close()
-		stdin = null
+	in, err := os.Open(os.DevNull)
+	if interactive {
+		in, s.stdin, err = os.Pipe()
 	}
-	if err := s.give(0, stdin); err != nil {
+	if err != nil {
+		return err
+	}
+	err = s.give(0, in)
+	in.Close()
+	if err != nil {
 		return err
 	}
 	for fd, name := range map[int]logfile.Stream{1: logfile.Stdout, 2: logfile.Stderr} {
@@ -106,7 +103,7 @@ func (m *monitor) openConsole() error {
 		return fmt.Errorf("open a terminal: %w", err)
 	}
 	s := m.streams
-	s.console, s.consoleFD = os.NewFile(uintptr(fd), "console"), fd
+	s.console = os.NewFile(uintptr(fd), "console")
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		return fmt.Errorf("unlock the terminal: %w", err)
 	}
@@ -124,7 +121,9 @@ func (m *monitor) openConsole() error {
 			return err
 		}
 	}
-	s.stdin = os.Stdin
+	if m.Spec.Interactive {
+		s.stdin = s.console
+	}
 	s.output[logfile.Stdout] = s.console
 	return nil
 }
@@ -141,17 +140,13 @@ func (m *monitor) prepareTerminal(inside *os.File) error {
 	return rootfs.BindConsole(m.root.Path, inside)
 }
 
-// resize passes on a new size of the client's terminal.
-func (m *monitor) resize(payload []byte) {
-	var size Size
-	if json.Unmarshal(payload, &size) == nil && m.started.Load() {
-		m.setSize(size)
-	}
-}
-
+// setSize gives the container's terminal the size of a client's.
 func (m *monitor) setSize(size Size) {
-	if m.Spec.Process.TTY && size.Rows > 0 && size.Columns > 0 {
-		_ = unix.IoctlSetWinsize(m.streams.consoleFD, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Columns})
+	if m.streams.console == nil || size.Rows == 0 || size.Columns == 0 {
+		return
+	}
+	if fd, err := linux.Descriptor(m.streams.console); err == nil {
+		_ = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Columns})
 	}
 }
 
@@ -168,35 +163,51 @@ func (s *streams) closeOutput(kind stage.Kind) {
 	}
 }
 
-// start moves bytes between the program and the client, and into the log.
-func (s *streams) start(conn *stage.Conn, log *logfile.Writer) {
+// start moves what the program writes to those who are attached, and into the log.
+func (s *streams) start(to *audience, log *logfile.Writer) {
 	for stream, from := range s.output {
-		s.pumps.Go(func() { pump(from, stream, frames[stream], conn, log) })
-	}
-	if s.stdin != nil {
-		go func() { _, _ = io.Copy(s.console, s.stdin) }()
+		s.pumps.Go(func() { s.pump(from, stream, to, log) })
 	}
 }
 
-// pump reads until the program and all it started have closed their end; a
-// terminal then answers with EIO. That the client is gone stops nothing.
-func pump(from *os.File, stream logfile.Stream, kind stage.Kind, conn *stage.Conn, log *logfile.Writer) {
-	defer from.Close()
+// pump reads until the program and all it started have closed their end (a
+// terminal then answers with EIO), or until it is held up.
+func (s *streams) pump(from *os.File, stream logfile.Stream, to *audience, log *logfile.Writer) {
 	buf := make([]byte, 64<<10) // as much as a pipe holds
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
+			s.last.Store(time.Now().UnixNano())
 			log.Write(stream, buf[:n])
-			_ = conn.Send(kind, buf[:n])
+			to.send(frames[stream], buf[:n])
 		}
-		if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
+		if err != nil {
+			from.Close()
+			return
+		}
+	}
+}
+
+// holdUp stops the pumps between two reads, so that nothing is on its way;
+// start lets them go on.
+func (s *streams) holdUp() {
+	for _, from := range s.output {
+		_ = from.SetReadDeadline(time.Unix(1, 0))
+	}
+	s.pumps.Wait()
+	for _, from := range s.output {
+		_ = from.SetReadDeadline(time.Time{})
 	}
 }
 
 // closeStreams waits for the last output and closes the log.
 func (m *monitor) closeStreams() error {
 	m.streams.pumps.Wait()
+	if m.streams.stdin != nil {
+		_ = m.streams.stdin.Close()
+	}
 	return m.log.Close()
 }

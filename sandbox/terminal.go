@@ -20,7 +20,7 @@ func TerminalSize(f *os.File) Size {
 // program's, Ctrl-C too. restore puts it back, on every way out.
 func (c *client) attachTerminal() error {
 	fd := int(c.streams.Stdin.Fd())
-	if !c.request.Spec.Interactive || !term.IsTerminal(fd) {
+	if !c.attach.Stdin || !term.IsTerminal(fd) {
 		return nil
 	}
 	before, err := term.MakeRaw(fd)

@@ -3,9 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -27,8 +25,7 @@ func (m *monitor) volumePath(name string) string { return m.volumes[name].Path }
 // has all of them in use until the container ends. A container that has run
 // before gets nothing copied: who emptied a volume meant it.
 func (m *monitor) prepareVolumes(root *os.File) error {
-	m.volumes = map[string]*volume.Lease{}
-	m.later(m.closeVolumes)
+	m.volumes, m.mounted = map[string]*volume.Lease{}, true
 	for i := range m.Spec.Mounts {
 		v := &m.Spec.Mounts[i]
 		if v.Type != record.Volume {
@@ -91,15 +88,32 @@ func copyUp(root *os.File, target string, l *volume.Lease) error {
 	return l.Fill(from)
 }
 
-// closeVolumes ends the use of the volumes.
-func (m *monitor) closeVolumes() error {
+// letVolumesGo closes the leases, once the container is listed: from then on its
+// record says that it has the volumes.
+func (m *monitor) letVolumesGo() error {
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(m.volumes)) {
-		m.volumeEvent("unmount", name, "container", m.Spec.ID)
-		errs = append(errs, m.volumes[name].Close())
+	for _, lease := range m.volumes {
+		errs = append(errs, lease.Close())
 	}
 	m.volumes = nil
 	return errors.Join(errs...)
+}
+
+// closeVolumes ends the use of the volumes.
+func (m *monitor) closeVolumes() error {
+	err := m.letVolumesGo()
+	if !m.mounted {
+		return err
+	}
+	m.mounted = false
+	used := map[string]bool{}
+	for _, v := range m.Spec.Mounts {
+		if v.Type == record.Volume && !used[v.Source] {
+			used[v.Source] = true
+			m.volumeEvent("unmount", v.Source, "container", m.Spec.ID)
+		}
+	}
+	return err
 }
 
 func (m *monitor) volumeEvent(action, name string, more ...string) {

@@ -9,8 +9,11 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
 )
 
 // Kind says what a frame's payload is. Zero is never sent.
@@ -39,6 +42,8 @@ func newConn(fd int) *Conn {
 }
 
 // NewConn speaks frames over f, a connected stream socket, and takes it over.
+// Where its descriptor was non-blocking when f was made, Close ends a Recv that
+// waits and Deadline counts.
 func NewConn(f *os.File) *Conn { return &Conn{file: f} }
 
 // Send writes one frame.
@@ -64,11 +69,85 @@ func (c *Conn) SendJSON(kind Kind, v any) error {
 	return c.Send(kind, b)
 }
 
+// SendFile writes one frame that brings a descriptor along (unix(7), SCM_RIGHTS).
+func (c *Conn) SendFile(kind Kind, payload []byte, f *os.File) error {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	fd, err := linux.Descriptor(f)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The descriptor travels with the header, which is never sent in parts.
+	header := binary.BigEndian.AppendUint32([]byte{byte(kind)}, uint32(len(payload)))
+	var sendErr error
+	err = raw.Write(func(to uintptr) bool {
+		sendErr = unix.Sendmsg(int(to), header, unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL)
+		return sendErr != unix.EAGAIN
+	})
+	if err = errors.Join(err, sendErr); err != nil {
+		return err
+	}
+	_, err = c.file.Write(payload)
+	return err
+}
+
+// RecvFile waits for a frame that may bring a descriptor along; nil where it does
+// not.
+func (c *Conn) RecvFile() (Kind, []byte, *os.File, error) {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	var h [headerSize]byte
+	rights := make([]byte, unix.CmsgSpace(4)) // one descriptor; more are dropped by the kernel
+	var n, rightsLen int
+	var recvErr error
+	err = raw.Read(func(from uintptr) bool {
+		n, rightsLen, _, _, recvErr = unix.Recvmsg(int(from), h[:], rights, unix.MSG_CMSG_CLOEXEC)
+		return recvErr != unix.EAGAIN
+	})
+	if err = errors.Join(err, recvErr); err != nil {
+		return 0, nil, nil, goneIsEOF(err)
+	}
+	f := fileOf(rights[:rightsLen])
+	kind, payload, err := c.rest(h, n)
+	if err != nil && f != nil {
+		f.Close()
+		f = nil
+	}
+	return kind, payload, f, err
+}
+
+// fileOf is the descriptor in a control message, nil if there is none.
+func fileOf(rights []byte) *os.File {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil || len(messages) == 0 {
+		return nil
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) == 0 {
+		return nil
+	}
+	_ = unix.SetNonblock(fds[0], true)
+	return os.NewFile(uintptr(fds[0]), "passed")
+}
+
+// Deadline bounds how long the other side may take for a frame; zero: for ever.
+func (c *Conn) Deadline(t time.Time) { _ = c.file.SetReadDeadline(t) }
+
 // Recv waits for the next frame. It returns io.EOF when the other side is gone,
 // however it went.
 func (c *Conn) Recv() (Kind, []byte, error) {
-	var h [headerSize]byte
-	if _, err := io.ReadFull(c.file, h[:]); err != nil {
+	return c.rest([headerSize]byte{}, 0)
+}
+
+// rest reads a frame of whose header the first got bytes are there.
+func (c *Conn) rest(h [headerSize]byte, got int) (Kind, []byte, error) {
+	if _, err := io.ReadFull(c.file, h[got:]); err != nil {
 		return 0, nil, goneIsEOF(err)
 	}
 	n := binary.BigEndian.Uint32(h[1:])

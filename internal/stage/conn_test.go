@@ -114,3 +114,33 @@ func TestCloseEndsARecvThatWaits(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAFrameBringsADescriptor(t *testing.T) {
+	a, b := pair(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := a.SendFile(5, []byte("take this"), w); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if err := a.Send(6, nil); err != nil {
+		t.Fatal(err)
+	}
+	kind, payload, f, err := b.RecvFile()
+	if err != nil || kind != 5 || string(payload) != "take this" || f == nil {
+		t.Fatalf("got kind %d, %q, %v, %v", kind, payload, f, err)
+	}
+	if _, err := f.WriteString("through"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != "through" {
+		t.Errorf("through the pipe came %q, %v", got, err)
+	}
+	if kind, _, f, err := b.RecvFile(); err != nil || kind != 6 || f != nil {
+		t.Errorf("the frame without one: kind %d, %v, %v", kind, f, err)
+	}
+}

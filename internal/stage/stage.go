@@ -20,6 +20,9 @@ import (
 const (
 	// Monitor is a container's parent in U1: sandbox/monitor.go.
 	Monitor = "rootlet-monitor"
+	// Sleeper is a monitor that has nothing to do, and what it wakes up as:
+	// sandbox/sleep.go.
+	Sleeper = "rootlet-sleeper"
 	// Worker does one piece of work on the store in U1: cli/worker.go.
 	Worker = "rootlet-worker"
 	// Reaper is a container's pid 1 under --init: sandbox/reaper.go.

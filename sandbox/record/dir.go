@@ -75,6 +75,15 @@ func (r Root) Open(id string) (*Container, error) {
 	return c, nil
 }
 
+// Adopt takes over the container whose lock is held through a descriptor that an
+// earlier image of this process left open.
+func (r Root) Adopt(id string, lock *os.File) *Container {
+	return &Container{ID: id, Dir: r.Dir(id), root: r, lock: lock}
+}
+
+// Lock is the file by which the container's life is told, for Adopt.
+func (c *Container) Lock() *os.File { return c.lock }
+
 // ErrAlive says that a container's lock is held: its monitor lives.
 var ErrAlive = errors.New("container is running")
 

@@ -112,6 +112,9 @@ func (r Root) Alive(id string) bool { return locked(r.Dir(id)) }
 // Live reads how a container is now.
 func (r Root) Live(id string) (State, error) { return r.state(id, locked(r.Dir(id))) }
 
+// Last reads how a container ended, for one who holds its lock.
+func (r Root) Last(id string) (State, error) { return r.state(id, false) }
+
 func (r Root) state(id string, alive bool) (State, error) {
 	s := State{Status: Created}
 	err := readJSON(filepath.Join(r.Dir(id), "state.json"), &s)

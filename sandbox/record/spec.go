@@ -23,6 +23,8 @@ type Spec struct {
 	Image   string `json:"image"`   // as the user wrote it
 	ImageID string `json:"imageID"` // digest of its config, hexadecimal
 
+	Hello bool `json:"hello,omitempty"` // the built-in image: its program is rootlet itself
+
 	Process Process `json:"process"`
 	Mounts  []Mount `json:"mounts,omitempty"`
 

@@ -1,0 +1,171 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
+	"rootlet/internal/stage"
+	"rootlet/sandbox/record"
+)
+
+// You come here from package cli, with a container that is there already. The
+// other end is control.go, in the container's monitor.
+
+// dial connects to the monitor of a container. It returns ErrNotRunning where
+// there is none.
+func dial(p Paths, id string) (*stage.Conn, error) {
+	for _, path := range socketPaths(p, id) {
+		conn, err := dialAt(path)
+		if err == nil {
+			return conn, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ECONNREFUSED) {
+			return nil, fmt.Errorf("control socket: %w", err)
+		}
+	}
+	if record.Root(p.Data).Alive(id) {
+		return nil, fmt.Errorf("container %s: its monitor lives and does not listen; on another host that shares this home, perhaps", id[:12])
+	}
+	return nil, ErrNotRunning
+}
+
+func dialAt(path string) (*stage.Conn, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	to := &unix.SockaddrUnix{Name: filepath.Join(linux.FDPath(dir), filepath.Base(path))}
+	if err := unix.Connect(fd, to); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	_ = unix.SetNonblock(fd, true)
+	return stage.NewConn(os.NewFile(uintptr(fd), "control")), nil
+}
+
+// answerWait is how long a monitor may take to answer. It does so at once; one
+// that is busy starting its program needs a moment.
+const answerWait = 20 * time.Second
+
+// tell asks a monitor for something and waits for its answer.
+func tell(p Paths, id string, a ask) error {
+	conn, err := dial(p, id)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SendJSON(kindAsk, a); err != nil {
+		return err
+	}
+	conn.Deadline(time.Now().Add(answerWait))
+	kind, payload, err := conn.Recv()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("container %s: its monitor has not answered for %v", id[:12], answerWait)
+	case err != nil:
+		return ErrNotRunning // it ended meanwhile
+	case kind == kindFailed:
+		var f Failure
+		if err := json.Unmarshal(payload, &f); err != nil {
+			return err
+		}
+		if f.Message == ErrNotRunning.Error() {
+			return ErrNotRunning
+		}
+		return &f
+	}
+	return nil
+}
+
+// Kill sends a signal to the program of a container, by name or number. It
+// returns ErrNotRunning where there is no program.
+func Kill(p Paths, id, signal string) error {
+	return tell(p, id, ask{Verb: verbKill, Signal: signal})
+}
+
+// Pause holds all processes of a container still; Unpause lets them go on.
+func Pause(p Paths, id string) error { return tell(p, id, ask{Verb: verbPause}) }
+
+// Unpause lets the processes of a paused container go on.
+func Unpause(p Paths, id string) error { return tell(p, id, ask{Verb: verbUnpause}) }
+
+// Stop tells the program of a container to end, has it killed after timeout
+// seconds, and waits until it has. Nil and empty stand for the container's own
+// timeout and signal.
+func Stop(p Paths, id, signal string, timeout *int) error {
+	err := tell(p, id, ask{Verb: verbStop, Signal: signal, Timeout: timeout})
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = record.Root(p.Data).WaitFor(id, func(s record.State, _ bool) bool {
+		return !s.Status.Up() && s.Status != record.Restarting
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it removed itself (--rm)
+	}
+	return err
+}
+
+// Restart is Stop, with the program started anew by the same monitor. It returns
+// ErrNotRunning where there is none, and once the program runs again.
+func Restart(p Paths, id, signal string, timeout *int) error {
+	root := record.Root(p.Data)
+	before, err := root.Live(id)
+	if err != nil {
+		return err
+	}
+	if err := tell(p, id, ask{Verb: verbRestart, Signal: signal, Timeout: timeout}); err != nil {
+		return err
+	}
+	now, err := root.WaitFor(id, func(s record.State, alive bool) bool {
+		return !alive || s.Status == record.Running && !s.Started.Equal(before.Started)
+	})
+	if err == nil && !now.Status.Up() && now.Error != "" {
+		err = &Failure{Message: now.Error, Code: now.ExitCode}
+	}
+	return err
+}
+
+// AttachTo connects the client to the program of a container that is up, and
+// stays until that ends or the client leaves: see Run.
+func AttachTo(p Paths, spec record.Spec, want Attach, s Streams) (int, error) {
+	conn, err := dial(p, spec.ID)
+	if err != nil {
+		return codeEngine, err
+	}
+	c := newClient(want, spec.Process.TTY, s)
+	c.conn = conn
+	from, stdin, err := os.Pipe()
+	if err != nil {
+		return codeEngine, errors.Join(err, conn.Close())
+	}
+	c.stdin = stdin
+	text, err := json.Marshal(ask{Verb: verbAttach, Attach: want, Size: TerminalSize(s.Stdin)})
+	if err == nil {
+		err = conn.SendFile(kindAsk, text, from)
+	}
+	from.Close()
+	if err != nil {
+		return codeEngine, errors.Join(err, conn.Close(), stdin.Close())
+	}
+	c.passing.Go(c.passSignals)
+	status, err := c.relay()
+	c.close()
+	return status, err
+}

@@ -1,0 +1,226 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
+	"rootlet/internal/stage"
+	"rootlet/sandbox/record"
+)
+
+// The other end is ask.go, in whatever command the user types.
+
+// control is the socket at which a container that is up is asked for things.
+type control struct {
+	file     *os.File // the listening descriptor, for the next image of this process
+	listener *net.UnixListener
+	busy     atomic.Int32 // clients that are being served
+	held     chan struct{}
+}
+
+const (
+	// maxClients bounds what others of the user's processes can cost us.
+	maxClients = 128
+	// askWait is how long a client may take to say what it wants.
+	askWait = 5 * time.Second
+)
+
+// socketName is the socket's name in the container's directory.
+const socketName = "socket"
+
+// socketPaths are where the socket may be. It stands in the container's own
+// directory, which is the user's alone and outlives $XDG_RUNTIME_DIR; a home on
+// a file system that has no sockets leaves the second.
+func socketPaths(p Paths, id string) []string {
+	return []string{filepath.Join(record.Root(p.Data).Dir(id), socketName), filepath.Join(p.Runtime, id[:12]+".socket")}
+}
+
+// openSocket makes the socket.
+func (m *monitor) openSocket() error {
+	var errs []error
+	for _, path := range socketPaths(m.Paths, m.container.ID) {
+		l, err := listenAt(path)
+		if err == nil {
+			return m.serve(l)
+		}
+		errs = append(errs, err)
+	}
+	return fmt.Errorf("control socket: %w", errors.Join(errs...))
+}
+
+// listenAt makes a socket at a path of any length: an address has room for 107
+// bytes (unix(7)), so the directory is named by its descriptor.
+func listenAt(path string) (*net.UnixListener, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	short := filepath.Join(linux.FDPath(dir), filepath.Base(path))
+	_ = os.Remove(short) // of an earlier life: the lock says that nobody listens there
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	return l, os.Chmod(short, 0o600)
+}
+
+func (m *monitor) serve(l *net.UnixListener) error {
+	file, err := l.File()
+	if err != nil {
+		return err
+	}
+	m.control = &control{file: file, listener: l, held: make(chan struct{})}
+	go m.accept(m.control)
+	return nil
+}
+
+// accept admits clients until the listener has had its time.
+func (m *monitor) accept(c *control) {
+	for {
+		conn, err := c.listener.AcceptUnix()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.held <- struct{}{}
+			return
+		}
+		if err != nil {
+			return
+		}
+		if c.busy.Add(1) > maxClients || !ours(conn) {
+			c.busy.Add(-1)
+			conn.Close()
+			continue
+		}
+		go func() {
+			defer c.busy.Add(-1)
+			m.answer(conn)
+		}()
+	}
+}
+
+// hold ends accept, with nobody let in halfway: who connects meanwhile waits in
+// the listener's queue.
+func (c *control) hold() {
+	_ = c.listener.SetDeadline(time.Unix(1, 0))
+	<-c.held
+}
+
+// release lets accept be called again.
+func (c *control) release() { _ = c.listener.SetDeadline(time.Time{}) }
+
+// ours reports whether the other end is a process of the user's. The directory's
+// mode has seen to it; this is for a file system that knows no modes.
+func ours(conn *net.UnixConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	same := false
+	err = raw.Control(func(fd uintptr) {
+		peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		same = err == nil && int(peer.Uid) == os.Getuid()
+	})
+	return err == nil && same
+}
+
+// answer serves one client.
+func (m *monitor) answer(raw *net.UnixConn) {
+	file, err := raw.File()
+	raw.Close()
+	if err != nil {
+		return
+	}
+	conn := stage.NewConn(file)
+	defer conn.Close()
+	conn.Deadline(time.Now().Add(askWait))
+	kind, payload, passed, err := conn.RecvFile()
+	if err != nil || kind != kindAsk {
+		return
+	}
+	conn.Deadline(time.Time{})
+	var a ask
+	if err := json.Unmarshal(payload, &a); err != nil {
+		return
+	}
+	if a.Verb == verbAttach {
+		m.attachTo(conn, a, passed)
+		return
+	}
+	m.turn(func() { err = m.do(a) })
+	if err != nil {
+		_ = conn.SendJSON(kindFailed, failureOf(err))
+		return
+	}
+	_ = conn.Send(kindDone, nil)
+}
+
+// attachTo attaches a client for as long as it stays.
+func (m *monitor) attachTo(conn *stage.Conn, a ask, stdin *os.File) {
+	var c *attached
+	m.turn(func() {
+		if !m.state.Status.Up() {
+			_ = conn.SendJSON(kindFailed, failureOf(ErrNotRunning))
+			return
+		}
+		_ = conn.Send(kindStarted, nil)
+		m.setSize(a.Size)
+		c = m.admit(conn, a.Attach, stdin)
+		m.happened("attach")
+	})
+	if c != nil {
+		m.attend(c)
+	}
+}
+
+// do does what a client asks for, on the container's own goroutine.
+func (m *monitor) do(a ask) error {
+	up := m.state.Status.Up()
+	switch {
+	case a.Verb == verbStop || a.Verb == verbRestart:
+		return m.stop(a)
+	case a.Verb == verbKill && a.Final && !up:
+		m.ending.asked, m.state.Stopped = true, true // between two lives
+		return nil
+	case !up:
+		return ErrNotRunning
+	case a.Verb == verbKill:
+		return m.killWith(a)
+	case a.Verb == verbPause:
+		return m.pause()
+	case a.Verb == verbUnpause:
+		return m.unpause()
+	}
+	return fmt.Errorf("this container's monitor does not know %q: it was started by another version of rootlet", a.Verb)
+}
+
+func (m *monitor) killWith(a ask) error {
+	signal, err := ParseSignal(a.Signal)
+	if err != nil {
+		return err
+	}
+	m.signalled(int(signal))
+	if signal == unix.SIGKILL && m.state.Status == record.Paused {
+		return m.unpause() // so that it can die
+	}
+	return nil
+}
+
+// closeSocket ends the serving of clients: nobody new is to find a container that
+// is on its way out.
+func (m *monitor) closeSocket() {
+	_ = m.control.listener.Close()
+	_ = m.control.file.Close()
+	for _, path := range socketPaths(m.Paths, m.container.ID) {
+		_ = os.Remove(path)
+	}
+}

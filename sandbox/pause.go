@@ -1,0 +1,141 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/record"
+)
+
+// What can hold a container still, for State.PausedBy.
+const (
+	pausedByFreezer = "cgroup freezer"
+	pausedBySignals = "SIGSTOP"
+)
+
+// errPaused and errNotPaused are Docker's words, more or less.
+var (
+	errPaused    = errors.New("container is already paused")
+	errNotPaused = errors.New("container is not paused")
+)
+
+// pause holds every process of the container still: by the freezer of its cgroup,
+// which no process notices, else by SIGSTOP, which parents inside hear of.
+func (m *monitor) pause() error {
+	if m.state.Status == record.Paused {
+		return errPaused
+	}
+	var err error
+	if m.cgroup != nil {
+		m.state.PausedBy, err = pausedByFreezer, m.cgroup.freeze(true)
+	} else {
+		m.state.PausedBy = pausedBySignals
+		m.frozen, err = stopAll(m.pid)
+	}
+	if err != nil {
+		m.state.PausedBy = ""
+		return fmt.Errorf("pause: %w", err)
+	}
+	m.state.Status = record.Paused
+	m.writeState(false)
+	m.happened("pause")
+	return nil
+}
+
+// unpause lets them go on; those that had been stopped by somebody else stay so.
+func (m *monitor) unpause() error {
+	if m.state.Status != record.Paused {
+		return errNotPaused
+	}
+	var err error
+	if m.state.PausedBy == pausedByFreezer {
+		err = m.cgroup.freeze(false)
+	} else {
+		err = continueAll(m.pid, m.frozen)
+	}
+	if err != nil {
+		return fmt.Errorf("unpause: %w", err)
+	}
+	m.state.Status, m.state.PausedBy, m.frozen = record.Running, "", nil
+	m.writeState(false)
+	m.happened("unpause")
+	return nil
+}
+
+// stopRounds bounds how long stopAll runs after processes that make new ones.
+const stopRounds = 100
+
+// stopAll stops every process of a container, until none is found running: one
+// that was not stopped yet may have made another meanwhile. It returns those that
+// were stopped before.
+func stopAll(first int) (before []int, err error) {
+	stopped := map[int]bool{}
+	for round := range stopRounds {
+		pids, err := Processes(first)
+		if err != nil {
+			return before, err
+		}
+		found := false
+		for _, pid := range pids {
+			if stopped[pid] {
+				continue
+			}
+			stopped[pid], found = true, true
+			if round == 0 && isStopped(pid) {
+				before = append(before, pid)
+				continue
+			}
+			if err := signalMember(first, pid, unix.SIGSTOP); err != nil {
+				return before, errors.Join(err, continueAll(first, before))
+			}
+		}
+		if !found {
+			return before, nil
+		}
+	}
+	return before, errors.Join(errors.New("its processes multiply faster than they can be stopped"), continueAll(first, before))
+}
+
+func continueAll(first int, but []int) error {
+	pids, err := Processes(first)
+	for _, pid := range pids {
+		if !slices.Contains(but, pid) {
+			err = errors.Join(err, signalMember(first, pid, unix.SIGCONT))
+		}
+	}
+	return err
+}
+
+// signalMember signals a process that was found in the first one's pid namespace.
+// It is looked at again once a descriptor stands for it: its number may have
+// become another's.
+func signalMember(first, pid int, signal unix.Signal) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil // gone
+	}
+	defer unix.Close(fd)
+	target, err := namespaceID(first, "pid")
+	if err != nil {
+		return err
+	}
+	if id, err := namespaceID(pid, "pid"); err != nil || id != target && !isBelow(pid, target) {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("signal process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// isStopped reports whether a process is stopped by a signal: proc_pid_stat(5).
+func isStopped(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	after := strings.LastIndex(string(text), ") ")
+	return err == nil && after >= 0 && strings.HasPrefix(string(text)[after+2:], "T")
+}

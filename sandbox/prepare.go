@@ -1,0 +1,225 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/fuseoverlay"
+	"rootlet/sandbox/events"
+	"rootlet/sandbox/identity"
+	"rootlet/sandbox/record"
+	"rootlet/sandbox/rootfs"
+	"rootlet/userns"
+)
+
+// You come here from monitor.go. Next is launch.go.
+
+// enter makes U1's mount namespace our own: mounts of the host's still arrive,
+// ours never leave.
+func (m *monitor) enter() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return userns.Diagnose(fmt.Errorf("separate our mounts from the host's: %w", err))
+	}
+	// A directory of the user's must not be kept busy for the container's life.
+	if err := unix.Chdir("/"); err != nil {
+		return err
+	}
+	return m.mapIDs()
+}
+
+// mapIDs says which ids the container has.
+func (m *monitor) mapIDs() error {
+	uids, gids, err := userns.CurrentMaps()
+	if err != nil {
+		return err
+	}
+	m.uids, m.gids = sameIDs(uids), sameIDs(gids)
+	if m.Spec.KeepID {
+		m.uids, m.gids = keepIDs(uids, uint32(m.Host.UID)), keepIDs(gids, uint32(m.Host.GID))
+	}
+	return nil
+}
+
+// open takes a container that is there.
+func (m *monitor) open() error {
+	root := record.Root(m.Paths.Data)
+	var err error
+	if m.container, err = openEnded(root, m.Start); err != nil {
+		return err
+	}
+	m.later(m.container.Close)
+	if m.Spec, err = root.Spec(m.Start); err != nil {
+		return err
+	}
+	// The lock is ours, so that whatever the record says of a running program is
+	// of one that died with its monitor.
+	m.state, err = root.Last(m.Start)
+	m.state.Restarts, m.state.Stopped, m.state.Error = 0, false, ""
+	return err
+}
+
+func (m *monitor) openStore() error {
+	var err error
+	m.store, err = fuseoverlay.Open(StoreConfig(m.Paths, m.Spec.StorageDriver))
+	return err
+}
+
+// findImage completes the spec from the image.
+func (m *monitor) findImage() error {
+	var err error
+	if m.letImagesGo, err = m.store.KeepImages(); err != nil {
+		return err
+	}
+	if m.image, err = m.store.Image(m.ImageName); err != nil {
+		return err
+	}
+	m.Spec.ImageID = m.image.ID
+	m.Spec.Hello = m.HelloID == m.image.ID
+	return m.resolve(m.image.Config)
+}
+
+// findOwnImage finds the image that the container was made from, by whatever
+// name it goes now.
+func (m *monitor) findOwnImage() error {
+	var err error
+	m.image, err = m.store.Image(m.Spec.ImageID)
+	if errors.Is(err, fuseoverlay.ErrNoImage) {
+		// Not the client's cue to pull: only this very image will do.
+		err = fmt.Errorf("the image that the container was made from is gone: %s", m.Spec.ImageID)
+	}
+	return err
+}
+
+// StoreConfig says where the store of a user is.
+func StoreConfig(p Paths, driver string) fuseoverlay.Config {
+	return fuseoverlay.Config{
+		GraphRoot: filepath.Join(p.Data, "storage"),
+		RunRoot:   filepath.Join(p.Runtime, "storage"),
+		Driver:    driver,
+	}
+}
+
+// create takes an id, a lock and a name.
+func (m *monitor) create() error {
+	c, err := record.Root(m.Paths.Data).Create(m.Spec.Name)
+	if err != nil {
+		return err
+	}
+	m.container = c
+	m.later(c.Close)
+	s := &m.Spec
+	s.Version, s.ID, s.Name, s.Created = record.Version, c.ID, c.Name, time.Now().UTC()
+	if s.Hostname == "" {
+		s.Hostname = c.ID[:12]
+	}
+	m.state = record.State{Status: record.Created}
+	return nil
+}
+
+// mountRoot mounts the image with a layer of the container's own on top.
+func (m *monitor) mountRoot() error {
+	o := fuseoverlay.MountOptions{Dir: m.container.Dir, Volatile: m.Spec.Remove, Progress: m.copyProgress()}
+	if m.uids.shifts() || m.gids.shifts() {
+		o.UIDs, o.GIDs = m.uids.shown(), m.gids.shown()
+	}
+	var err error
+	m.root, err = m.store.Mount(m.image, o)
+	if err = errors.Join(err, m.store.Close()); err != nil {
+		return err
+	}
+	m.state.RootDriver = m.root.Driver
+	return nil
+}
+
+// copyProgress tells the user, once a second, how far a copy of the image is;
+// only the copy driver makes one.
+func (m *monitor) copyProgress() func(done, total int64) {
+	last := time.Now()
+	return func(done, total int64) {
+		if now := time.Now(); total > 0 && now.Sub(last) > time.Second {
+			last = now
+			m.notice(fmt.Sprintf("copying the image: %d of %d MB", done/1e6, total/1e6))
+		}
+	}
+}
+
+// notice tells the user something that is no result.
+func (m *monitor) notice(text string) {
+	if m.launcher != nil {
+		_ = m.launcher.Send(kindNotice, []byte(text))
+	}
+}
+
+// happened tells those who follow events.
+func (m *monitor) happened(action string, more ...string) {
+	_ = events.Append(m.Paths.Data, events.Of(&m.Spec, action, more...))
+}
+
+// assemble makes everything in the root that does not need the namespaces of
+// the first process.
+func (m *monitor) assemble() error {
+	root, err := rootfs.OpenRoot(m.root.Path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if m.who, err = identity.Resolve(root, m.Spec.Process.User, m.Spec.Process.GroupAdd); err != nil {
+		return err
+	}
+	m.state.IDMode = m.Host.IDMode
+	m.state.Who = record.Who{UID: m.who.UID, GID: m.who.GID, Groups: m.who.Groups, Home: m.who.Home}
+	if err := m.checkIdentity(); err != nil {
+		return err
+	}
+	if m.Spec.KeepID {
+		if err := identity.Introduce(root, m.Host.Name, m.Host.UID, m.Host.GID); err != nil {
+			return err
+		}
+	}
+	if err := m.prepareVolumes(root); err != nil {
+		return err
+	}
+	generated, err := m.generate()
+	if err != nil {
+		return err
+	}
+	plan, err := rootfs.Plan(rootfs.Config{
+		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath, HostNetwork: m.Spec.Network == NetworkHost,
+		UID: m.uids.toU1, GID: m.gids.toU1,
+	})
+	if err != nil {
+		return err
+	}
+	return rootfs.Apply(m.root.Path, plan)
+}
+
+// checkIdentity refuses an id that this host does not give the user.
+func (m *monitor) checkIdentity() error {
+	if _, ok := m.uids.toU1(m.who.UID); !ok {
+		return m.unmapped("user", m.who.UID)
+	}
+	if _, ok := m.gids.toU1(m.who.GID); !ok {
+		return m.unmapped("group", m.who.GID)
+	}
+	return nil
+}
+
+func (m *monitor) unmapped(what string, id int) error {
+	f := &Failure{Code: codeEngine, Message: fmt.Sprintf("run as %s %d: it has no id on this host (%s)", what, id, m.Host.IDMode)}
+	f.Fix = "use --user 0, or have an administrator add subordinate ids: see rootlet info"
+	return f
+}
+
+// announce writes down what the container is; from here on it is listed.
+func (m *monitor) announce() error {
+	if err := m.container.WriteSpec(&m.Spec); err != nil {
+		return err
+	}
+	m.letImagesGo()
+	m.happened("create")
+	return m.launcher.Send(kindCreated, []byte(m.container.ID))
+}

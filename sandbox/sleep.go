@@ -1,0 +1,370 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/fuseoverlay"
+	"rootlet/internal/linux"
+	"rootlet/internal/stage"
+	"rootlet/sandbox/logfile"
+	"rootlet/sandbox/record"
+	"rootlet/sandbox/sleeper"
+	"rootlet/slirp"
+)
+
+// You come here from life.go, when nothing has happened for a while. The monitor
+// becomes the sleeper, a program of some hundred bytes, by execve(2); whatever
+// happens then has that become the monitor again, in Awake below. The process is
+// the same throughout: the container's parent, and the holder of its lock.
+
+// awakeFor is how long nothing must have happened for the monitor to sleep.
+// Becoming itself again takes it 3 ms.
+const awakeFor = 2 * time.Second
+
+// estate is what the monitor remembers over its sleep. Descriptors are numbers of
+// those that it has left open.
+type estate struct {
+	Request Request         `json:"request"`
+	ID      string          `json:"id"`
+	State   record.State    `json:"state"`
+	PID     int             `json:"pid"`
+	PIDFD   int             `json:"pidfd"`
+	Lock    int             `json:"lock"`
+	Socket  int             `json:"socket"`
+	Delay   time.Duration   `json:"delay"`
+	OOMs    int             `json:"ooms"`
+	Frozen  []int           `json:"frozen,omitempty"`
+	Probe   time.Duration   `json:"probe,omitempty"` // when the next one is due, by sinceBoot
+	Log     logfile.Pending `json:"log"`
+
+	Stdin   int                    `json:"stdin"` // -1: none
+	Console int                    `json:"console"`
+	Output  map[logfile.Stream]int `json:"output"`
+
+	Root   fuseoverlay.Kept `json:"root"`
+	Helper *slirp.Kept      `json:"helper,omitempty"`
+}
+
+// sleep has the monitor sleep, and does not return then. Otherwise it says when
+// to try again.
+func (m *monitor) sleep() time.Duration {
+	quiet := time.Since(time.Unix(0, m.streams.last.Load()))
+	if quiet < awakeFor {
+		return awakeFor - quiet
+	}
+	if !m.idle() {
+		return awakeFor
+	}
+	// From here on nothing may come in that would be lost.
+	m.control.hold()
+	m.streams.holdUp()
+	if m.idle() {
+		m.giveUpSleep(m.hibernate())
+	}
+	m.streams.start(&m.audience, m.log)
+	m.control.release()
+	go m.accept(m.control)
+	return awakeFor
+}
+
+// idle reports whether there is nothing that only a monitor that is awake can do.
+func (m *monitor) idle() bool {
+	return m.audience.quiet() && m.control.busy.Load() == 0 && m.ending.timer == nil && !m.health.busy() && m.launcherGone.Load()
+}
+
+// giveUpSleep notes why the monitor has to stay awake; that costs memory and
+// nothing else.
+func (m *monitor) giveUpSleep(err error) {
+	if err != nil && m.state.Error == "" {
+		m.state.Error = fmt.Sprintf("the monitor cannot sleep: %v", err)
+		m.writeState(false)
+	}
+}
+
+// hibernate writes the estate and executes the sleeper.
+func (m *monitor) hibernate() error {
+	var k keeper
+	e := m.estate(&k)
+	if k.err != nil {
+		return k.err
+	}
+	var err error
+	if e.Log, err = m.log.Suspend(); err != nil {
+		return err
+	}
+	defer func() { // still here: it did not work
+		m.log, _ = logfile.Resume(m.container.Dir, m.Spec.Log, time.Now, e.Log)
+	}()
+	will, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	file, err := memory("estate", will)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	binary, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer binary.Close()
+	epoll, err := m.alarm(e)
+	if err != nil {
+		return err
+	}
+	defer epoll.Close()
+	program, err := sleeper.New(k.keep(epoll), k.keep(binary))
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	args := []string{stage.Sleeper, strconv.Itoa(k.keep(file))}
+	if err := k.leaveOpen(); err != nil {
+		return err
+	}
+	return unix.Exec(linux.FDPath(program), args, nil)
+}
+
+// estate gathers what must not be forgotten.
+func (m *monitor) estate(k *keeper) estate {
+	request := m.Request
+	e := estate{
+		Request: request, ID: m.container.ID, State: m.state, PID: m.pid, PIDFD: k.number(m.pidfd),
+		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Delay: m.delay, OOMs: m.oomKillsBefore,
+		Frozen: m.frozen, Probe: m.health.alarm(),
+		Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
+	}
+	for stream, from := range m.streams.output {
+		if fd := k.keep(from); fd >= 0 {
+			e.Output[stream] = fd
+		}
+	}
+	var err error
+	if e.Root, err = m.root.Keep(); err != nil {
+		k.err = err
+	}
+	k.number(e.Root.Output)
+	if m.helper != nil {
+		kept, err := m.helper.Keep()
+		if err != nil {
+			k.err = err
+		}
+		k.number(kept.Alive)
+		k.number(kept.Output)
+		e.Helper = &kept
+	}
+	return e
+}
+
+// keeper notes the descriptors that shall outlive an execve(2).
+type keeper struct {
+	fds []int
+	err error
+}
+
+// keep notes a file's, and returns its number; -1 for none and for one that is
+// closed, as the output of a program that has closed its end.
+func (k *keeper) keep(f *os.File) int {
+	if f == nil {
+		return -1
+	}
+	fd, err := linux.Descriptor(f)
+	if err != nil {
+		return -1
+	}
+	return k.number(fd)
+}
+
+func (k *keeper) number(fd int) int {
+	if fd > 0 {
+		k.fds = append(k.fds, fd)
+	}
+	return fd
+}
+
+func (k *keeper) leaveOpen() error {
+	for _, fd := range k.fds {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
+			return fmt.Errorf("descriptor %d: %w", fd, err)
+		}
+	}
+	return nil
+}
+
+// memory is an anonymous file with this content.
+func memory(name string, content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// alarm is an epoll descriptor on all that the monitor has to wake up for.
+func (m *monitor) alarm(e estate) (*os.File, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	epoll := os.NewFile(uintptr(fd), "epoll")
+	sources := []int{e.PIDFD, e.Socket}
+	for _, from := range e.Output {
+		sources = append(sources, from)
+	}
+	if e.Helper != nil {
+		sources = append(sources, e.Helper.Output) // its end closes that too
+	}
+	if e.Root.PID != 0 {
+		sources = append(sources, e.Root.Output)
+	}
+	if e.Probe > 0 {
+		timer, err := timerAt(e.Probe)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, timer)
+	}
+	for _, source := range sources {
+		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, source, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+			epoll.Close()
+			return nil, fmt.Errorf("epoll_ctl: %w", err)
+		}
+	}
+	return epoll, nil
+}
+
+// timerAt is a timer that fires at a time by sinceBoot. It must stay open for the
+// epoll descriptor to hear of it.
+func timerAt(at time.Duration) (int, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("timerfd_create: %w", err)
+	}
+	value := unix.ItimerSpec{Value: unix.NsecToTimespec(at.Nanoseconds())}
+	if err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, &value, nil); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("timerfd_settime: %w", err)
+	}
+	return fd, nil
+}
+
+// Awake is the stage that the sleeper executes. Its argument is the number of the
+// descriptor that the estate can be read from.
+func Awake(args []string) int {
+	e, err := inherit(args)
+	if err != nil {
+		return codeEngine
+	}
+	m, err := revive(e)
+	if err != nil {
+		return codeEngine
+	}
+	defer m.release()
+	if err := m.live(); err != nil {
+		return codeEngine
+	}
+	return 0
+}
+
+// inherit reads the estate and closes what it does not name.
+func inherit(args []string) (estate, error) {
+	var e estate
+	if len(args) != 1 {
+		return e, fmt.Errorf("%s is started by rootlet, not by hand", stage.Sleeper)
+	}
+	fd, err := strconv.Atoi(args[0])
+	if err != nil {
+		return e, err
+	}
+	if err := linux.CloseOnExecFrom(3); err != nil {
+		return e, err
+	}
+	will := os.NewFile(uintptr(fd), "estate")
+	defer will.Close()
+	if _, err := will.Seek(0, 0); err != nil {
+		return e, err
+	}
+	return e, json.NewDecoder(will).Decode(&e)
+}
+
+// revive is the monitor that the estate is of.
+func revive(e estate) (*monitor, error) {
+	m := newMonitor()
+	m.Request, m.state, m.pid, m.delay, m.oomKillsBefore, m.frozen = e.Request, e.State, e.PID, e.Delay, e.OOMs, e.Frozen
+	m.pidfd, m.mounted = e.PIDFD, true
+	m.started.Store(true)
+	m.launcherGone.Store(true)
+	m.container = record.Root(m.Paths.Data).Adopt(e.ID, os.NewFile(uintptr(e.Lock), "lock"))
+	m.later(m.container.Close)
+	if err := m.mapIDs(); err != nil {
+		return nil, err
+	}
+	if e.State.Cgroup != "" {
+		m.cgroup = &cgroup{dir: e.State.Cgroup}
+	}
+	var err error
+	if m.root, err = fuseoverlay.Resume(e.Root); err != nil {
+		return nil, err
+	}
+	if e.Helper != nil {
+		if m.helper, err = slirp.Resume(*e.Helper); err != nil {
+			return nil, err
+		}
+	}
+	if m.log, err = logfile.Resume(m.container.Dir, m.Spec.Log, time.Now, e.Log); err != nil {
+		return nil, err
+	}
+	m.streams = reviveStreams(e)
+	m.streams.start(&m.audience, m.log)
+	m.health.resume(m.Spec.Health, e.Probe)
+	socket := os.NewFile(uintptr(e.Socket), "socket")
+	l, err := net.FileListener(socket)
+	if err != nil {
+		return nil, err
+	}
+	m.control = &control{file: socket, listener: l.(*net.UnixListener), held: make(chan struct{})}
+	go m.accept(m.control)
+	return m, nil
+}
+
+func reviveStreams(e estate) *streams {
+	s := &streams{inside: [3]int{-1, -1, -1}, output: map[logfile.Stream]*os.File{}}
+	s.last.Store(time.Now().UnixNano())
+	s.console = reopen(e.Console)
+	if s.stdin = s.console; e.Stdin != e.Console {
+		s.stdin = reopen(e.Stdin)
+	}
+	if e.Stdin < 0 {
+		s.stdin = nil
+	}
+	for stream, fd := range e.Output {
+		if fd == e.Console {
+			s.output[stream] = s.console
+		} else {
+			s.output[stream] = reopen(fd)
+		}
+	}
+	return s
+}
+
+// reopen makes a file of a descriptor that was left open, non-blocking again.
+func reopen(fd int) *os.File {
+	if fd < 0 {
+		return nil
+	}
+	_ = unix.SetNonblock(fd, true)
+	return os.NewFile(uintptr(fd), "kept")
+}
