@@ -225,6 +225,31 @@ func TestDevice(t *testing.T) {
 	}
 }
 
+// A container that has the host's directory may put links where a fill works:
+// nothing outside is moved, filled or removed.
+func TestFillFollowsNoLink(t *testing.T) {
+	for _, name := range []string{filling, filled} {
+		s, host, outside := In(t.TempDir()), t.TempDir(), t.TempDir()
+		write(t, filepath.Join(outside, "secret"), "of the user")
+		if err := os.Symlink(outside, filepath.Join(host, name)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Create(Volume{Name: "srv", Options: map[string]string{"o": "bind", "device": host}}, false); err != nil {
+			t.Fatal(err)
+		}
+		err := use(t, s, "srv").Fill(image(t, "a"))
+		if got := names(t, outside); got != "secret " {
+			t.Errorf("%s: outside there is %s", name, got)
+		}
+		if _, moved := os.Lstat(filepath.Join(host, "secret")); moved == nil {
+			t.Errorf("%s: the user's file was moved into the volume", name)
+		}
+		if err != nil || names(t, host) != "a " {
+			t.Errorf("%s: %v, it has %s", name, err, names(t, host))
+		}
+	}
+}
+
 func TestRemove(t *testing.T) {
 	s := In(t.TempDir())
 	var gone *NotFoundError
