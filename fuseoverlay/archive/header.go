@@ -33,7 +33,7 @@ func (w *Writer) describe(name string, st *unix.Stat_t) (*tar.Header, error) {
 	case unix.S_IFREG:
 		h.Typeflag, h.Size = tar.TypeReg, st.Size
 		if st.Blocks*blockSize < st.Size {
-			h.PAXRecords[unpack.SparseRecord] = "1"
+			h.PAXRecords[unpack.SparseRecord] = unpack.SparseValue
 		}
 	case unix.S_IFDIR:
 		h.Typeflag, h.Name = tar.TypeDir, strings.TrimSuffix(name, "/")+"/"

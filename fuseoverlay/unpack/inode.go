@@ -74,9 +74,13 @@ func (u *unpacker) content(fd int, h *tar.Header) error {
 	return nil
 }
 
-// SparseRecord marks a file with holes in archives of our own making: archive/tar
-// cannot write GNU's forms.
-const SparseRecord = "ROOTLET.sparse"
+// SparseRecord and SparseValue mark a file with holes in archives of our own
+// making, as archive/tar cannot write GNU's forms: in a record that every reader
+// is to ignore (pax(1), extended header keywords).
+const (
+	SparseRecord = "comment"
+	SparseValue  = "rootlet: sparse"
+)
 
 // IsSparse says that the archive has holes for this file, in GNU's old form, in
 // one of its PAX forms, or in ours. Others are written as they are: what has no holes in
@@ -85,8 +89,8 @@ func IsSparse(h *tar.Header) bool {
 	if h.Typeflag == tar.TypeGNUSparse {
 		return true
 	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") || key == SparseRecord {
+	for key, value := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") || key == SparseRecord && value == SparseValue {
 			return true
 		}
 	}

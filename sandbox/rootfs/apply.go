@@ -165,6 +165,9 @@ func (b bind) apply(a *assembly) error {
 func (b bind) openTarget(a *assembly, isDir bool) (target *os.File, err error) {
 	switch {
 	case b.file: // the runtime's own
+		if target, err = a.find(b.target); err == nil {
+			return mountPoint(target, b.target, false)
+		}
 		err = a.unnoticed(b.target, func() (err error) {
 			target, err = a.userFile(b.target)
 			return err

@@ -47,27 +47,34 @@ func IsRuntimes(path string) bool {
 	return false
 }
 
-// unnoticed has make make a place of the runtime's own, and gives the directory
-// that it is in its time back: a container that has changed nothing looks so.
+// unnoticed has make make a place of the runtime's own, and gives the directories
+// above it their times back: a container that has changed nothing looks so. All
+// of them, because fuse-overlayfs lets a directory's time show that something in
+// it was copied up.
 func (a *assembly) unnoticed(place string, make func() error) error {
-	dir, err := a.find(path.Dir(place))
-	if err != nil {
-		return make() // which makes the directory, too
+	if place == "/" {
+		return make()
 	}
-	defer dir.Close()
-	var before, after unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &before); err != nil {
-		return err
-	}
-	if err := make(); err != nil {
-		return err
-	}
-	if err := unix.Fstat(int(dir.Fd()), &after); err != nil || after.Mtim == before.Mtim {
-		return err
-	}
-	times := []unix.Timespec{before.Atim, before.Mtim}
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, linux.FDPath(dir), times, 0); err != nil {
-		return fmt.Errorf("set the times of %s: %w", path.Dir(place), err)
-	}
-	return nil
+	above := path.Dir(place)
+	return a.unnoticed(above, func() error {
+		dir, err := a.find(above)
+		if err != nil {
+			return make() // which makes the directory, too
+		}
+		defer dir.Close()
+		var before unix.Stat_t
+		if err := unix.Fstat(int(dir.Fd()), &before); err != nil {
+			return err
+		}
+		if err := make(); err != nil {
+			return err
+		}
+		// Whether it has changed cannot be asked: through FUSE the kernel answers
+		// with what it remembers.
+		times := []unix.Timespec{before.Atim, before.Mtim}
+		if err := unix.UtimesNanoAt(unix.AT_FDCWD, linux.FDPath(dir), times, 0); err != nil {
+			return fmt.Errorf("set the times of %s: %w", above, err)
+		}
+		return nil
+	})
 }
