@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,7 +24,12 @@ type files struct {
 	file     *os.File // nil where a new one could not be made
 	size     int64
 	torn     bool // the file ends in a piece of a record
+	unseen   int  // bytes to be written until the disk is looked at again
 }
+
+// reserve is how much of a disk a log leaves free: there must be room for the
+// record of how the container ended. Of a small disk it is a hundredth.
+const reserve = 1 << 20
 
 func (f *files) path(n int) string { return filepath.Join(f.dir, numbered(n)) }
 
@@ -70,10 +76,31 @@ func (f *files) write(records []byte) error {
 		f.size++
 		f.torn = false
 	}
+	if err := f.room(len(records)); err != nil {
+		return err
+	}
 	n, err := f.file.Write(records)
 	f.size += int64(n)
 	f.torn = err != nil && n > 0
 	return err
+}
+
+// room is an error where the disk has only the reserve left. It looks now and
+// then, not each time.
+func (f *files) room(more int) error {
+	if f.unseen -= more; f.unseen >= 0 {
+		return nil
+	}
+	var disk unix.Statfs_t
+	if err := unix.Fstatfs(int(f.file.Fd()), &disk); err != nil {
+		return nil // the write will tell
+	}
+	free, all := int64(disk.Bavail)*disk.Bsize, int64(disk.Blocks)*disk.Bsize
+	if all > 0 && free-int64(more) < min(reserve, all/100) {
+		return fmt.Errorf("write log: %w but for %d bytes", unix.ENOSPC, free)
+	}
+	f.unseen = reserve / 4
+	return nil
 }
 
 // rotate gives each file the next number; the oldest goes. It is deleted first:
