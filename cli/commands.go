@@ -25,6 +25,7 @@ func commands() []command {
 	create := verb[createCmd]("create", "Create a container and do not start it")
 	diff := verb[diffCmd]("diff", "List what a container has changed in its root")
 	events := verb[eventsCmd]("events", "Show what happens, and what happened")
+	exec := verb[execCmd]("exec", "Run a command in a container that runs")
 	export := verb[exportCmd]("export", "Write a container's root as a tar archive")
 	imagePrune := verb[imagePruneCmd]("prune", "Remove the images that no container is made of")
 	images := verb[imagesCmd]("images", "List images")
@@ -59,6 +60,7 @@ func commands() []command {
 	return []command{
 		run.common(),
 		ps.common(),
+		exec.common(),
 		pull.common(),
 		images.common(),
 		version.common(),
@@ -93,6 +95,7 @@ func commands() []command {
 			cp,
 			create,
 			diff,
+			exec,
 			export,
 			kill,
 			logs,

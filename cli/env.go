@@ -8,6 +8,26 @@ import (
 	"unicode"
 )
 
+// environment is what --env-file and --env say together.
+func environment(files, entries []string) ([]string, error) {
+	var all []string
+	for _, file := range files {
+		env, err := readEnvFile(file, os.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, env...)
+	}
+	for _, entry := range entries {
+		env, err := envEntry(entry, os.LookupEnv)
+		if err != nil {
+			return nil, fmt.Errorf("--env: %w", err)
+		}
+		all = append(all, env...)
+	}
+	return all, nil
+}
+
 // envEntry understands --env: KEY=VALUE as it is, and KEY alone as the user's
 // own variable, or nothing where he has none of that name.
 func envEntry(entry string, lookup func(string) (string, bool)) ([]string, error) {

@@ -81,6 +81,15 @@ func (a *app) catchSignals() {
 	}
 }
 
+// catchSignalsSoon is catchSignals for a command that is to be quick: it waits
+// for those that people send. Each costs the runtime a change of threads, so
+// that all of them take longer than joining a container does.
+func (a *app) catchSignalsSoon() {
+	a.signals = make(chan os.Signal, 64)
+	signal.Notify(a.signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGWINCH)
+	go signal.Notify(a.signals, sandbox.Signals()...)
+}
+
 // errSilent says that a worker went away without its last word.
 var errSilent = errors.New("worker: no answer")
 

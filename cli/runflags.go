@@ -177,22 +177,9 @@ func (c *newContainer) fillPlatform(r *sandbox.Request) error {
 	return nil
 }
 
-func (c *newContainer) fillEnv(r *sandbox.Request) error {
-	for _, file := range c.EnvFile {
-		env, err := readEnvFile(file, os.LookupEnv)
-		if err != nil {
-			return err
-		}
-		r.Spec.Process.Env = append(r.Spec.Process.Env, env...)
-	}
-	for _, entry := range c.Env {
-		env, err := envEntry(entry, os.LookupEnv)
-		if err != nil {
-			return fmt.Errorf("--env: %w", err)
-		}
-		r.Spec.Process.Env = append(r.Spec.Process.Env, env...)
-	}
-	return nil
+func (c *newContainer) fillEnv(r *sandbox.Request) (err error) {
+	r.Spec.Process.Env, err = environment(c.EnvFile, c.Env)
+	return err
 }
 
 func (c *newContainer) fillLabels(r *sandbox.Request) error {

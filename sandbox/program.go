@@ -30,6 +30,13 @@ type limit struct {
 	value    unix.Rlimit
 }
 
+// Steps whose failure is the request's own fault.
+const (
+	enterStep    = "enter the working directory " // and its path
+	setGroupStep = "set the group"
+	setUserStep  = "set the user"
+)
+
 // programFD is where the executable waits.
 const programFD = firstproc.ErrorFD + 1
 
@@ -63,7 +70,7 @@ func (g program) become(p *firstproc.Program) {
 // enterWorkDir enters a directory that an image chose; the monitor has made it
 // where it was missing.
 func (g program) enterWorkDir(p *firstproc.Program) {
-	chdir(p, "enter the working directory "+g.workDir, g.workDir)
+	chdir(p, enterStep+g.workDir, g.workDir)
 	p.ExpectAbsoluteCwd("check the working directory " + g.workDir)
 }
 
@@ -85,8 +92,8 @@ func (g program) dropRights(p *firstproc.Program) {
 		p.Call("set supplementary groups", unix.SYS_SETGROUPS, []uintptr{uintptr(len(g.who.Groups)), firstproc.Pointer(p, &groups[0])})
 	}
 	uid, gid := uintptr(g.who.UID), uintptr(g.who.GID)
-	p.Call("set the group", unix.SYS_SETRESGID, []uintptr{gid, gid, gid})
-	p.Call("set the user", unix.SYS_SETRESUID, []uintptr{uid, uid, uid})
+	p.Call(setGroupStep, unix.SYS_SETRESGID, []uintptr{gid, gid, gid})
+	p.Call(setUserStep, unix.SYS_SETRESUID, []uintptr{uid, uid, uid})
 
 	// Root gets its permitted set from the bounding set at execve; another user
 	// gets nothing unless from a file's capabilities.

@@ -2,14 +2,15 @@
 // straight list of system calls that ends in execve.
 //
 // It is how the first process of a container comes to be, and how one joins a
-// container later. No Go code runs in the new process: a Go program cannot
+// container later: that takes a second clone on the way (child.go). No Go code runs in the new process: a Go program cannot
 // change its user namespace once the runtime has started its threads, and a
 // second start of this binary would cost 2 to 3 ms and put a readable copy of
 // rootlet into the container. The list is plain data, built by package sandbox
-// (checklist.go has it, with the reason for every step), so a test can read it
-// and a failure names its step.
+// (checklist.go and joining.go have it, with the reason for every step), so a test
+// can read it and a failure names its step.
 //
-// Nothing here knows what a container is. The caller is the monitor, in U1.
+// Nothing here knows what a container is. The caller is the monitor, in U1, or a
+// command of the user's.
 package firstproc
 
 import (
@@ -25,18 +26,24 @@ import (
 // step is one system call of the new process.
 type step struct {
 	what     string  // for the error message: "mount proc"
-	nr       uintptr // system call number, or expectByte
+	nr       uintptr // system call number, or expectField, or forkAgain
 	arg      [6]uintptr
 	tolerate [3]syscall.Errno // errors after which the list goes on
 	atLeast  uintptr          // a smaller result is a failure too
 	save     bool             // keep the result ...
 	useSaved bool             // ... and pass it as the first argument here
-	at       *byte            // what expectByte looks at
+	at       *uint32          // what expectField looks at
 }
 
-// expectByte is a step that calls nothing: it fails with ESTALE unless the byte
-// at step.at is arg[0].
-const expectByte = ^uintptr(0)
+// What a step can be besides a system call.
+const (
+	// expectField calls nothing: it fails with ESTALE unless the number at
+	// step.at is arg[0] in the bits of arg[1].
+	expectField = ^uintptr(0)
+	// forkAgain has a child of this process go on with the list. This one stays
+	// behind, with nothing but the descriptor arg[0].
+	forkAgain = ^uintptr(1)
+)
 
 // Program is a list of steps under construction. The zero value is empty.
 type Program struct {
@@ -85,7 +92,15 @@ func (p *Program) ExpectAbsoluteCwd(what string) {
 	p.keep = append(p.keep, buf)
 	at := uintptr(unsafe.Pointer(buf))
 	p.Call(what, unix.SYS_GETCWD, []uintptr{at, unix.PathMax})
-	p.steps = append(p.steps, step{what: what, nr: expectByte, arg: [6]uintptr{'/'}, at: &buf[0]})
+	// The page is aligned, and both machines store the first byte lowest.
+	p.Expect(what, (*uint32)(unsafe.Pointer(buf)), '/', 0xff)
+}
+
+// Expect fails unless what an earlier call has stored at field is want, in the
+// bits of mask. The field must be part of something that the program points to.
+func (p *Program) Expect(what string, field *uint32, want, mask uint32) {
+	p.keep = append(p.keep, field)
+	p.steps = append(p.steps, step{what: what, nr: expectField, arg: [6]uintptr{uintptr(want), uintptr(mask)}, at: field})
 }
 
 // Exec appends the end of most programs: execve(2) of the first of paths that

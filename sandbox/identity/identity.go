@@ -31,8 +31,8 @@ type Identity struct {
 // negative in a signed 32-bit field (CVE-2024-40635).
 const maxID = 1<<31 - 1
 
-// maxFile bounds passwd and group, in bytes (CVE-2024-9676).
-const maxFile = 1 << 20
+// MaxFile bounds passwd and group, in bytes (CVE-2024-9676).
+const MaxFile = 1 << 20
 
 // Resolve understands Docker's USER: name or number, either with :group, empty
 // for root. extra are --group-add's names and numbers.
@@ -45,10 +45,12 @@ func Resolve(root *os.File, user string, extra []string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	return resolve(passwd, group, user, extra)
+	return Lookup(passwd, group, user, extra)
 }
 
-func resolve(passwd, group, user string, extra []string) (Identity, error) {
+// Lookup is Resolve for who has read the two files already: no more of each than
+// MaxFile bytes, and nothing for one that is missing.
+func Lookup(passwd, group, user string, extra []string) (Identity, error) {
 	name, groupName, hasGroup := strings.Cut(user, ":")
 	if name == "" {
 		name = "0"
@@ -156,7 +158,7 @@ func parseID(s, what string) (id int, numeric bool, err error) {
 func entries(file string, n int) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {
 		lines := bufio.NewScanner(strings.NewReader(file))
-		lines.Buffer(nil, maxFile)
+		lines.Buffer(nil, MaxFile)
 		for lines.Scan() {
 			fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
 			if len(fields) >= n && fields[0] != "" && !yield(fields) {
@@ -231,14 +233,14 @@ func read(root *os.File, path string) (string, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return "", fmt.Errorf("%s of the image is no regular file", path)
 	}
-	if st.Size > maxFile {
-		return "", fmt.Errorf("%s of the image has %d bytes: at most %d are read", path, st.Size, maxFile)
+	if st.Size > MaxFile {
+		return "", fmt.Errorf("%s of the image has %d bytes: at most %d are read", path, st.Size, MaxFile)
 	}
 	f, err := os.Open(linux.FDPath(handle))
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile))
+	b, err := io.ReadAll(io.LimitReader(f, MaxFile))
 	return string(b), err
 }

@@ -32,7 +32,7 @@ func TestResolve(t *testing.T) {
 		// A user named by a number does not become another id: CVE-2016-3697.
 		{"1000", nil, Identity{UID: 1000, Home: "/"}},
 	} {
-		got, err := resolve(passwd, group, c.user, c.extra)
+		got, err := Lookup(passwd, group, c.user, c.extra)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: %+v, %v; want %+v", c.user, got, err, c.want)
 		}
@@ -41,11 +41,11 @@ func TestResolve(t *testing.T) {
 
 func TestResolveRefuses(t *testing.T) {
 	for _, user := range []string{"nobody-here", "4294967296", "-1", "2147483648", "web:nogroup", "over", "0:-5", "99999999999999999999"} {
-		if got, err := resolve(passwd, group, user, nil); err == nil {
+		if got, err := Lookup(passwd, group, user, nil); err == nil {
 			t.Errorf("%q became %+v", user, got)
 		}
 	}
-	if _, err := resolve(passwd, group, "web", []string{"nosuch"}); err == nil {
+	if _, err := Lookup(passwd, group, "web", []string{"nosuch"}); err == nil {
 		t.Error("--group-add nosuch: no error")
 	}
 }
@@ -111,7 +111,7 @@ func FuzzResolve(f *testing.F) {
 	f.Add(passwd, group, "web:audio", "video")
 	f.Add("a:b:c:d:e:f:g", ":::", "-", "")
 	f.Fuzz(func(t *testing.T, passwd, group, user, extra string) {
-		who, err := resolve(passwd, group, user, []string{extra})
+		who, err := Lookup(passwd, group, user, []string{extra})
 		if err != nil {
 			return
 		}

@@ -45,9 +45,7 @@ func (r Root) Create(name string) (*Container, error) {
 			return nil, err
 		}
 	}
-	var raw [32]byte
-	rand.Read(raw[:])
-	c := &Container{ID: hex.EncodeToString(raw[:]), root: r}
+	c := &Container{ID: NewID(), root: r}
 	c.Dir = r.Dir(c.ID)
 	if err := os.Mkdir(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("container directory: %w", err)
@@ -60,6 +58,13 @@ func (r Root) Create(name string) (*Container, error) {
 		return nil, errors.Join(err, c.Close(), os.RemoveAll(c.Dir))
 	}
 	return c, nil
+}
+
+// NewID makes an id: 64 hexadecimal digits that nothing else has.
+func NewID() string {
+	var raw [32]byte
+	rand.Read(raw[:])
+	return hex.EncodeToString(raw[:])
 }
 
 // Open takes the lock of a container that is there. It returns ErrAlive where
