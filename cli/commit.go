@@ -42,14 +42,28 @@ func (c *commitCmd) Run(a *app) error {
 		return err
 	}
 	w := filesWork{ID: id, Given: c.Container, Commit: &commitWork{
-		Name: name, Author: c.Author, Changes: c.Change, Message: c.Message,
+		Name: name, Author: c.Author, Changes: c.Change, Message: c.Message, Pause: c.Pause,
 	}}
+	before, err := record.Root(paths.Data).Live(id)
+	if err != nil {
+		return err
+	}
 	result, err := a.inFiles(paths, w, false, nil)
+	if err != nil && before.Status == record.Running {
+		wakeUp(paths, id)
+	}
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(a.stdout, "sha256:"+result.ImageID)
 	return err
+}
+
+// wakeUp lets a container go on that a worker has paused which died at it.
+func wakeUp(paths sandbox.Paths, id string) {
+	if now, err := record.Root(paths.Data).Live(id); err == nil && now.Status == record.Paused {
+		_ = sandbox.Unpause(paths, id)
+	}
 }
 
 // commitName is the full name for the new image.
@@ -73,6 +87,7 @@ type commitWork struct {
 	Author  string   `json:"author,omitempty"`
 	Changes []string `json:"changes,omitempty"`
 	Message string   `json:"message,omitempty"`
+	Pause   bool     `json:"pause,omitempty"`
 }
 
 func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (string, error) {
@@ -84,10 +99,7 @@ func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (string
 	if _, err := pull.Derive(derive); err != nil {
 		return "", err // before all the copying
 	}
-	if err := c.Settle(); err != nil {
-		return "", err
-	}
-	layer, err := w.addLayer(ctx, t, c)
+	layer, err := w.pausing(t, c, func() (*pull.AddedLayer, error) { return w.addLayer(ctx, t, c) })
 	if err != nil {
 		return "", err
 	}
@@ -104,6 +116,29 @@ func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (string
 	}
 	_ = events.Append(t.Paths.Data, events.Of(&c.Spec, "commit", "comment", w.Message, "imageID", "sha256:"+image.ID, "imageRef", w.Name))
 	return image.ID, nil
+}
+
+// pausing reads the container's files, held still where that is wanted: then all
+// of them are of one moment.
+func (w *commitWork) pausing(t *task, c *sandbox.Opened, read func() (*pull.AddedLayer, error)) (layer *pull.AddedLayer, err error) {
+	state, err := record.Root(t.Paths.Data).Live(c.Spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	if w.Pause && state.Status == record.Running {
+		if err := sandbox.Pause(t.Paths, c.Spec.ID); err != nil {
+			return nil, fmt.Errorf("pause the container: %w", err)
+		}
+		defer func() {
+			if unpauseErr := sandbox.Unpause(t.Paths, c.Spec.ID); err == nil && unpauseErr != nil {
+				err = fmt.Errorf("unpause the container: %w", unpauseErr)
+			}
+		}()
+	}
+	if err := c.Settle(); err != nil {
+		return nil, err
+	}
+	return read()
 }
 
 // processOf is what of a container goes into the image's configuration.
