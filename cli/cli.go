@@ -33,6 +33,9 @@ func Main(args []string) int {
 // grammar only this one command's is built, which is three quarters of the time
 // that all this would take.
 func (a *app) run(args []string) error {
+	if len(args) > 0 && args[0] == completeName {
+		return a.answerShell(args[1:])
+	}
 	chosen, err := choose(commands(), args)
 	if err != nil {
 		return err

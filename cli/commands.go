@@ -20,6 +20,7 @@ type runner interface{ Run(a *app) error }
 func commands() []command {
 	attach := verb[attachCmd]("attach", "Connect to a container that runs")
 	commit := verb[commitCmd]("commit", "Make an image of a container's changes")
+	completion := verb[completionCmd]("completion", "Print a script by which a shell completes rootlet's words")
 	containerInspect := verb[containerInspectCmd]("inspect", "Show all that is known of containers")
 	cp := verb[cpCmd]("cp", "Copy files between a container and the host")
 	create := verb[createCmd]("create", "Create a container and do not start it")
@@ -68,6 +69,7 @@ func commands() []command {
 
 		attach,
 		commit,
+		completion,
 		cp,
 		create,
 		diff,

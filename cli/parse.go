@@ -42,19 +42,9 @@ func startsOne(target runner) bool {
 
 // parse reads the command's words into target, or prints its help.
 func (c chosen) parse(a *app, target runner) (helped bool, err error) {
-	var global globalFlags
-	parser, err := kong.New(target,
-		kong.Name(c.path),
-		kong.Description(c.command.help+"."),
-		kong.Embed(&global),
-		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.ExplicitGroups([]kong.Group{{Key: "global", Title: "Flags of every command:"}}),
-		kong.Help(c.explain),
-		kong.Writers(a.stdout, a.out),
-		kong.Exit(func(int) { helped = true }),
-	)
+	parser, global, err := c.model(a, target, func(int) { helped = true })
 	if err != nil {
-		return false, fmt.Errorf("command line: %w", err)
+		return false, err
 	}
 	s := speller{flags: parser.Model.Flags, positional: parser.Model.Positional, command: c.path}
 	if s.byLetter('h') != parser.Model.HelpFlag {
@@ -81,6 +71,26 @@ func (c chosen) parse(a *app, target runner) (helped bool, err error) {
 		return false, nil
 	}
 	return false, usage(c.path, "unknown storage driver %q: native, fuse-overlayfs or copy", a.storageDriver)
+}
+
+// model is the command's grammar, with the flags that every command has. exit is
+// called where help was printed.
+func (c chosen) model(a *app, target runner, exit func(int)) (*kong.Kong, *globalFlags, error) {
+	var global globalFlags
+	parser, err := kong.New(target,
+		kong.Name(c.path),
+		kong.Description(c.command.help+"."),
+		kong.Embed(&global),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{{Key: "global", Title: "Flags of every command:"}}),
+		kong.Help(c.explain),
+		kong.Writers(a.stdout, a.out),
+		kong.Exit(exit),
+	)
+	if err != nil {
+		return nil, nil, fmt.Errorf("command line: %w", err)
+	}
+	return parser, &global, nil
 }
 
 // explain prints a command's help: how it is called, as Docker words it, then

@@ -24,6 +24,13 @@ type psFilter struct {
 	nothingHasPort bool                   // publish: no port of any container is
 }
 
+// psFilters are the keys.
+var psFilters = [...]string{
+	"ancestor", "before", "exited", "expose", "health", "id", "label", "label!", "name", "network", "publish", "since", "status", "volume",
+}
+
+func (c *psCmd) filterKeys() []string { return psFilters[:] }
+
 // The values that a status and a health may have.
 var (
 	statuses = [...]string{"created", "restarting", "running", "removing", "paused", "exited", "dead"}
@@ -31,8 +38,7 @@ var (
 )
 
 func parsePsFilter(paths sandbox.Paths, given []string) (*psFilter, error) {
-	parsed, err := parseFilters(given, "ancestor", "before", "exited", "expose", "health", "id", "label", "label!",
-		"name", "network", "publish", "since", "status", "volume")
+	parsed, err := parseFilters(given, psFilters[:]...)
 	if err != nil {
 		return nil, err
 	}

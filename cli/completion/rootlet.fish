@@ -1,0 +1,15 @@
+# Completion of rootlet's commands, flags and names for fish:
+#   rootlet completion fish | source
+function __rootlet_complete
+	set -l words (commandline -opc) (commandline -ct)
+	for answer in ($words[1] __complete -- $words[2..] 2>/dev/null)
+		switch $answer
+			case :files
+				__fish_complete_path (commandline -ct)
+			case :nospace
+			case '*'
+				echo $answer
+		end
+	end
+end
+complete -c rootlet -f -a '(__rootlet_complete)'
