@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 )
 
@@ -33,13 +34,24 @@ func startsAgain(e record.Entry) bool {
 	return false
 }
 
-// startAll starts the containers that are to run and do not, side by side, and
-// prints their names.
+// startAll starts the containers that are to run and do not, as many at a time
+// as there are processors for, and prints their ids.
 func (a *app) startAll() error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	return a.toThose(false, 2*runtime.NumCPU(), func(_ sandbox.Paths, id string) error { return startByCommand(program, id) })
+}
+
+// stopAll ends them, in their own time, without that being the user's stop. It
+// is called where the session ends; the signals with which systemd ends what is
+// left know nothing of a program's own signal.
+func (a *app) stopAll() error { return a.toThose(true, 1<<10, sandbox.Down) }
+
+// toThose does something to the containers that autostart is for and that are
+// alive, or not, several at a time, and prints their ids.
+func (a *app) toThose(alive bool, atOnce int, do func(paths sandbox.Paths, id string) error) error {
 	paths, err := findPaths()
 	if err != nil {
 		return err
@@ -50,16 +62,16 @@ func (a *app) startAll() error {
 		return err
 	}
 	slices.Reverse(entries) // the oldest first
-	var all []started
+	var all []treated
 	for _, e := range entries {
 		switch {
 		case e.Err != nil:
-			all = append(all, started{e.ID, e.Err})
-		case startsAgain(e) && !root.Alive(e.ID):
-			all = append(all, started{id: e.ID})
+			all = append(all, treated{e.ID, e.Err})
+		case startsAgain(e) && root.Alive(e.ID) == alive:
+			all = append(all, treated{id: e.ID})
 		}
 	}
-	startEach(all, func(id string) error { return startByCommand(program, id) })
+	treatEach(all, atOnce, func(id string) error { return do(paths, id) })
 	var ids []string
 	failures := map[string]error{}
 	for _, s := range all {
@@ -75,16 +87,15 @@ func (a *app) startAll() error {
 	})
 }
 
-// started is what has become of one container.
-type started struct {
+// treated is what has become of one container.
+type treated struct {
 	id  string
 	err error
 }
 
-// startEach starts those that have no error yet, as many at a time as there are
-// processors for.
-func startEach(all []started, start func(id string) error) {
-	places := make(chan struct{}, 2*runtime.NumCPU())
+// treatEach does something to those that have no error yet, several at a time.
+func treatEach(all []treated, atOnce int, do func(id string) error) {
+	places := make(chan struct{}, atOnce)
 	var running sync.WaitGroup
 	for i := range all {
 		if all[i].err != nil {
@@ -92,7 +103,7 @@ func startEach(all []started, start func(id string) error) {
 		}
 		places <- struct{}{}
 		running.Go(func() {
-			all[i].err = start(all[i].id)
+			all[i].err = do(all[i].id)
 			<-places
 		})
 	}

@@ -35,12 +35,12 @@ func TestWhatStartsAgain(t *testing.T) {
 	}
 }
 
-func TestStartEach(t *testing.T) {
+func TestTreatEach(t *testing.T) {
 	broken := errors.New("broken")
-	all := []started{{id: "a"}, {id: "damaged", err: broken}, {id: "b"}, {id: "c"}}
+	all := []treated{{id: "a"}, {id: "damaged", err: broken}, {id: "b"}, {id: "c"}}
 	var mu sync.Mutex
 	tried := map[string]bool{}
-	startEach(all, func(id string) error {
+	treatEach(all, 2, func(id string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		tried[id] = true

@@ -16,13 +16,16 @@ import (
 // is kept by its monitor, which does not outlive a reboot: this has the
 // containers started again.
 type systemAutostartCmd struct {
-	Action string `arg:"" name:"action" optional:"" default:"status" enum:"enable,disable,status,run" help:"enable, disable, status, or run: start them now."`
+	Action string `arg:"" name:"action" optional:"" default:"status" enum:"enable,disable,status,run,stop" help:"enable, disable, status; or run and stop, which the unit does."`
 }
 
-// Run does the one thing of four.
+// Run does the one thing of five.
 func (c *systemAutostartCmd) Run(a *app) error {
-	if c.Action == "run" {
+	switch c.Action {
+	case "run":
 		return a.startAll()
+	case "stop":
+		return a.stopAll()
 	}
 	units, err := unitDir()
 	if err != nil {

@@ -106,7 +106,15 @@ func Unpause(p Paths, id string) error { return tell(p, id, ask{Verb: verbUnpaus
 // seconds, and waits until it has. Nil and empty stand for the container's own
 // timeout and signal.
 func Stop(p Paths, id, signal string, timeout *int) error {
-	err := tell(p, id, ask{Verb: verbStop, Signal: signal, Timeout: timeout})
+	return stop(p, id, ask{Verb: verbStop, Signal: signal, Timeout: timeout})
+}
+
+// Down is Stop where the user's session ends, or the host goes down: a container
+// that is to run unless it was stopped is started again at the next login.
+func Down(p Paths, id string) error { return stop(p, id, ask{Verb: verbStop, Down: true}) }
+
+func stop(p Paths, id string, a ask) error {
+	err := tell(p, id, a)
 	if errors.Is(err, ErrNotRunning) {
 		return nil
 	}

@@ -72,6 +72,7 @@ type ask struct {
 	Signal  string `json:"signal,omitempty"`  // kill, stop, restart: empty for the container's own
 	Timeout *int   `json:"timeout,omitempty"` // stop, restart: seconds; nil for the container's own
 	Final   bool   `json:"final,omitempty"`   // kill: whatever its restart policy says
+	Down    bool   `json:"down,omitempty"`    // stop: the session ends, and not by the user's wish
 	Attach  Attach `json:"attach,omitzero"`
 	Size    Size   `json:"size,omitzero"`
 }

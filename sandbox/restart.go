@@ -13,9 +13,13 @@ import (
 type ending struct {
 	asked bool        // he wants it: no restart policy counts
 	again bool        // and to have it started anew
+	down  bool        // he does not: the session ends, and unless-stopped counts that as no stop
 	timer *time.Timer // runs until it is killed
 	soon  bool        // a signal was sent that ends most programs
 }
+
+// forGood reports whether the user wants the program ended, and not started again.
+func (e ending) forGood() bool { return e.asked && !e.again && !e.down }
 
 // late fires when the program has had its time to end.
 func (e ending) late() <-chan time.Time {
@@ -45,8 +49,8 @@ func (m *monitor) stop(a ask) error {
 	if err != nil {
 		return err
 	}
-	m.ending.asked, m.ending.again = true, a.Verb == verbRestart
-	m.state.Stopped = !m.ending.again
+	m.ending.asked, m.ending.again, m.ending.down = true, a.Verb == verbRestart, a.Down
+	m.state.Stopped = m.ending.forGood()
 	if !m.state.Status.Up() {
 		return nil // between two lives: rest ends
 	}
@@ -104,7 +108,7 @@ func (m *monitor) ended(status int) (again bool, wait time.Duration) {
 	e := m.ending
 	m.ending = ending{}
 	if e.asked {
-		m.state.Stopped = !e.again
+		m.state.Stopped = e.forGood()
 		if e.again {
 			m.restarts(0)
 		}

@@ -17,6 +17,7 @@ func TestText(t *testing.T) {
 	}
 	for _, line := range []string{
 		`ExecStart=-"/home/m e/$$x%%h\"/rootlet" system autostart run`,
+		`ExecStop=-"/home/m e/$$x%%h\"/rootlet" system autostart stop`,
 		`Environment="A=50%%$"` + "\n" + `Environment="B=a\\b"`,
 		"WantedBy=default.target",
 	} {

@@ -53,8 +53,9 @@ Description=Containers of rootlet that are to run always, or unless they were st
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=-` + program + ` system autostart run
+ExecStop=-` + program + ` system autostart stop
 Delegate=yes
-TimeoutStopSec=20
+TimeoutStopSec=60
 ` + env + `
 [Install]
 WantedBy=default.target
