@@ -15,6 +15,6 @@ _rootlet() {
 		:nospace) compopt -o nospace ;;
 		*) COMPREPLY+=("${answer#"$cut"}") ;;
 		esac
-	done < <("${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
+	done < <(rootlet __complete -- "${words[@]:1}" 2>/dev/null)
 }
 complete -F _rootlet rootlet

@@ -2,7 +2,7 @@
 #   rootlet completion fish | source
 function __rootlet_complete
 	set -l words (commandline -opc) (commandline -ct)
-	for answer in ($words[1] __complete -- $words[2..] 2>/dev/null)
+	for answer in (rootlet __complete -- $words[2..] 2>/dev/null)
 		switch $answer
 			case :files
 				__fish_complete_path (commandline -ct)

@@ -4,7 +4,7 @@
 _rootlet() {
 	local answer
 	local -a found options
-	for answer in "${(@f)$(${words[1]} __complete -- "${(@Q)words[2,CURRENT]}" 2>/dev/null)}"; do
+	for answer in "${(@f)$(rootlet __complete -- "${(@Q)words[2,CURRENT]}" 2>/dev/null)}"; do
 		case $answer in
 		'') ;;
 		:files) _files ;;
@@ -12,6 +12,6 @@ _rootlet() {
 		*) found+=("$answer") ;;
 		esac
 	done
-	(( $#found )) && compadd $options -- $found
+	(( $#found )) && compadd "${options[@]}" -- "${found[@]}"
 }
 if [[ ${funcstack[1]} == _rootlet ]]; then _rootlet "$@"; else compdef _rootlet rootlet; fi

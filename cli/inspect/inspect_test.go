@@ -20,37 +20,37 @@ func everything() (record.Entry, Sources) {
 	id := strings.Repeat("0123456789abcdef", 4)
 	timeout, written := 3, int64(2)
 	return record.Entry{
-			ID: id,
-			Spec: record.Spec{
-				ID: id, Name: "web", Created: moment, Image: "nginx", ImageID: strings.Repeat("ab", 32),
-				Process: record.Process{
-					Entrypoint: []string{"/entry"}, Cmd: []string{"nginx", "-g", "<off>"}, Env: []string{"A=1"}, WorkingDir: "/srv",
-					User: "www", GroupAdd: []string{"team"}, TTY: true,
-				},
-				Mounts: []record.Mount{
-					{Type: record.Bind, Source: "/srv/www", Target: "/www", ReadOnly: true, Recursive: true},
-					{Type: record.Volume, Source: "data", Target: "/data", NoCopy: true},
-					{Type: record.Volume, Source: strings.Repeat("9", 64), Target: "/cache", Anonymous: true},
-					{Type: record.Tmpfs, Target: "/run", NoExec: true, Size: 1 << 20, Mode: 0o755},
-				},
-				Hostname: "web", Network: Slirp, DNS: []string{"9.9.9.9"}, DNSSearch: []string{"example.com"}, ExtraHosts: []string{"db:10.0.0.1"},
-				ReadOnly: true, KeepID: true, NoNewPrivileges: true, CapAdd: []string{"NET_RAW"}, CapDrop: []string{"ALL"},
-				Devices: []record.Device{{Source: "/dev/fuse", Target: "/dev/fuse"}}, Ulimits: []record.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}},
-				ShmSize: 64 << 20, Labels: map[string]string{"tier": "front"}, StopSignal: "SIGQUIT", StopTimeout: &timeout, Init: true, Interactive: true,
-				Restart: record.Restart{Policy: record.RestartOnFailure, Retries: 4},
-				Health:  &record.HealthCheck{Test: []string{"CMD-SHELL", "true"}, Interval: time.Second, Retries: 2},
-				Log:     record.Log{Options: map[string]string{"max-size": "1m"}}, OOMScoreAdj: 100, ExposedPorts: []string{"80/tcp"},
-				Platform: "linux/amd64", VolumesFrom: []string{"other"},
+		ID: id,
+		Spec: record.Spec{
+			ID: id, Name: "web", Created: moment, Image: "nginx", ImageID: strings.Repeat("ab", 32),
+			Process: record.Process{
+				Entrypoint: []string{"/entry"}, Cmd: []string{"nginx", "-g", "<off>"}, Env: []string{"A=1"}, WorkingDir: "/srv",
+				User: "www", GroupAdd: []string{"team"}, TTY: true,
 			},
-			State: record.State{
-				Status: record.Running, PID: 4711, Started: moment.Add(time.Second), Restarts: 1,
-				Health: &record.Health{Status: record.Healthy, FailingStreak: 0, Log: []record.Probe{{Start: moment, End: moment, Output: "fine"}}},
+			Mounts: []record.Mount{
+				{Type: record.Bind, Source: "/srv/www", Target: "/www", ReadOnly: true, Recursive: true},
+				{Type: record.Volume, Source: "data", Target: "/data", NoCopy: true},
+				{Type: record.Volume, Source: strings.Repeat("9", 64), Target: "/cache", Anonymous: true},
+				{Type: record.Tmpfs, Target: "/run", NoExec: true, Size: 1 << 20, Mode: 0o755},
 			},
-		}, Sources{
-			Dir: "/home/me/containers/" + id[:4], Driver: GraphDriver{Name: "native", Data: map[string]string{"UpperDir": "/home/me/upper"}},
-			Mountpoint: func(name string) string { return "/home/me/volumes/" + name[:4] }, Written: &written, ImageSize: 1000,
-			Masked: []string{"/proc/kcore"}, ReadOnly: []string{"/proc/sys"},
-		}
+			Hostname: "web", Network: Slirp, DNS: []string{"9.9.9.9"}, DNSSearch: []string{"example.com"}, ExtraHosts: []string{"db:10.0.0.1"},
+			ReadOnly: true, KeepID: true, NoNewPrivileges: true, CapAdd: []string{"NET_RAW"}, CapDrop: []string{"ALL"},
+			Devices: []record.Device{{Source: "/dev/fuse", Target: "/dev/fuse"}}, Ulimits: []record.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}},
+			ShmSize: 64 << 20, Labels: map[string]string{"tier": "front"}, StopSignal: "SIGQUIT", StopTimeout: &timeout, Init: true, Interactive: true,
+			Restart: record.Restart{Policy: record.RestartOnFailure, Retries: 4},
+			Health:  &record.HealthCheck{Test: []string{"CMD-SHELL", "true"}, Interval: time.Second, Retries: 2},
+			Log:     record.Log{Options: map[string]string{"max-size": "1m"}}, OOMScoreAdj: 100, ExposedPorts: []string{"80/tcp"},
+			Platform: "linux/amd64", VolumesFrom: []string{"other"},
+		},
+		State: record.State{
+			Status: record.Running, PID: 4711, Started: moment.Add(time.Second), Restarts: 1,
+			Health: &record.Health{Status: record.Healthy, FailingStreak: 0, Log: []record.Probe{{Start: moment, End: moment, Output: "fine"}}},
+		},
+	}, Sources{
+		Dir: "/home/me/containers/" + id[:4], Driver: GraphDriver{Name: "native", Data: map[string]string{"UpperDir": "/home/me/upper"}},
+		Mountpoint: func(name string) string { return "/home/me/volumes/" + name[:4] }, Written: &written, ImageSize: 1000,
+		Masked: []string{"/proc/kcore"}, ReadOnly: []string{"/proc/sys"},
+	}
 }
 
 // someImage is an image with all that one can have.
@@ -214,4 +214,17 @@ func TestFindNetwork(t *testing.T) {
 			t.Errorf("%s: %q %v", given, got, found)
 		}
 	}
+}
+
+func FuzzImageOf(f *testing.F) {
+	f.Add([]byte(`{"config":{"Env":["A=1"],"Healthcheck":{"Interval":1}},"rootfs":{"diff_ids":["sha256:1"]},"history":[{}]}`), []byte(`{"mediaType":"x"}`))
+	f.Fuzz(func(t *testing.T, config, manifest []byte) {
+		image, err := ImageOf(&fuseoverlay.Image{ID: "ab", Config: config, Manifest: manifest}, nil, nil)
+		if err != nil {
+			return
+		}
+		if _, err := json.Marshal(image); err != nil {
+			t.Error(err)
+		}
+	})
 }
