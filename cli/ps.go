@@ -124,7 +124,7 @@ type sizesWork struct {
 func (w *sizesWork) do(paths sandbox.Paths) (any, error) {
 	sizes := map[string]int64{}
 	for _, id := range w.IDs {
-		size, err := fuseoverlay.Written(record.Root(paths.Data).Dir(id), record.Root(paths.Data).SpecFile(id))
+		size, err := fuseoverlay.Written(record.Root(paths.Data).Dir(id))
 		if err != nil {
 			return nil, fmt.Errorf("container %s: %w", shortID(id, false), err)
 		}

@@ -13,25 +13,21 @@ import (
 )
 
 // Written is how many bytes the files hold that a container has written or
-// changed. dir is the container's directory; since is a file that was written
-// once its root was mounted for the first time: under the copy driver what
-// changed later is the container's own. It runs in U1, where all ids may be
-// read; the container may run.
-func Written(dir, since string) (int64, error) {
+// changed; under the copy driver those that changed after the copy was made. dir
+// is the container's directory. It runs in U1, where all ids may be read; the
+// container may run.
+func Written(dir string) (int64, error) {
 	driver, err := recordedDriver(dir)
 	if err != nil || driver == "" {
 		return 0, err
 	}
-	name, counts := upperName, func(*unix.Stat_t) bool { return true }
+	name := upperName
+	var counts func(*unix.Stat_t) bool
 	if driver == Copy {
-		var began unix.Stat_t
-		if err := unix.Stat(since, &began); err != nil {
-			return 0, fmt.Errorf("stat %s: %w", since, err)
-		}
+		copied := copiedAt(dir)
 		name = treeName
-		counts = func(st *unix.Stat_t) bool {
-			return st.Ctim.Sec > began.Mtim.Sec || st.Ctim.Sec == began.Mtim.Sec && st.Ctim.Nsec > began.Mtim.Nsec
-		}
+		// What was copied last may bear the very time of the note.
+		counts = func(st *unix.Stat_t) bool { return st.Ctim.Nano() > copied.Nano() }
 	}
 	at, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -118,7 +117,7 @@ func Remove(paths Paths, id string, o RemoveOptions) (size int64, err error) {
 		m.Spec = spec
 	}
 	if o.Measure {
-		size, _ = fuseoverlay.Written(c.Dir, filepath.Join(c.Dir, "spec.json"))
+		size, _ = fuseoverlay.Written(c.Dir)
 	}
 	if err := m.remove(); err != nil {
 		return 0, err

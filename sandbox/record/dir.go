@@ -24,9 +24,6 @@ func (r Root) names() string { return filepath.Join(string(r), "names") }
 // Dir is where the container with this id keeps everything.
 func (r Root) Dir(id string) string { return filepath.Join(r.Containers(), id) }
 
-// SpecFile is what is written once the container is complete.
-func (r Root) SpecFile(id string) string { return filepath.Join(r.Dir(id), "spec.json") }
-
 // Container is one whose lock this process holds: it is alive while we are.
 type Container struct {
 	ID   string
