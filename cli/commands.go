@@ -45,10 +45,12 @@ func commands() []command {
 	rmi := verb[rmiCmd]("rmi", "Remove images")
 	run := verb[runCmd]("run", "Create and run a container from an image")
 	start := verb[startCmd]("start", "Start containers that do not run")
+	stats := verb[statsCmd]("stats", "Show what containers use")
 	stop := verb[stopCmd]("stop", "Stop containers")
 	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
 	systemPrune := verb[systemPruneCmd]("prune", "Remove stopped containers, and what nothing needs")
+	top := verb[topCmd]("top", "List the processes of a container")
 	unpause := verb[unpauseCmd]("unpause", "Let the processes of paused containers go on")
 	update := verb[updateCmd]("update", "Change the restart policy of containers")
 	version := verb[versionCmd]("version", "Show the version")
@@ -85,7 +87,9 @@ func commands() []command {
 		rm,
 		rmi,
 		start,
+		stats,
 		stop,
+		top,
 		unpause,
 		update,
 		wait,
@@ -110,7 +114,9 @@ func commands() []command {
 			rm.as("rm", "remove"),
 			run,
 			start,
+			stats,
 			stop,
+			top,
 			unpause,
 			update,
 			wait,

@@ -15,6 +15,11 @@ func programDirs() []string {
 	return []string{"/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/sbin"}
 }
 
+// TrustedProgram finds a program of the host's that is root's alone to change.
+func TrustedProgram(name string) (string, error) {
+	return (&host{}).trustedProgram(name, ownedByRoot)
+}
+
 // errNotInstalled is for a program that is in none of the directories.
 var errNotInstalled = errors.New("not installed")
 
