@@ -179,8 +179,8 @@ func (a *app) onceInFiles(paths sandbox.Paths, w filesWork, writes bool, ready f
 		return result, errors.Join(err, ours.Close())
 	}
 	var interrupted *interruptedError
-	if errors.As(err, &interrupted) && writes {
-		return result, err // what is being read may never end
+	if errors.As(err, &interrupted) {
+		return result, err // what is being read, or written, may never end
 	}
 	if streamErr := <-streamed; streamErr != nil && !errors.Is(streamErr, errBroken) {
 		err = streamErr
