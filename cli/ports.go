@@ -37,6 +37,50 @@ func parsePort(text string) (portOf, error) {
 	return p, fmt.Errorf("invalid port %q: the protocol is tcp, udp or sctp", text)
 }
 
+// portRange is PORT[-PORT][/PROTOCOL].
+type portRange struct {
+	first, last uint16
+	protocol    string
+}
+
+func (r portRange) has(p portOf) bool {
+	return p.protocol == r.protocol && r.first <= p.number && p.number <= r.last
+}
+
+func (r portRange) String() string {
+	if r.first == r.last {
+		return portOf{r.first, r.protocol}.String()
+	}
+	return fmt.Sprintf("%d-%d/%s", r.first, r.last, r.protocol)
+}
+
+func parsePortRanges(values []string) ([]portRange, error) {
+	var list []portRange
+	for _, value := range values {
+		numbers, protocol, given := strings.Cut(value, "/")
+		if !given {
+			protocol = "tcp"
+		}
+		first, last, ranged := strings.Cut(numbers, "-")
+		if !ranged {
+			last = first
+		}
+		from, err := parsePort(first + "/" + protocol)
+		if err != nil {
+			return nil, err
+		}
+		to, err := parsePort(last + "/" + protocol)
+		if err != nil {
+			return nil, err
+		}
+		if to.number < from.number {
+			return nil, fmt.Errorf("invalid ports %q: the first is above the last", value)
+		}
+		list = append(list, portRange{from.number, to.number, from.protocol})
+	}
+	return list, nil
+}
+
 // exposed are the ports that a container exposes, in order. What cannot be read
 // as one, as in a record of another hand, is none.
 func exposed(s record.Spec) []portOf {
@@ -60,7 +104,7 @@ func ports(e record.Entry) string {
 	}
 	var (
 		words []string
-		open  = map[string][2]uint16{} // the range of each protocol that may still grow
+		open  = map[string]portRange{} // that of each protocol, which may still grow
 		order []string
 	)
 	for _, p := range exposed(e.Spec) {
@@ -68,23 +112,16 @@ func ports(e record.Entry) string {
 		switch {
 		case !growing:
 			order = append(order, p.protocol)
-			r[0] = p.number
-		case p.number != r[1]+1:
-			words = append(words, portRange(r, p.protocol))
-			r[0] = p.number
+			r = portRange{first: p.number, protocol: p.protocol}
+		case p.number != r.last+1:
+			words = append(words, r.String())
+			r.first = p.number
 		}
-		r[1] = p.number
+		r.last = p.number
 		open[p.protocol] = r
 	}
 	for _, protocol := range order {
-		words = append(words, portRange(open[protocol], protocol))
+		words = append(words, open[protocol].String())
 	}
 	return strings.Join(words, ", ")
-}
-
-func portRange(r [2]uint16, protocol string) string {
-	if r[0] == r[1] {
-		return portOf{r[0], protocol}.String()
-	}
-	return fmt.Sprintf("%d-%d/%s", r[0], r[1], protocol)
 }

@@ -18,7 +18,7 @@ import (
 type psFilter struct {
 	filters
 	ids, names     []*regexp.Regexp
-	expose         []portRangeOf
+	expose         []portRange
 	before, since  []record.Spec
 	isOf           func(record.Spec) bool // ancestor
 	nothingHasPort bool                   // publish: no port of any container is
@@ -143,44 +143,9 @@ func mounted(s record.Spec, want string) bool {
 	})
 }
 
-// portRangeOf is PORT[-PORT][/PROTOCOL].
-type portRangeOf struct {
-	first, last uint16
-	protocol    string
-}
-
-func parsePortRanges(values []string) ([]portRangeOf, error) {
-	var list []portRangeOf
-	for _, value := range values {
-		numbers, protocol, given := strings.Cut(value, "/")
-		if !given {
-			protocol = "tcp"
-		}
-		first, last, ranged := strings.Cut(numbers, "-")
-		if !ranged {
-			last = first
-		}
-		from, err := parsePort(first + "/" + protocol)
-		if err != nil {
-			return nil, err
-		}
-		to, err := parsePort(last + "/" + protocol)
-		if err != nil {
-			return nil, err
-		}
-		if to.number < from.number {
-			return nil, fmt.Errorf("invalid ports %q: the first is above the last", value)
-		}
-		list = append(list, portRangeOf{from.number, to.number, from.protocol})
-	}
-	return list, nil
-}
-
-func exposesAny(s record.Spec, ranges []portRangeOf) bool {
+func exposesAny(s record.Spec, ranges []portRange) bool {
 	return slices.ContainsFunc(exposed(s), func(p portOf) bool {
-		return slices.ContainsFunc(ranges, func(r portRangeOf) bool {
-			return p.protocol == r.protocol && r.first <= p.number && p.number <= r.last
-		})
+		return slices.ContainsFunc(ranges, func(r portRange) bool { return r.has(p) })
 	})
 }
 

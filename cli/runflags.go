@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -271,18 +270,22 @@ func (c *newContainer) fillLog(r *sandbox.Request) error {
 	return err
 }
 
-// portRule is PORT or FIRST-LAST, with the protocol behind a slash.
-var portRule = regexp.MustCompile(`^([0-9]{1,5})(-([0-9]{1,5}))?(/(tcp|udp|sctp))?$`)
+// maxExposed is how many ports one command may note.
+const maxExposed = 1000
 
+// fillPorts notes each port by itself, as Docker does.
 func (c *newContainer) fillPorts(r *sandbox.Request) error {
-	for _, text := range c.Expose {
-		if !portRule.MatchString(text) {
-			return fmt.Errorf("invalid --expose %q: want PORT[-PORT][/tcp|udp|sctp]", text)
+	ranges, err := parsePortRanges(c.Expose)
+	if err != nil {
+		return fmt.Errorf("--expose: %w", err)
+	}
+	for _, ports := range ranges {
+		for n := int(ports.first); n <= int(ports.last); n++ {
+			if len(r.Spec.ExposedPorts) == maxExposed {
+				return fmt.Errorf("--expose: at most %d ports", maxExposed)
+			}
+			r.Spec.ExposedPorts = append(r.Spec.ExposedPorts, portOf{uint16(n), ports.protocol}.String())
 		}
-		if !strings.Contains(text, "/") {
-			text += "/tcp"
-		}
-		r.Spec.ExposedPorts = append(r.Spec.ExposedPorts, text)
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 )
 
@@ -50,6 +52,28 @@ func TestPorts(t *testing.T) {
 		e := record.Entry{Spec: record.Spec{ExposedPorts: test.exposed, Network: test.network}, State: record.State{Status: test.status}}
 		if got := ports(e); got != test.want {
 			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}
+
+func TestExpose(t *testing.T) {
+	for given, want := range map[string]string{
+		"80":                   "80/tcp",
+		"53/udp 80-82 443/TCP": "53/udp 80/tcp 81/tcp 82/tcp 443/tcp",
+		"65535":                "65535/tcp",
+	} {
+		var r sandbox.Request
+		c := newContainer{}
+		c.Expose = strings.Fields(given)
+		if err := c.fillPorts(&r); err != nil || strings.Join(r.Spec.ExposedPorts, " ") != want {
+			t.Errorf("%s: %v, %v", given, r.Spec.ExposedPorts, err)
+		}
+	}
+	for _, given := range []string{"", "http", "80/icmp", "82-80", "65536", "-1", "1-2000", "80/tcp/udp"} {
+		c := newContainer{}
+		c.Expose = []string{given}
+		if err := c.fillPorts(new(sandbox.Request)); err == nil {
+			t.Errorf("%q: no error", given)
 		}
 	}
 }

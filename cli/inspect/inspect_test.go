@@ -19,7 +19,7 @@ var moment = time.Date(2026, 11, 20, 12, 0, 0, 5000, time.UTC)
 func everything() (record.Entry, Sources) {
 	id := strings.Repeat("0123456789abcdef", 4)
 	timeout, written := 3, int64(2)
-	return record.Entry{
+	e := record.Entry{
 		ID: id,
 		Spec: record.Spec{
 			ID: id, Name: "web", Created: moment, Image: "nginx", ImageID: strings.Repeat("ab", 32),
@@ -46,11 +46,13 @@ func everything() (record.Entry, Sources) {
 			Status: record.Running, PID: 4711, Started: moment.Add(time.Second), Restarts: 1,
 			Health: &record.Health{Status: record.Healthy, FailingStreak: 0, Log: []record.Probe{{Start: moment, End: moment, Output: "fine"}}},
 		},
-	}, Sources{
+	}
+	from := Sources{
 		Dir: "/home/me/containers/" + id[:4], Driver: GraphDriver{Name: "native", Data: map[string]string{"UpperDir": "/home/me/upper"}},
 		Mountpoint: func(name string) string { return "/home/me/volumes/" + name[:4] }, Written: &written, ImageSize: 1000,
 		Masked: []string{"/proc/kcore"}, ReadOnly: []string{"/proc/sys"},
 	}
+	return e, from
 }
 
 // someImage is an image with all that one can have.
