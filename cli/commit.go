@@ -115,6 +115,9 @@ func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (string
 		return "", err
 	}
 	_ = events.Append(t.Paths.Data, events.Of(&c.Spec, "commit", "comment", w.Message, "imageID", "sha256:"+image.ID, "imageRef", w.Name))
+	if w.Name != "" {
+		t.imageEvent("tag", image.ID, w.Name)
+	}
 	return image.ID, nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"rootlet/fuseoverlay/archive"
 	"rootlet/sandbox"
 	"rootlet/sandbox/events"
@@ -163,6 +165,9 @@ func (a *app) onceInFiles(paths sandbox.Paths, w filesWork, writes bool, ready f
 	if err != nil {
 		return result, err
 	}
+	// The larger the pipe, the fewer turns they take; a user has a bound for all of
+	// his (pipe(7)), and then this one stays as it is.
+	_, _ = unix.FcntlInt(ours.Fd(), unix.F_SETPIPE_SZ, pipeSize)
 	if writes {
 		ours, theirs = theirs, ours
 	}
@@ -182,11 +187,26 @@ func (a *app) onceInFiles(paths sandbox.Paths, w filesWork, writes bool, ready f
 	if errors.As(err, &interrupted) {
 		return result, err // what is being read, or written, may never end
 	}
-	if streamErr := <-streamed; streamErr != nil && !errors.Is(streamErr, errBroken) {
-		err = streamErr
+	var patience <-chan time.Time
+	if err != nil && writes {
+		patience = time.After(lastWord) // it may be reading what never ends
+	}
+	select {
+	case streamErr := <-streamed:
+		if streamErr != nil && !errors.Is(streamErr, errBroken) {
+			err = streamErr
+		}
+	case <-patience:
 	}
 	return result, err
 }
+
+// lastWord is how long the command's own error is waited for, where it may be
+// why the worker failed.
+const lastWord = 200 * time.Millisecond
+
+// pipeSize is what a user may have without being privileged, in bytes.
+const pipeSize = 1 << 20
 
 // errBroken is the error of a stream whose other end has gone: why, the worker
 // has said.

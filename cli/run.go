@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/term"
-
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
 	"rootlet/sandbox"
@@ -41,9 +39,6 @@ func (c *runCmd) Run(a *app) error {
 	}
 	if err := c.chooseStreams(&request, &streams); err != nil {
 		return &engineError{err}
-	}
-	if request.Attach.Stdin && c.TTY && !term.IsTerminal(int(a.stdin.Fd())) {
-		return &engineError{errors.New("-i and -t together need standard input to be a terminal")}
 	}
 	return c.begin(a, request, streams)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/docker/go-units"
+	"golang.org/x/term"
 
 	"rootlet/pull"
 	"rootlet/sandbox"
@@ -289,12 +290,16 @@ func (c *newContainer) fillPorts(r *sandbox.Request) error {
 	return nil
 }
 
-// fillTerminal notes the size of the window that -t makes of the terminal.
+// fillTerminal checks that -t has a terminal to be a window of.
 func (c *newContainer) fillTerminal(a *app) func(*sandbox.Request) error {
 	return func(r *sandbox.Request) error {
-		if c.TTY {
-			r.Size = sandbox.TerminalSize(a.stdin)
+		if !c.TTY {
+			return nil
 		}
+		if c.Interactive && !term.IsTerminal(int(a.stdin.Fd())) {
+			return errors.New("-i and -t together need standard input to be a terminal")
+		}
+		r.Size = sandbox.TerminalSize(a.stdin)
 		return nil
 	}
 }

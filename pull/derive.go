@@ -88,7 +88,7 @@ func Derive(d Derivation) (ImageRecord, error) {
 	}
 	created := v1.Time{Time: d.Created.UTC()}
 	config.Created, config.Author = created, d.Author
-	config.Container, config.DockerVersion = "", "" // they speak of the base's making
+	config.Container = "" // the one that the base was made of
 	config.History = append(config.History, v1.History{
 		Created: created, Author: d.Author, Comment: d.Comment, CreatedBy: d.CreatedBy, EmptyLayer: d.Layer == nil,
 	})

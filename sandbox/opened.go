@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,9 +34,6 @@ type Opened struct {
 // ErrChanged says that a container is no longer as it was when a command chose
 // how to reach it: it started or ended meanwhile.
 var ErrChanged = errors.New("container has just started or ended")
-
-// busyWait is how long a container that is between two states is waited for.
-const busyWait = 5 * time.Second
 
 // OpenFiles opens a container. running says which of the two it is to be; where
 // it is the other one it returns ErrChanged.
@@ -92,25 +88,17 @@ func (o *Opened) read(root record.Root, id string) (err error) {
 }
 
 // takeStopped takes the lock of a container that does not run. One that has just
-// been told to end, or that another command works in, is waited for a moment.
+// been told to end, or that another command works in, is waited for.
 func takeStopped(root record.Root, id string) (*record.Container, error) {
-	for deadline := time.Now().Add(busyWait); ; time.Sleep(5 * time.Millisecond) {
-		c, err := root.Open(id)
-		switch {
-		case err == nil:
-			return c, nil
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, &record.NotFoundError{Given: id[:12]}
-		case !errors.Is(err, record.ErrAlive):
-			return nil, err
-		}
-		if state, err := root.Live(id); err == nil && state.Status.Up() && !dying(state) {
-			return nil, ErrChanged
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("container %s is being started, or another command works in it: not free after %v", id[:12], busyWait)
-		}
+	c, err := openEnded(root, id)
+	var busy *BusyError
+	switch {
+	case errors.As(err, &busy):
+		return nil, ErrChanged
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &record.NotFoundError{Given: id[:12]}
 	}
+	return c, err
 }
 
 func (o *Opened) later(f func() error) { o.cleanup = append(o.cleanup, f) }

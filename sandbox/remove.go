@@ -147,7 +147,7 @@ func openEnded(root record.Root, id string) (*record.Container, error) {
 			return nil, &BusyError{state.Status}
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%w, and not gone after %v", err, endWait)
+			return nil, fmt.Errorf("container is being started, or another command works in its files: not free after %v", endWait)
 		}
 	}
 }

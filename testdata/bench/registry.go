@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// images starts a registry and puts both images into it, the large one where it is
-// measured, and the small one into the tools' stores.
-func (b *bencher) images(large bool) error {
+// images starts a registry and puts both images into it and into the tools' stores.
+func (b *bencher) images() error {
 	if err := b.startRegistry(); err != nil {
 		return err
 	}
@@ -19,23 +18,6 @@ func (b *bencher) images(large bool) error {
 	if _, err := b.push("busybox", []func(*tar.Writer) error{busyboxLayer}); err != nil {
 		return err
 	}
-	if large {
-		if err := b.pushLarge(); err != nil {
-			return err
-		}
-	}
-	for _, env := range [][]string{nil, b.fuseEnv()} {
-		if _, err := b.output(env, "podman", "pull", "-q", "--tls-verify=false", b.ref("busybox")); err != nil {
-			return err
-		}
-	}
-	if _, err := b.output(nil, "rootlet", "pull", b.ref("busybox")); err != nil {
-		return err
-	}
-	return b.makeRootfs()
-}
-
-func (b *bencher) pushLarge() error {
 	large, err := largeLayersOf()
 	if err != nil {
 		return err
@@ -45,7 +27,15 @@ func (b *bencher) pushLarge() error {
 		return err
 	}
 	b.facts = append(b.facts, largeFact(layers))
-	return nil
+	for _, env := range [][]string{nil, b.fuseEnv()} {
+		if _, err := b.output(env, "podman", "pull", "-q", "--tls-verify=false", b.ref("busybox")); err != nil {
+			return err
+		}
+	}
+	if _, err := b.output(nil, "rootlet", "pull", b.ref("busybox")); err != nil {
+		return err
+	}
+	return b.makeRootfs()
 }
 
 func largeFact(layers []descriptor) string {

@@ -200,10 +200,9 @@ func (b *bencher) giveAway() error {
 	})
 }
 
-// removeScratch removes the containers, ends podman's pause process and removes what belongs to sub-ids,
+// removeScratch ends podman's pause process and removes what belongs to sub-ids,
 // which the user alone cannot.
 func (b *bencher) removeScratch() {
-	b.clear()
 	_ = b.command(nil, "podman", "system", "migrate").Run()
 	_ = b.command(nil, "unshare", b.removeTree(b.scratch)...).Run()
 	if err := os.RemoveAll(b.scratch); err != nil {
