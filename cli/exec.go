@@ -18,6 +18,7 @@ import (
 // containers, and it works whatever the container's monitor is doing.
 type execCmd struct {
 	Detach      bool     `name:"detach" short:"d" help:"Return once the command runs."`
+	DetachKeys  string   `name:"detach-keys" default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that leave the command running."`
 	Env         []string `name:"env" short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value, as it is here."`
 	EnvFile     []string `name:"env-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
 	Interactive bool     `name:"interactive" short:"i" help:"Keep standard input open."`
@@ -60,9 +61,11 @@ func (c *execCmd) Run(a *app) error {
 		return target.ExecDetached(paths.Data, r)
 	}
 	a.catchSignalsSoon()
-	status, err := target.Exec(paths.Data, r, sandbox.Streams{
-		Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, Signals: a.signals,
-	}, c.Interactive)
+	streams := sandbox.Streams{Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, Signals: a.signals}
+	if streams.DetachKeys, err = sandbox.ParseDetachKeys(c.DetachKeys); err != nil {
+		return err
+	}
+	status, err := target.Exec(paths.Data, r, streams, c.Interactive)
 	if err != nil {
 		return fmt.Errorf("exec: %w", err)
 	}

@@ -14,6 +14,7 @@ func Stages() map[string]func(args []string) int {
 		stage.Sleeper: sandbox.Awake,                                   // a monitor that slept
 		stage.Worker:  func([]string) int { return Worker() },          // one piece of work on the store, in U1
 		stage.Reaper:  sandbox.Reaper,                                  // pid 1 of a container, under --init
+		stage.Holder:  func([]string) int { return sandbox.Holder() },  // a terminal that its user left
 		stage.Hello:   func([]string) int { return sandbox.Hello() },   // the program of the built-in image
 	}
 }

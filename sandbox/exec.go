@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +29,8 @@ type session struct {
 	stdin   *os.File
 	output  []output
 	pumps   sync.WaitGroup
-	restore func() // puts the user's terminal back
+	restore func()        // puts the user's terminal back
+	left    chan struct{} // closed when the user has typed the detach keys
 }
 
 // output is where something that the program writes comes from and goes to.
@@ -40,7 +42,7 @@ type output struct {
 // Exec runs a program in the container and stays with it until it ends. It
 // returns the program's exit status. interactive passes standard input on.
 func (t *Target) Exec(dataDir string, r ExecRequest, s Streams, interactive bool) (int, error) {
-	e := &session{streams: s, restore: func() {}}
+	e := &session{streams: s, restore: func() {}, left: make(chan struct{})}
 	defer func() { e.inside.close() }()
 	note := t.eventsOf(dataDir, r)
 	stdio, err := e.open(r.TTY, interactive)
@@ -58,7 +60,12 @@ func (t *Target) Exec(dataDir string, r ExecRequest, s Streams, interactive bool
 	}
 	defer e.restore()
 	status, err := e.stay()
-	note("exec_die", "exitCode", strconv.Itoa(status))
+	select {
+	case <-e.left:
+		note("exec_detach")
+	default:
+		note("exec_die", "exitCode", strconv.Itoa(status))
+	}
 	return status, err
 }
 
@@ -82,7 +89,7 @@ func (t *Target) ExecDetached(dataDir string, r ExecRequest) error {
 func (t *Target) eventsOf(dataDir string, r ExecRequest) func(action string, more ...string) {
 	id := record.NewID()
 	return func(action string, more ...string) {
-		if action != "exec_die" {
+		if action == "exec_create" || action == "exec_start" {
 			action += ": " + strings.Join(r.Args, " ")
 		}
 		_ = events.Append(dataDir, events.Of(t.spec, action, append([]string{"execID", id}, more...)...))
@@ -145,7 +152,13 @@ func (e *session) attach(tty, interactive bool) error {
 
 // feed passes on what the user types. A terminal stays open after it.
 func (e *session) feed() {
-	_, _ = io.Copy(e.stdin, e.streams.Stdin)
+	var from io.Reader = e.streams.Stdin
+	if e.console != nil && len(e.streams.DetachKeys) > 0 {
+		from = &detachReader{from: from, keys: e.streams.DetachKeys}
+	}
+	if _, err := io.Copy(e.stdin, from); errors.Is(err, errDetach) {
+		close(e.left)
+	}
 	if e.stdin != e.console {
 		_ = e.stdin.Close()
 	}
@@ -191,6 +204,8 @@ func (e *session) stay() (int, error) {
 			}
 			e.pumps.Wait()
 			return status, err
+		case <-e.left:
+			return 0, e.leave()
 		case s := <-e.streams.Signals:
 			if hungUp := e.pass(s.(syscall.Signal)); hungUp {
 				return codeSignal + int(unix.SIGHUP), nil

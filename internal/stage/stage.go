@@ -27,6 +27,8 @@ const (
 	Worker = "rootlet-worker"
 	// Reaper is a container's pid 1 under --init: sandbox/reaper.go.
 	Reaper = "rootlet-init"
+	// Holder keeps the terminal of a program that was left: sandbox/holder.go.
+	Holder = "rootlet-holder"
 	// Hello is the program of the built-in image: sandbox/hello.go.
 	Hello = "rootlet-hello"
 )
