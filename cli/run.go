@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/term"
+
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
 	"rootlet/sandbox"
@@ -39,6 +41,9 @@ func (c *runCmd) Run(a *app) error {
 	}
 	if err := c.chooseStreams(&request, &streams); err != nil {
 		return &engineError{err}
+	}
+	if request.Attach.Stdin && c.TTY && !term.IsTerminal(int(a.stdin.Fd())) {
+		return &engineError{errors.New("-i and -t together need standard input to be a terminal")}
 	}
 	return c.begin(a, request, streams)
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/docker/go-units"
-	"golang.org/x/term"
 
 	"rootlet/pull"
 	"rootlet/sandbox"
@@ -290,16 +289,12 @@ func (c *newContainer) fillPorts(r *sandbox.Request) error {
 	return nil
 }
 
-// fillTerminal checks that -t has a terminal to be a window of.
+// fillTerminal notes the size of the window that -t makes of the terminal.
 func (c *newContainer) fillTerminal(a *app) func(*sandbox.Request) error {
 	return func(r *sandbox.Request) error {
-		if !c.TTY {
-			return nil
+		if c.TTY {
+			r.Size = sandbox.TerminalSize(a.stdin)
 		}
-		if c.Interactive && !term.IsTerminal(int(a.stdin.Fd())) {
-			return errors.New("-i and -t together need standard input to be a terminal")
-		}
-		r.Size = sandbox.TerminalSize(a.stdin)
 		return nil
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -47,7 +48,7 @@ func bench(binary, doc, only string) (passed bool, err error) {
 		return false, err
 	}
 	defer b.cleanup()
-	if err := b.images(); err != nil {
+	if err := b.images(strings.Contains("pull", only)); err != nil {
 		return false, err
 	}
 	if err := b.describe(); err != nil {

@@ -23,6 +23,7 @@ const (
 type benchCase struct {
 	name     string
 	commands []string
+	before   []string // lines for a shell, before all runs; containers go after them
 	prepare  []string // before each run of the command of that place; not measured
 	env      []string
 	share    int // of BENCH_RUNS: one of share
@@ -31,8 +32,10 @@ type benchCase struct {
 
 // target is what issue and design ask for; zero: nothing.
 type target struct {
-	ratio, goal float64 // of rootlet's median to podman's
-	absolute    float64 // of rootlet's, in the row's unit
+	ratio    float64 // of rootlet's median to podman's
+	absolute float64 // of rootlet's, in the row's unit
+	goal     float64 // of either, what would be better still
+	nothing  bool    // rootlet's is 0
 }
 
 // row is one line of the table.
@@ -54,7 +57,7 @@ func (b *bencher) cases() []benchCase {
 	}
 	bwrap := "bwrap --unshare-all --ro-bind " + b.path("rootfs") + " / --proc /proc --dev /dev /bin/true"
 	emptyPull := "sh -c 'unshare " + strings.Join(b.removeTree(b.path("pull/rootlet")), " ") + "; sync'"
-	return []benchCase{
+	return append([]benchCase{
 		{
 			name:     "run --network none",
 			commands: []string{run("podman", "--network none"), run("rootlet", "--network none"), bwrap},
@@ -87,7 +90,7 @@ func (b *bencher) cases() []benchCase {
 			env:      []string{"XDG_DATA_HOME=" + b.path("pull/rootlet")},
 			share:    6, target: target{ratio: 0.75, goal: 0.60},
 		},
-	}
+	}, b.lifecycleCases()...)
 }
 
 func (b *bencher) measure(only string) (rows []row, err error) {
@@ -106,19 +109,23 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 		}
 		rows = append(rows, r)
 	}
+	if r, ok := flatness(rows); ok {
+		rows = append(rows, r)
+	}
 	for _, special := range []struct {
 		name    string
-		measure func() (row, error)
-	}{{"package init", b.packageInit}, {"memory", b.memory}} {
+		measure func() ([]row, error)
+	}{{"package init", b.packageInit}, {"memory", b.memory}, {"hundred", b.hundred}, {"wake-ups", b.wakeUps}} {
 		if !strings.Contains(special.name, only) {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, "bench:", special.name)
-		r, err := special.measure()
+		got, err := special.measure()
+		b.clear()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", special.name, err)
 		}
-		rows = append(rows, r)
+		rows = append(rows, got...)
 	}
 	return rows, nil
 }
@@ -126,6 +133,12 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 // medians runs the commands in turns under hyperfine and returns the median of each,
 // in milliseconds.
 func (b *bencher) medians(c benchCase) ([]float64, error) {
+	if c.before != nil || c.prepare != nil {
+		defer b.clear()
+	}
+	if err := b.shell(c.env, c.before); err != nil {
+		return nil, err
+	}
 	times := make([][]float64, len(c.commands))
 	rounds, perRound := turns(b.runs, c.share)
 	for range rounds {
@@ -204,20 +217,20 @@ func median(values []float64) float64 {
 var initLine = regexp.MustCompile(`(?m)^init (\S+) @\S+ ms, (\S+) ms clock`)
 
 // packageInit adds up what the packages of the binary do before main.
-func (b *bencher) packageInit() (row, error) {
+func (b *bencher) packageInit() ([]row, error) {
 	var sums []float64
 	worst := map[string]float64{}
 	for range b.runs {
 		cmd := b.command([]string{"GODEBUG=inittrace=1"}, b.path("bin/rootlet"), "version")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return row{}, fmt.Errorf("rootlet version: %w: %s", err, out)
+			return nil, fmt.Errorf("rootlet version: %w: %s", err, out)
 		}
 		var sum float64
 		for _, m := range initLine.FindAllStringSubmatch(string(out), -1) {
 			ms, err := strconv.ParseFloat(m[2], 64)
 			if err != nil {
-				return row{}, err
+				return nil, err
 			}
 			sum += ms
 			worst[m[1]] += ms
@@ -225,7 +238,7 @@ func (b *bencher) packageInit() (row, error) {
 		sums = append(sums, sum)
 	}
 	if len(worst) == 0 {
-		return row{}, errors.New("GODEBUG=inittrace=1 prints no package")
+		return nil, errors.New("GODEBUG=inittrace=1 prints no package")
 	}
 	r := row{name: "package init before main", unit: "ms", rootlet: median(sums), target: target{absolute: 3}}
 	for name, ms := range worst {
@@ -234,5 +247,5 @@ func (b *bencher) packageInit() (row, error) {
 		}
 	}
 	r.note = fmt.Sprintf("most of it: %s, %.2f ms", r.note, worst[r.note]/float64(b.runs))
-	return r, nil
+	return []row{r}, nil
 }

@@ -1,165 +1,109 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// settle is how long an idle container is left alone before it is counted.
-const settle = 2 * time.Second
+// settle is how long an idle container is left alone before it is counted: a
+// monitor of rootlet's goes to sleep two seconds after the last event.
+const settle = 5 * time.Second
 
 // memory adds up what one idle container costs besides its own program: the PSS of
-// every process that its start brought, without the client that stays attached.
-func (b *bencher) memory() (row, error) {
-	r := row{name: "memory of an idle container (slirp4netns), without the attached client", unit: "MB"}
-	var notes []string
-	for _, tool := range []string{"podman", "rootlet"} {
-		helpers, client, err := b.idle(tool)
+// every process that its start brought.
+func (b *bencher) memory() (rows []row, err error) {
+	for _, c := range []struct {
+		name, network string
+		detached      bool
+		target        target
+	}{
+		{"memory of an idle detached container without a network", "none", true, target{absolute: 5, goal: 3}},
+		{"memory of an idle detached container with slirp4netns", "slirp4netns", true, target{}},
+		{"memory of an idle container without a network, besides the attached client", "none", false, target{}},
+	} {
+		r := row{name: c.name, unit: "MiB", target: c.target}
+		podman, err := b.idle("podman", c.network, c.detached)
 		if err != nil {
-			return r, fmt.Errorf("%s: %w", tool, err)
+			return nil, fmt.Errorf("podman: %w", err)
 		}
-		var sum float64
-		var parts []string
-		for _, name := range slices.Sorted(maps.Keys(helpers)) {
-			sum += helpers[name]
-			parts = append(parts, fmt.Sprintf("%s %.1f", name, helpers[name]))
+		rootlet, err := b.idle("rootlet", c.network, c.detached)
+		if err != nil {
+			return nil, fmt.Errorf("rootlet: %w", err)
 		}
-		if tool == "podman" {
-			r.podman = sum
-		} else {
-			r.rootlet = sum
-		}
-		notes = append(notes, fmt.Sprintf("%s: %s; client %.1f", tool, strings.Join(parts, ", "), client))
+		r.podman, r.rootlet = podman.total(), rootlet.total()
+		r.note = fmt.Sprintf("podman: %s. rootlet: %s", podman, rootlet)
+		rows = append(rows, r)
 	}
-	r.note = strings.Join(notes, ". ")
-	return r, nil
+	return rows, nil
 }
 
-// idle runs a container that sleeps, and returns the PSS of its helpers by name and
-// of its client, in MB.
-func (b *bencher) idle(tool string) (helpers map[string]float64, client float64, err error) {
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return nil, 0, fmt.Errorf("become a subreaper: %w", err)
+// cost is the PSS of processes by their names, in MiB.
+type cost struct {
+	helpers map[string]size
+	client  float64 // of the command that the user typed, where that is still there
+}
+
+func (c cost) total() (mib float64) {
+	for _, s := range c.helpers {
+		mib += s.total()
 	}
-	before := processes()
-	cmd := b.command(nil, "/usr/bin/env", tool, "run", "--rm", "--network", "slirp4netns", b.ref("busybox"), "sleep", "600")
+	return mib
+}
+
+// String says where each part of it goes.
+func (c cost) String() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(c.helpers)) {
+		parts = append(parts, fmt.Sprintf("%s %.2f = %s", name, c.helpers[name].total(), c.helpers[name]))
+	}
+	if c.client > 0 {
+		parts = append(parts, fmt.Sprintf("client %.1f", c.client))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// idle runs a container that sleeps, and returns what it costs.
+func (b *bencher) idle(tool, network string, detached bool) (c cost, err error) {
+	f, err := startFamily()
+	if err != nil {
+		return c, err
+	}
+	defer f.close()
+	defer b.clear()
+	args := []string{"run", "--network", network}
+	if detached {
+		args = append(args, "-d")
+	}
+	cmd := b.command(nil, "/usr/bin/env", append(append([]string{tool}, args...), b.ref("busybox"), "sleep", "600")...)
 	if err := cmd.Start(); err != nil {
-		return nil, 0, err
+		return c, err
 	}
 	defer func() { _ = cmd.Wait() }()
+	defer b.clear() // upon which an attached client ends
 	time.Sleep(settle)
-	helpers = map[string]float64{}
-	var program int
-	for pid := range processes() {
-		if before[pid] {
-			continue
-		}
+	c.helpers = map[string]size{}
+	found := false
+	for _, pid := range f.members() {
 		name := processName(pid)
 		if name == "busybox" || name == "sleep" {
-			program = pid
+			found = true
 			continue
 		}
-		pss, err := proportionalSize(pid)
-		if errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrNotExist) {
-			continue // gone, or about to be
-		}
-		if err != nil {
-			stop(cmd, program)
-			return nil, 0, err
-		}
-		if pid == cmd.Process.Pid {
-			client = pss
-			continue
-		}
-		helpers[name] += pss
-	}
-	stop(cmd, program)
-	if program == 0 {
-		return nil, 0, fmt.Errorf("no container is seen after %v", settle)
-	}
-	return helpers, client, nil
-}
-
-// stop ends the container's program, upon which everything else leaves.
-func stop(cmd *exec.Cmd, program int) {
-	if program == 0 {
-		_ = cmd.Process.Kill()
-		return
-	}
-	if p, err := os.FindProcess(program); err == nil {
-		_ = p.Kill()
-	}
-}
-
-// processes are all that descend from this one, with those whose parents are gone:
-// conmon and podman's slirp4netns leave their makers behind, and come to us because
-// we are a subreaper (prctl(2)).
-func processes() map[int]bool {
-	children := map[int][]int{}
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range dirs {
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
-			parent := parentOf(pid)
-			children[parent] = append(children[parent], pid)
+		s, err := sizeOfProcess(pid)
+		switch {
+		case err != nil:
+			return c, err
+		case pid == cmd.Process.Pid:
+			c.client = s.total()
+		case s.total() > 0: // not one that is gone, and waits for its parent
+			c.helpers[name] = c.helpers[name].plus(s)
 		}
 	}
-	found := map[int]bool{}
-	for queue := []int{os.Getpid()}; len(queue) > 0; queue = queue[1:] {
-		for _, child := range children[queue[0]] {
-			found[child] = true
-			queue = append(queue, child)
-		}
+	if !found {
+		return c, fmt.Errorf("no container is seen after %v", settle)
 	}
-	return found
-}
-
-func parentOf(pid int) int {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if v, ok := strings.CutPrefix(line, "PPid:"); ok {
-			parent, _ := strconv.Atoi(strings.TrimSpace(v))
-			return parent
-		}
-	}
-	return 0
-}
-
-// processName is the name under which a process was started: stages of one binary
-// differ by that alone.
-func processName(pid int) string {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return "gone"
-	}
-	name, _, _ := strings.Cut(string(line), "\x00")
-	return filepath.Base(name)
-}
-
-// proportionalSize is a process's PSS in MB.
-func proportionalSize(pid int) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "Pss:" {
-			kib, err := strconv.ParseFloat(f[1], 64)
-			return kib * 1024 / 1e6, err
-		}
-	}
-	return 0, fmt.Errorf("no Pss for process %d", pid)
+	return c, nil
 }

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// images starts a registry and puts both images into it and into the tools' stores.
-func (b *bencher) images() error {
+// images starts a registry and puts both images into it, the large one where it is
+// measured, and the small one into the tools' stores.
+func (b *bencher) images(large bool) error {
 	if err := b.startRegistry(); err != nil {
 		return err
 	}
@@ -18,15 +19,11 @@ func (b *bencher) images() error {
 	if _, err := b.push("busybox", []func(*tar.Writer) error{busyboxLayer}); err != nil {
 		return err
 	}
-	large, err := largeLayersOf()
-	if err != nil {
-		return err
+	if large {
+		if err := b.pushLarge(); err != nil {
+			return err
+		}
 	}
-	layers, err := b.push("large", large)
-	if err != nil {
-		return err
-	}
-	b.facts = append(b.facts, largeFact(layers))
 	for _, env := range [][]string{nil, b.fuseEnv()} {
 		if _, err := b.output(env, "podman", "pull", "-q", "--tls-verify=false", b.ref("busybox")); err != nil {
 			return err
@@ -36,6 +33,19 @@ func (b *bencher) images() error {
 		return err
 	}
 	return b.makeRootfs()
+}
+
+func (b *bencher) pushLarge() error {
+	large, err := largeLayersOf()
+	if err != nil {
+		return err
+	}
+	layers, err := b.push("large", large)
+	if err != nil {
+		return err
+	}
+	b.facts = append(b.facts, largeFact(layers))
+	return nil
 }
 
 func largeFact(layers []descriptor) string {

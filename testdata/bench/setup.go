@@ -200,9 +200,10 @@ func (b *bencher) giveAway() error {
 	})
 }
 
-// removeScratch ends podman's pause process and removes what belongs to sub-ids,
+// removeScratch removes the containers, ends podman's pause process and removes what belongs to sub-ids,
 // which the user alone cannot.
 func (b *bencher) removeScratch() {
+	b.clear()
 	_ = b.command(nil, "podman", "system", "migrate").Run()
 	_ = b.command(nil, "unshare", b.removeTree(b.scratch)...).Run()
 	if err := os.RemoveAll(b.scratch); err != nil {

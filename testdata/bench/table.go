@@ -97,11 +97,29 @@ func (r row) verdict() (wanted, result string, passed bool) {
 			result += ", goal"
 		}
 		return wanted, result, passed
+	case t.nothing:
+		return "none", word(r.rootlet == 0), r.rootlet == 0
 	case t.absolute > 0:
 		passed = r.rootlet <= t.absolute
-		return fmt.Sprintf("≤ %g %s", t.absolute, r.unit), word(passed), passed
+		wanted, result = fmt.Sprintf("≤ %g %s", t.absolute, r.unit), word(passed)
+		if t.goal > 0 {
+			wanted += fmt.Sprintf(" (goal %g)", t.goal)
+		}
+		if r.rootlet <= t.goal {
+			result += ", goal"
+		}
+		return wanted, result, passed
 	}
 	return "", "", true
+}
+
+// amount gives what is small its digits.
+func (r row) amount(v float64) string {
+	digits := 1
+	if v != 0 && v < 1 {
+		digits = 2
+	}
+	return fmt.Sprintf("%.*f %s", digits, v, r.unit)
 }
 
 func word(passed bool) string {
@@ -127,7 +145,7 @@ func (b *bencher) table(rows []row) string {
 	for _, r := range rows {
 		podman, ratio := "", ""
 		if r.podman > 0 {
-			podman = fmt.Sprintf("%.1f %s", r.podman, r.unit)
+			podman = r.amount(r.podman)
 			ratio = fmt.Sprintf("%.2f", r.rootlet/r.podman)
 		}
 		wanted, result, _ := r.verdict()
@@ -135,7 +153,7 @@ func (b *bencher) table(rows []row) string {
 		if r.note != "" {
 			name += " (" + r.note + ")"
 		}
-		fmt.Fprintf(&s, "| %s | %s | %.1f %s | %s | %s | %s |\n", name, podman, r.rootlet, r.unit, ratio, wanted, result)
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s |\n", name, podman, r.amount(r.rootlet), ratio, wanted, result)
 	}
 	s.WriteString("\n- Medians under hyperfine; the tools take turns in up to five rounds. Runs of each:")
 	for _, c := range b.cases() {
