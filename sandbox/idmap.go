@@ -78,7 +78,12 @@ func (m idMap) bounds() [2]int {
 
 // shifts reports whether any id differs between container and U1, so that the
 // files of an image have to be shown under other owners than they are stored.
+// Where there is but one id all files are its own, whatever it is called inside:
+// owners that it is not would be nobody's, and closed to everybody.
 func (m idMap) shifts() bool {
+	if len(m) == 1 && m[0].Size == 1 {
+		return false
+	}
 	return slices.ContainsFunc(m, func(e userns.Extent) bool { return e.ContainerID != e.HostID })
 }
 
