@@ -87,39 +87,29 @@ func TestRequestErrors(t *testing.T) {
 		flags runFlags
 		want  string
 	}{
-		"name":             {runFlags{Name: "a b"}, "a b"},
-		"hostname":         {runFlags{Hostname: "a\n1.2.3.4 github.com"}, "hostname"},
-		"cidfile there":    {runFlags{CIDFile: here}, "is there already"},
-		"add-host":         {runFlags{AddHost: []string{"x"}}, "x"},
-		"dns":              {runFlags{DNS: []string{"one"}}, "one"},
-		"dns list":         {runFlags{DNS: []string{"1.1.1.1,2.2.2.2"}}, "1.1.1.1,2.2.2.2"},
-		"dns-search":       {runFlags{DNSSearch: []string{"a b"}}, "a b"},
-		"signal":           {runFlags{StopSignal: "SIGFOO"}, "SIGFOO"},
-		"capability":       {runFlags{CapAdd: []string{"SYS_FOO"}}, "SYS_FOO"},
-		"capability list":  {runFlags{CapDrop: []string{"CHOWN,KILL"}}, "CHOWN,KILL"},
-		"env":              {runFlags{Env: []string{"=x"}}, "--env"},
-		"env file":         {runFlags{EnvFile: []string{here + "/none"}}, "--env-file"},
-		"label":            {runFlags{Label: []string{"=x"}}, "invalid label"},
-		"shm size":         {runFlags{ShmSize: "much"}, "--shm-size"},
-		"shm size none":    {runFlags{ShmSize: "0"}, "--shm-size"},
-		"ulimit":           {runFlags{Ulimit: []string{"nofile=20:10"}}, "soft limit is above"},
-		"ulimit unknown":   {runFlags{Ulimit: []string{"foo=1"}}, "invalid ulimit"},
-		"device":           {runFlags{Device: []string{"null"}}, "--device"},
-		"security option":  {runFlags{SecurityOpt: []string{"seccomp=unconfined"}}, "no-new-privileges"},
-		"userns host":      {runFlags{UserNS: "host"}, "--userns host"},
-		"userns unknown":   {runFlags{UserNS: "auto"}, "keep-id"},
-		"platform":         {runFlags{Platform: "nonsense/"}, "nonsense/"},
-		"terminal, no tty": {runFlags{TTY: true, Interactive: true}, "terminal"},
+		"name":            {runFlags{Name: "a b"}, "a b"},
+		"hostname":        {runFlags{Hostname: "a\n1.2.3.4 github.com"}, "hostname"},
+		"cidfile there":   {runFlags{CIDFile: here}, "is there already"},
+		"add-host":        {runFlags{AddHost: []string{"x"}}, "x"},
+		"dns":             {runFlags{DNS: []string{"one"}}, "one"},
+		"dns list":        {runFlags{DNS: []string{"1.1.1.1,2.2.2.2"}}, "1.1.1.1,2.2.2.2"},
+		"dns-search":      {runFlags{DNSSearch: []string{"a b"}}, "a b"},
+		"signal":          {runFlags{StopSignal: "SIGFOO"}, "SIGFOO"},
+		"capability":      {runFlags{CapAdd: []string{"SYS_FOO"}}, "SYS_FOO"},
+		"capability list": {runFlags{CapDrop: []string{"CHOWN,KILL"}}, "CHOWN,KILL"},
+		"env":             {runFlags{Env: []string{"=x"}}, "--env"},
+		"env file":        {runFlags{EnvFile: []string{here + "/none"}}, "--env-file"},
+		"label":           {runFlags{Label: []string{"=x"}}, "invalid label"},
+		"shm size":        {runFlags{ShmSize: "much"}, "--shm-size"},
+		"shm size none":   {runFlags{ShmSize: "0"}, "--shm-size"},
+		"ulimit":          {runFlags{Ulimit: []string{"nofile=20:10"}}, "soft limit is above"},
+		"ulimit unknown":  {runFlags{Ulimit: []string{"foo=1"}}, "invalid ulimit"},
+		"device":          {runFlags{Device: []string{"null"}}, "--device"},
+		"security option": {runFlags{SecurityOpt: []string{"seccomp=unconfined"}}, "no-new-privileges"},
+		"userns host":     {runFlags{UserNS: "host"}, "--userns host"},
+		"userns unknown":  {runFlags{UserNS: "auto"}, "keep-id"},
+		"platform":        {runFlags{Platform: "nonsense/"}, "nonsense/"},
 	} {
-		if name == "terminal, no tty" {
-			null, err := os.Open(os.DevNull)
-			if err != nil {
-				t.Fatal(err)
-			}
-			stdin := os.Stdin
-			os.Stdin = null
-			defer func() { os.Stdin = stdin; null.Close() }()
-		}
 		if _, err := requested(t, test.flags); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q in it", name, err, test.want)
 		}
