@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"rootlet/internal/failpoint"
 	"rootlet/internal/stage"
 	"rootlet/sandbox"
 	"rootlet/userns"
@@ -45,9 +46,11 @@ func (a *app) haveBy(start func(userns.Command) (*os.Process, error), w work, ev
 	if err != nil {
 		return err
 	}
+	failpoint.At("worker started")
 	if err := conn.SendJSON(kindWork, w); err != nil {
 		return errors.Join(fmt.Errorf("worker: %w", err), died(process))
 	}
+	failpoint.At("worker told")
 	ended := make(chan error, 1)
 	go func() { ended <- a.hear(conn, event, result) }()
 	for {
@@ -108,6 +111,7 @@ func (a *app) hear(conn *stage.Conn, event func([]byte), result any) error {
 		case kindNotice:
 			a.notice(string(payload))
 		case kindDone:
+			failpoint.At("worker is done")
 			return json.Unmarshal(payload, result)
 		case kindFailed:
 			var f failed

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"rootlet/internal/failpoint"
 	"rootlet/sandbox"
 )
 
@@ -81,8 +82,10 @@ func (w *removeWork) do(t *task) (any, error) {
 
 func (w *removeWork) one(paths sandbox.Paths, one toRemove) removeEnd {
 	end := removeEnd{toRemove: one}
+	failpoint.At("rm begins")
 	var err error
 	end.Size, err = sandbox.Remove(paths, one.ID, w.RemoveOptions)
+	failpoint.At("rm is done")
 	if err == nil {
 		return end
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"rootlet/fuseoverlay/tree"
+	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 
 	"golang.org/x/sys/unix"
@@ -176,6 +177,7 @@ func (m *mounting) mount() (*Root, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
+	failpoint.At("mount prepared")
 	root := &Root{Path: m.path(rootfsName), Driver: m.driver}
 	var err error
 	switch m.driver {
@@ -207,6 +209,7 @@ func (m *mounting) prepare() error {
 	if err != nil {
 		return fmt.Errorf("record driver: %w", err)
 	}
+	failpoint.At("mount driver recorded")
 	if err := mkdir(m.path(rootfsName), 0o755); err != nil {
 		return err
 	}
@@ -229,6 +232,7 @@ func (m *mounting) makeUpper() error {
 	if err != nil {
 		return err
 	}
+	failpoint.At("mount upper made")
 	from, err := unix.Openat(m.layers[0], ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open root of the image: %w", err)

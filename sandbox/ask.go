@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/record"
@@ -67,9 +68,11 @@ func tell(p Paths, id string, a ask) error {
 		return err
 	}
 	defer conn.Close()
+	failpoint.At("ask connected")
 	if err := conn.SendJSON(kindAsk, a); err != nil {
 		return err
 	}
+	failpoint.At("ask asked")
 	conn.Deadline(time.Now().Add(answerWait))
 	kind, payload, err := conn.Recv()
 	switch {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/record"
@@ -72,6 +73,7 @@ func listenAt(path string) (*net.UnixListener, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
+	failpoint.At("control bound")
 	return l, os.Chmod(short, 0o600)
 }
 
@@ -156,12 +158,15 @@ func (m *monitor) answer(raw *net.UnixConn) {
 		m.attachTo(conn, a, passed)
 		return
 	}
+	failpoint.At("control asked")
 	m.turn(func() { err = m.do(a) })
+	failpoint.At("control did it")
 	if err != nil {
 		_ = conn.SendJSON(kindFailed, failureOf(err))
 		return
 	}
 	_ = conn.Send(kindDone, nil)
+	failpoint.At("control answered")
 }
 
 // attachTo attaches a client for as long as it stays.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/failpoint"
 	"rootlet/sandbox/record"
 )
 
@@ -24,7 +25,9 @@ func (m *monitor) abandon(err error) error {
 	if m.container == nil {
 		return err
 	}
+	failpoint.At("end abandons")
 	m.unmount()
+	failpoint.At("end unmounted")
 	_, specErr := os.Stat(filepath.Join(m.container.Dir, "spec.json"))
 	if specErr != nil || m.Spec.Remove || m.ctx.Err() != nil && m.Start == "" {
 		return errors.Join(err, m.remove())
@@ -40,6 +43,7 @@ func (m *monitor) abandon(err error) error {
 // noteEnd closes what the program wrote to and fills in how it has ended.
 func (m *monitor) noteEnd(status int) {
 	logErr := m.closeStreams()
+	failpoint.At("end log closed")
 	m.state.PID, m.state.PausedBy, m.state.Finished, m.state.ExitCode = 0, "", time.Now().UTC(), status
 	if m.state.Error == "" && logErr != nil {
 		m.state.Error = "log: " + logErr.Error()
@@ -63,9 +67,12 @@ func (m *monitor) finish(status int) error {
 	if m.state.Stopped {
 		m.happened("stop")
 	}
+	failpoint.At("end finishes")
 	m.closeSocket()
+	failpoint.At("end socket closed")
 	if m.Spec.Remove {
-		gone, err := m.container.Vanish()
+		gone, err := m.vanish()
+		failpoint.At("end vanished")
 		if err != nil {
 			return err
 		}
@@ -78,6 +85,7 @@ func (m *monitor) finish(status int) error {
 		if err := m.container.WriteState(m.state, true); err != nil {
 			return err
 		}
+		failpoint.At("end recorded")
 		m.later(func() error { m.unmount(); return nil })
 	}
 	if m.lostRoot != nil {
@@ -86,6 +94,7 @@ func (m *monitor) finish(status int) error {
 		return nil
 	}
 	m.audience.dismiss(kindExited, []byte{byte(status)})
+	failpoint.At("end told")
 	return nil
 }
 
@@ -97,13 +106,25 @@ func (m *monitor) writeState(durable bool) {
 	}
 }
 
+// vanish hides the container, and frees its name: from here on nothing of it is
+// to stay, whatever becomes of us.
+func (m *monitor) vanish() (string, error) {
+	if err := m.tieVolumes(); err != nil {
+		return "", err
+	}
+	return m.container.Vanish()
+}
+
 // remove deletes a container that is not running, name first.
 func (m *monitor) remove() error {
-	gone, err := m.container.Vanish()
+	gone, err := m.vanish()
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.removeVolumes(), fuseoverlay.RemoveTree(gone))
+	failpoint.At("end removes volumes")
+	err = m.removeVolumes()
+	failpoint.At("end removes files")
+	return errors.Join(err, fuseoverlay.RemoveTree(gone))
 }
 
 // unmount lets go of what serves one life of the program. It never waits for
@@ -117,6 +138,7 @@ func (m *monitor) unmount() {
 		m.streams.closeInside()
 	}
 	_ = m.closeVolumes()
+	failpoint.At("end unmounts")
 	if m.root != nil {
 		_ = m.root.Close()
 		m.root = nil

@@ -135,7 +135,11 @@ func (m *monitor) probe() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.health.stop = cancel
-	p := prober{spec: m.Spec, state: m.state, check: *m.health.check}
+	fd, err := unix.FcntlInt(uintptr(m.pidfd), unix.F_DUPFD_CLOEXEC, 0) // which is there: the program runs
+	if err != nil {
+		fd = -1
+	}
+	p := prober{spec: m.Spec, state: m.state, check: *m.health.check, pidfd: fd}
 	go func() {
 		result := p.probe(ctx)
 		m.turn(func() { m.probed(p.state.Started, result) })
@@ -183,6 +187,7 @@ type prober struct {
 	spec  record.Spec
 	state record.State
 	check record.HealthCheck
+	pidfd int // of the program; the prober's own
 }
 
 // failedProbe is the exit code of a probe that could not be made, or took too
@@ -216,7 +221,7 @@ func (p prober) words() []string {
 }
 
 func (p prober) run(ctx context.Context) (int, string, error) {
-	t, err := targetOf(&p.spec, p.state)
+	t, err := targetOf(&p.spec, p.state, p.pidfd)
 	if err != nil {
 		return 0, "", err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/firstproc"
@@ -53,8 +54,10 @@ func (m *monitor) launch() error {
 	if err != nil {
 		return err
 	}
+	failpoint.At("launch cloned")
 	m.pid = m.process.PID
-	if err := m.openPidfd(); err != nil {
+	m.hostPID, err = m.openPidfd()
+	if err != nil {
 		return errors.Join(err, m.kill())
 	}
 	// A user who gives up need not wait for whatever it is that takes so long.
@@ -178,15 +181,18 @@ func (m *monitor) bringUp(turn *os.File) error {
 	if err := m.adjustOOMScore(); err != nil {
 		return err
 	}
+	failpoint.At("launch mapped")
 	if err := m.startNetwork(); err != nil {
 		return err
 	}
 	if err := takeTurn(turn); err != nil {
 		return err
 	}
+	failpoint.At("launch prepares")
 	if err := awaitTurn(turn, turnReady); err != nil {
 		return err
 	}
+	failpoint.At("launch awaits network")
 	if err := m.awaitNetwork(); err != nil {
 		return err
 	}
@@ -196,6 +202,7 @@ func (m *monitor) bringUp(turn *os.File) error {
 	if err := takeTurn(turn); err != nil {
 		return err
 	}
+	failpoint.At("launch executes")
 	return m.process.Executed()
 }
 
@@ -225,7 +232,7 @@ var errFirstProcess = errors.New("first process died")
 // kernel lets the monitor write them itself (user_namespaces(7)).
 func (m *monitor) writeMaps() error {
 	for file, text := range map[string]string{"uid_map": m.uids.text(), "gid_map": m.gids.text()} {
-		path := fmt.Sprintf("/proc/%d/%s", m.process.PID, file)
+		path := fmt.Sprintf("/proc/%d/%s", m.hostPID, file)
 		if err := os.WriteFile(path, []byte(text), 0); err != nil {
 			return fmt.Errorf("write %s of the container: %w", file, err)
 		}
@@ -239,7 +246,7 @@ func (m *monitor) adjustOOMScore() error {
 	if m.Spec.OOMScoreAdj == 0 {
 		return nil
 	}
-	path := fmt.Sprintf("/proc/%d/oom_score_adj", m.pid)
+	path := fmt.Sprintf("/proc/%d/oom_score_adj", m.hostPID)
 	err := os.WriteFile(path, []byte(strconv.Itoa(m.Spec.OOMScoreAdj)), 0)
 	if errors.Is(err, fs.ErrPermission) {
 		return &Failure{
@@ -293,13 +300,17 @@ func (m *monitor) kill() error {
 
 // announceRunning tells client and record that the program runs.
 func (m *monitor) announceRunning() {
-	m.state.Status, m.state.PID, m.state.Started = record.Running, m.pid, time.Now().UTC()
+	m.state.Status, m.state.PID, m.state.Started = record.Running, m.hostPID, time.Now().UTC()
 	m.state.ExitCode, m.state.Finished, m.state.OOMKilled, m.state.Error = 0, time.Time{}, false, ""
 	m.beginHealth()
+	failpoint.At("launch executed")
 	m.writeState(false)
+	failpoint.At("launch recorded")
 	_ = m.letVolumesGo()
 	m.happened("start")
+	failpoint.At("launch told of it")
 	m.welcome()
+	failpoint.At("launch welcomed")
 	m.streams.start(&m.audience, m.log)
 }
 

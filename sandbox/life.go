@@ -3,9 +3,14 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/failpoint"
 )
 
 // You come here from monitor.go, once the program runs. Next is end.go.
@@ -15,14 +20,18 @@ import (
 func (m *monitor) live() error {
 	for {
 		status := m.watch()
+		failpoint.At("life reaped")
 		again, wait := m.ended(status)
+		failpoint.At("life ended")
 		if !again {
 			return m.finish(status)
 		}
 		m.unmount()
+		failpoint.At("life rests")
 		if !m.rest(wait) {
 			return m.finish(status)
 		}
+		failpoint.At("life begins again")
 		if err := m.take(m.bringingUp()); err != nil {
 			return m.abandon(err)
 		}
@@ -94,15 +103,33 @@ func (m *monitor) rest(wait time.Duration) bool {
 }
 
 // openPidfd opens the descriptor by which the program is signalled and its end
-// heard of.
-func (m *monitor) openPidfd() error {
+// heard of, and returns the number that the program has on the host.
+func (m *monitor) openPidfd() (int, error) {
 	m.pidfdMu.Lock()
 	defer m.pidfdMu.Unlock()
 	var err error
 	if m.pidfd, err = unix.PidfdOpen(m.pid, 0); err != nil {
-		return fmt.Errorf("pidfd_open: %w", err)
+		return 0, fmt.Errorf("pidfd_open: %w", err)
 	}
-	return nil
+	return pidInProc(m.pidfd)
+}
+
+// pidInProc is the number that the process of a descriptor has in /proc, which
+// is the host's: the monitor is pid 1 of a namespace of its own, so that nothing
+// outlives it. A parent death signal alone would not do: the container's program
+// loses it when it changes its ids, as many do that start as root (prctl(2)).
+func pidInProc(pidfd int) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
+	if err != nil {
+		return 0, fmt.Errorf("find out the host's pid: %w", err)
+	}
+	_, after, _ := strings.Cut(string(text), "\nPid:")
+	line, _, _ := strings.Cut(after, "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("find out the host's pid: /proc/self/fdinfo says %q", line)
+	}
+	return pid, nil
 }
 
 // awaitEnd is closed once the program has ended; it is a zombie then.

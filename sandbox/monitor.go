@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/firstproc"
@@ -60,6 +61,7 @@ type monitor struct {
 	log         *logfile.Writer
 	process     *firstproc.Process
 	pid         int // of the program, a child of ours; 0 before and after its life
+	hostPID     int // the same, as the host numbers it, and so /proc
 	cgroup      *cgroup
 
 	oomKillsBefore int
@@ -115,6 +117,7 @@ func (m *monitor) run() error {
 		return m.abandon(err)
 	}
 	if m.CreateOnly {
+		failpoint.At("monitor created")
 		m.unmount()
 		return m.launcher.Send(kindDone, nil)
 	}
@@ -149,6 +152,7 @@ func (m *monitor) take(steps []step) error {
 		if err := m.interrupted(); err != nil {
 			return err
 		}
+		failpoint.Before(step)
 		if err := step(); err != nil {
 			if gaveUp := m.interrupted(); gaveUp != nil {
 				return gaveUp
@@ -166,6 +170,7 @@ func (m *monitor) later(f func() error) { m.cleanup = append(m.cleanup, f) }
 // user's time, and an error here has no one left to tell.
 func (m *monitor) release() {
 	for i := len(m.cleanup) - 1; i >= 0; i-- {
+		failpoint.At("monitor releases")
 		_ = m.cleanup[i]()
 	}
 }

@@ -22,7 +22,7 @@ func (m *monitor) startNetwork() error {
 	if m.Spec.Network != NetworkSlirp {
 		return nil
 	}
-	helper, err := slirp.Start(m.ctx, slirp.Options{PID: m.process.PID})
+	helper, err := slirp.Start(m.ctx, slirp.Options{PID: m.hostPID})
 	if err == nil {
 		m.helper = helper
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/failpoint"
 	"rootlet/sandbox/record"
 )
 
@@ -31,16 +32,18 @@ func (m *monitor) pause() error {
 		return errPaused
 	}
 	var err error
+	failpoint.At("pause begins")
 	if m.cgroup != nil {
 		m.state.PausedBy, err = pausedByFreezer, m.cgroup.freeze(true)
 	} else {
 		m.state.PausedBy = pausedBySignals
-		m.frozen, err = stopAll(m.pid)
+		m.frozen, err = stopAll(m.hostPID)
 	}
 	if err != nil {
 		m.state.PausedBy = ""
 		return fmt.Errorf("pause: %w", err)
 	}
+	failpoint.At("pause holds")
 	m.state.Status = record.Paused
 	m.writeState(false)
 	m.happened("pause")
@@ -56,7 +59,7 @@ func (m *monitor) unpause() error {
 	if m.state.PausedBy == pausedByFreezer {
 		err = m.cgroup.freeze(false)
 	} else {
-		err = continueAll(m.pid, m.frozen)
+		err = continueAll(m.hostPID, m.frozen)
 	}
 	if err != nil {
 		return fmt.Errorf("unpause: %w", err)
@@ -115,7 +118,9 @@ func continueAll(first int, but []int) error {
 // It is looked at again once a descriptor stands for it: its number may have
 // become another's.
 func signalMember(first, pid int, signal unix.Signal) error {
-	fd, err := unix.PidfdOpen(pid, 0)
+	// By /proc's number, which is the host's and not the monitor's own: such a
+	// directory stands for its process as a pidfd does (pidfd_send_signal(2)).
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d", pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil // gone
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/failpoint"
 	"rootlet/sandbox/events"
 	"rootlet/sandbox/identity"
 	"rootlet/sandbox/record"
@@ -128,6 +129,7 @@ func (m *monitor) mountRoot() error {
 	}
 	var err error
 	m.root, err = m.store.Mount(m.image, o)
+	failpoint.At("monitor mounted")
 	if err = errors.Join(err, m.store.Close()); err != nil {
 		return err
 	}
@@ -180,6 +182,7 @@ func (m *monitor) assemble() error {
 			return err
 		}
 	}
+	failpoint.At("monitor before volumes")
 	if err := m.prepareVolumes(root); err != nil {
 		return err
 	}
@@ -187,6 +190,7 @@ func (m *monitor) assemble() error {
 	if err != nil {
 		return err
 	}
+	failpoint.At("monitor before mounts")
 	plan, err := rootfs.Plan(rootfs.Config{
 		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath, HostNetwork: m.Spec.Network == NetworkHost,
 		UID: m.uids.toU1, GID: m.gids.toU1,
@@ -219,7 +223,10 @@ func (m *monitor) announce() error {
 	if err := m.container.WriteSpec(&m.Spec); err != nil {
 		return err
 	}
+	failpoint.At("monitor is listed")
+	_ = m.untieVolumes() // or rm does
 	m.letImagesGo()
 	m.happened("create")
+	failpoint.At("monitor has told of it")
 	return m.launcher.Send(kindCreated, []byte(m.container.ID))
 }

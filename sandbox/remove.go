@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/failpoint"
 	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
@@ -108,6 +109,7 @@ func Remove(paths Paths, id string, o RemoveOptions) (size int64, err error) {
 		return 0, err
 	}
 	defer c.Close()
+	failpoint.At("remove locked")
 	m := monitor{container: c}
 	m.Paths = paths
 	spec, specErr := root.Spec(id)
@@ -122,6 +124,7 @@ func Remove(paths Paths, id string, o RemoveOptions) (size int64, err error) {
 	if err := m.remove(); err != nil {
 		return 0, err
 	}
+	failpoint.At("remove removed")
 	_ = events.Append(paths.Data, events.Of(&spec, "destroy"))
 	return size, nil
 }
@@ -169,11 +172,33 @@ func hasEnded(pidfd int) bool {
 	return err == nil && n == 1
 }
 
-// Sweep deletes what removals that died have left behind. It is called in U1.
+// Sweep deletes what processes that died have left behind, which no command
+// shows: containers half made or half removed. It is called in U1.
 func Sweep(paths Paths) error {
-	errs := []error{volume.In(paths.Data).Sweep()}
-	for _, dir := range record.Root(paths.Data).Removed() {
-		errs = append(errs, fuseoverlay.RemoveTree(dir))
+	root := record.Root(paths.Data)
+	var errs []error
+	for _, id := range root.Unfinished() {
+		errs = append(errs, sweepUnfinished(paths, id))
+	}
+	errs = append(errs, volume.In(paths.Data).Sweep(), root.SweepNames())
+	for _, dir := range root.Removed() {
+		errs = append(errs, removeTied(paths, dir), fuseoverlay.RemoveTree(dir))
 	}
 	return errors.Join(errs...)
+}
+
+// sweepUnfinished removes a container that was never whole, with the volumes that
+// were made for it alone.
+func sweepUnfinished(paths Paths, id string) error {
+	c, err := record.Root(paths.Data).Open(id)
+	if errors.Is(err, record.ErrAlive) || errors.Is(err, fs.ErrNotExist) {
+		return nil // another sweep is at it
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	m := monitor{container: c}
+	m.Paths = paths
+	return errors.Join(removeTied(paths, c.Dir), m.remove())
 }

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/failpoint"
 	"rootlet/sandbox/record"
 )
 
@@ -15,7 +16,6 @@ type ending struct {
 	again bool        // and to have it started anew
 	down  bool        // he does not: the session ends, and unless-stopped counts that as no stop
 	timer *time.Timer // runs until it is killed
-	soon  bool        // a signal was sent that ends most programs
 }
 
 // forGood reports whether the user wants the program ended, and not started again.
@@ -56,7 +56,9 @@ func (m *monitor) stop(a ask) error {
 	}
 	m.writeState(false)
 	m.happened("kill", "signal", strconv.Itoa(int(signal)))
+	failpoint.At("restart before the signal")
 	m.deliver(int(signal))
+	failpoint.At("restart signalled")
 	if m.state.Status == record.Paused {
 		if err := m.unpause(); err != nil {
 			return err
@@ -145,5 +147,6 @@ func (m *monitor) restarts(more int) {
 	m.state.Restarts += more
 	m.state.Status = record.Restarting
 	m.writeState(false)
+	failpoint.At("restart recorded")
 	m.audience.dismiss(kindExited, []byte{byte(m.state.ExitCode)})
 }

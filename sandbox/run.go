@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/failpoint"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/record"
 	"rootlet/userns"
@@ -85,7 +86,11 @@ func Prepare() (*Spare, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	defer feedFrom.Close()
-	monitor, err := userns.Spawn(userns.Command{Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom})
+	monitor, err := userns.Spawn(userns.Command{
+		Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom,
+		// Its own, so that the kernel kills all that is below it when it dies.
+		Namespaces: unix.CLONE_NEWPID,
+	})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), feed.Close())
 	}
@@ -135,10 +140,13 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 		}
 	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
+	failpoint.At("client before the maps")
 	err := plan.Map(c.monitor)
+	failpoint.At("client mapped")
 	if err == nil {
 		err = c.conn.SendJSON(kindRequest, r)
 	}
+	failpoint.At("client requested")
 	if err != nil {
 		return nil, c.blame(err)
 	}
@@ -200,11 +208,13 @@ func (c *client) relay() (int, error) {
 		case kindNotice:
 			c.streams.Notice(string(payload))
 		case kindCreated:
+			failpoint.At("client hears of a container")
 			if err := c.streams.Created(string(payload)); err != nil {
 				c.giveUp()
 				return codeEngine, err
 			}
 		case kindStarted:
+			failpoint.At("client hears of a start")
 			if c.attach == (Attach{}) {
 				return 0, nil
 			}
@@ -216,6 +226,7 @@ func (c *client) relay() (int, error) {
 		case kindStderr:
 			c.output(c.streams.Stderr, kind, payload)
 		case kindDone:
+			failpoint.At("client hears of the end")
 			return 0, nil
 		case kindExited:
 			return int(payload[0]), nil

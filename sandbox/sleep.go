@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/logfile"
@@ -99,6 +100,7 @@ func (m *monitor) hibernate() error {
 	if e.Log, err = m.log.Suspend(); err != nil {
 		return err
 	}
+	failpoint.At("sleep log suspended")
 	defer func() { // still here: it did not work
 		m.log, _ = logfile.Resume(m.container.Dir, m.Spec.Log, time.Now, e.Log)
 	}()
@@ -130,7 +132,8 @@ func (m *monitor) hibernate() error {
 	if err := k.leaveOpen(); err != nil {
 		return err
 	}
-	return unix.Exec(linux.FDPath(program), args, nil)
+	failpoint.At("sleep falls asleep")
+	return unix.Exec(linux.FDPath(program), args, failpoint.Environ())
 }
 
 // estate gathers what must not be forgotten.
@@ -268,7 +271,9 @@ func Awake(args []string) int {
 	if err != nil {
 		return codeEngine
 	}
+	failpoint.At("sleep woken")
 	m, err := revive(e)
+	failpoint.At("sleep revived")
 	if err != nil {
 		return codeEngine
 	}
@@ -304,6 +309,7 @@ func inherit(args []string) (estate, error) {
 func revive(e estate) (*monitor, error) {
 	m := newMonitor()
 	m.Request, m.state, m.pid, m.delay, m.oomKillsBefore, m.frozen = e.Request, e.State, e.PID, e.Delay, e.OOMs, e.Frozen
+	m.hostPID = e.State.PID
 	m.pidfd, m.mounted = e.PIDFD, true
 	m.started.Store(true)
 	m.launcherGone.Store(true)

@@ -56,7 +56,11 @@ func OpenTarget(root record.Root, id, given string) (*Target, error) {
 		return nil, err
 	}
 	t := &Target{spec: &spec, state: state}
-	if err := t.find(false); err != nil {
+	pidfd, err := t.open.add(unix.PidfdOpen(state.PID, 0))
+	if err == nil {
+		err = t.find(pidfd, false)
+	}
+	if err != nil {
 		t.Close()
 		// Had it ended meanwhile, that is what there is to say.
 		if now, liveErr := root.Live(id); liveErr == nil && joinable(now, given) != nil {
@@ -98,9 +102,13 @@ func notRunning(given string) error {
 }
 
 // targetOf is the same for a container's monitor, which is in U1 already.
-func targetOf(spec *record.Spec, state record.State) (*Target, error) {
+func targetOf(spec *record.Spec, state record.State, pidfd int) (*Target, error) {
 	t := &Target{spec: spec, state: state}
-	if err := t.find(true); err != nil {
+	pidfd, err := t.open.add(pidfd, nil)
+	if err == nil {
+		err = t.find(pidfd, true)
+	}
+	if err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -113,11 +121,7 @@ func (t *Target) Close() { t.open.close() }
 // find opens the namespaces of the container's first process. The pid namespace
 // belongs to U1 (see cloneFlags) and has to be entered from there; the others
 // are U2's, which a process enters with every capability over it.
-func (t *Target) find(inU1 bool) error {
-	pidfd, err := t.open.add(unix.PidfdOpen(t.state.PID, 0))
-	if err != nil {
-		return fmt.Errorf("pidfd_open: %w", err)
-	}
+func (t *Target) find(pidfd int, inU1 bool) error {
 	users, err := t.userNamespaces()
 	if err != nil {
 		return err

@@ -3,11 +3,15 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
@@ -26,13 +30,13 @@ func (m *monitor) volumePath(name string) string { return m.volumes[name].Path }
 // before gets nothing copied: who emptied a volume meant it.
 func (m *monitor) prepareVolumes(root *os.File) error {
 	m.volumes, m.mounted = map[string]*volume.Lease{}, true
+	if err := m.nameVolumes(); err != nil {
+		return err
+	}
 	for i := range m.Spec.Mounts {
 		v := &m.Spec.Mounts[i]
 		if v.Type != record.Volume {
 			continue
-		}
-		if v.Source == "" {
-			v.Source, v.Anonymous = volume.RandomName(), true
 		}
 		if err := m.useVolume(v); err != nil {
 			return err
@@ -46,6 +50,60 @@ func (m *monitor) prepareVolumes(root *os.File) error {
 	return nil
 }
 
+// nameVolumes names the anonymous volumes.
+func (m *monitor) nameVolumes() error {
+	named := false
+	for i := range m.Spec.Mounts {
+		if v := &m.Spec.Mounts[i]; v.Type == record.Volume && v.Source == "" {
+			v.Source, v.Anonymous, named = volume.RandomName(), true, true
+		}
+	}
+	if !named {
+		return nil
+	}
+	return m.tieVolumes()
+}
+
+// tiedFile is in the directory of a container that has no record yet, or none
+// any more, and has the names of its anonymous volumes: should this process die,
+// they go with what there is of the container (see Sweep).
+const tiedFile = "anonymous"
+
+// tieVolumes writes tiedFile, or removes it where there are no such volumes.
+func (m *monitor) tieVolumes() error {
+	var names []string
+	for _, v := range m.Spec.Mounts {
+		if v.Type == record.Volume && v.Anonymous {
+			names = append(names, v.Source)
+		}
+	}
+	if len(names) == 0 {
+		return m.untieVolumes()
+	}
+	return os.WriteFile(filepath.Join(m.container.Dir, tiedFile), []byte(strings.Join(names, "\n")), 0o600)
+}
+
+func (m *monitor) untieVolumes() error {
+	err := os.Remove(filepath.Join(m.container.Dir, tiedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// removeTied removes the volumes that are tied to a container's directory.
+func removeTied(paths Paths, dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, tiedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, name := range strings.Fields(string(text)) {
+		errs = append(errs, removeUnused(paths, name))
+	}
+	return errors.Join(errs...)
+}
+
 func (m *monitor) useVolume(v *record.Mount) error {
 	if m.volumes[v.Source] == nil {
 		l, err := volume.In(m.Paths.Data).Use(volume.Volume{Name: v.Source, Anonymous: v.Anonymous}, !m.Spec.Remove)
@@ -53,6 +111,7 @@ func (m *monitor) useVolume(v *record.Mount) error {
 			return err
 		}
 		m.volumes[v.Source] = l
+		failpoint.At("volumes has one")
 		if l.Made {
 			m.volumeEvent("create", v.Source)
 		}
@@ -85,6 +144,7 @@ func copyUp(root *os.File, target string, l *volume.Lease) error {
 		return fmt.Errorf("volume %s: %w", l.Name, err)
 	}
 	defer from.Close()
+	failpoint.At("volumes before copying")
 	return l.Fill(from)
 }
 
@@ -125,17 +185,22 @@ func (m *monitor) volumeEvent(action, name string, more ...string) {
 func (m *monitor) removeVolumes() error {
 	errs := []error{m.closeVolumes()}
 	for _, v := range m.Spec.Mounts {
-		if v.Type != record.Volume || !v.Anonymous || v.Source == "" {
-			continue
-		}
-		err := RemoveVolume(m.Paths, v.Source)
-		var inUse *volume.InUseError
-		var gone *volume.NotFoundError
-		if !errors.As(err, &inUse) && !errors.As(err, &gone) {
-			errs = append(errs, err)
+		if v.Type == record.Volume && v.Anonymous && v.Source != "" {
+			errs = append(errs, removeUnused(m.Paths, v.Source))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeUnused deletes a volume unless a container has it.
+func removeUnused(paths Paths, name string) error {
+	err := RemoveVolume(paths, name)
+	var inUse *volume.InUseError
+	var gone *volume.NotFoundError
+	if errors.As(err, &inUse) || errors.As(err, &gone) {
+		return nil
+	}
+	return err
 }
 
 // RemoveVolume deletes a volume that no container has. It is called in U1, as

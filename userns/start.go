@@ -14,6 +14,8 @@ type Command struct {
 	Files []*os.File // descriptors 3, 4 and on of the stage
 
 	Stdin, Stdout, Stderr *os.File // nil is /dev/null
+
+	Namespaces uintptr // CLONE_NEW flags besides user and mount namespace
 }
 
 // Start runs this very binary as c.Stage in a new user and mount namespace, with
@@ -56,7 +58,7 @@ func Spawn(c Command) (*os.Process, error) {
 		Env:   os.Environ(),
 		Files: c.files(null),
 		Sys: &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | c.Namespaces,
 			AmbientCaps: ambient,
 			Setsid:      true, // the terminal's signals are the caller's to pass on
 		},

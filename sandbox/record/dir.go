@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/failpoint"
 )
 
 // Root is the directory that holds containers/ and names/.
@@ -23,6 +25,11 @@ func (r Root) names() string { return filepath.Join(string(r), "names") }
 
 // Dir is where the container with this id keeps everything.
 func (r Root) Dir(id string) string { return filepath.Join(r.Containers(), id) }
+
+const (
+	specFile  = "spec.json"
+	stateFile = "state.json"
+)
 
 // Container is one whose lock this process holds: it is alive while we are.
 type Container struct {
@@ -42,15 +49,11 @@ func (r Root) Create(name string) (*Container, error) {
 			return nil, err
 		}
 	}
-	c := &Container{ID: NewID(), root: r}
-	c.Dir = r.Dir(c.ID)
-	if err := os.Mkdir(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("container directory: %w", err)
+	c, err := r.newDir()
+	if err != nil {
+		return nil, err
 	}
-	if err := c.takeLock(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(c.Dir))
-	}
-	var err error
+	failpoint.At("record locked")
 	if c.Name, err = r.takeName(name, c.ID); err != nil {
 		return nil, errors.Join(err, c.Close(), os.RemoveAll(c.Dir))
 	}
@@ -62,6 +65,37 @@ func NewID() string {
 	var raw [32]byte
 	rand.Read(raw[:])
 	return hex.EncodeToString(raw[:])
+}
+
+// newDir makes a directory with a lock that is ours.
+func (r Root) newDir() (*Container, error) {
+	for {
+		c := &Container{ID: NewID(), root: r}
+		c.Dir = r.Dir(c.ID)
+		if err := os.Mkdir(c.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("container directory: %w", err)
+		}
+		failpoint.At("record has a directory")
+		err := c.takeLock()
+		if err == nil && c.lockStands() {
+			return c, nil
+		}
+		if err != nil && !errors.Is(err, ErrAlive) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, os.RemoveAll(c.Dir))
+		}
+		// A sweep was quicker than the lock, and takes the directory away.
+	}
+}
+
+// lockStands reports whether the lock that we hold is still the directory's.
+func (c *Container) lockStands() bool {
+	ours, err := c.lock.Stat()
+	there, thereErr := os.Lstat(filepath.Join(c.Dir, "lock"))
+	if err == nil && thereErr == nil && os.SameFile(ours, there) {
+		return true
+	}
+	_ = c.lock.Close()
+	return false
 }
 
 // Open takes the lock of a container that is there. It returns ErrAlive where
@@ -108,13 +142,13 @@ func (c *Container) takeLock() error {
 
 // WriteSpec stores what the container is. Until it has been called the
 // container is not listed.
-func (c *Container) WriteSpec(s *Spec) error { return writeJSON(c.Dir, "spec.json", s, !s.Remove) }
+func (c *Container) WriteSpec(s *Spec) error { return writeJSON(c.Dir, specFile, s, !s.Remove) }
 
 // WriteState replaces how the container is. Durable says whether it must
 // survive a power cut, which costs the disk a flush.
 func (c *Container) WriteState(s State, durable bool) error {
 	s.Version = Version
-	return writeJSON(c.Dir, "state.json", s, durable)
+	return writeJSON(c.Dir, stateFile, s, durable)
 }
 
 // Vanish frees the name and hides the directory, in an instant and for good;
@@ -132,9 +166,11 @@ func (c *Container) Vanish() (string, error) {
 		c.Name = c.root.nameOf(c.ID)
 	}
 	gone := filepath.Join(c.root.Containers(), removedPrefix+c.ID)
+	failpoint.At("record vanishes")
 	if err := os.Rename(c.Dir, gone); err != nil {
 		return "", err
 	}
+	failpoint.At("record vanished")
 	c.Dir = gone
 	if c.Name != "" {
 		return gone, c.root.freeName(c.Name, c.ID)
@@ -144,6 +180,18 @@ func (c *Container) Vanish() (string, error) {
 
 // removedPrefix marks directories whose container is gone already.
 const removedPrefix = ".removed-"
+
+// Unfinished lists containers whose monitors have died while they made them.
+func (r Root) Unfinished() []string {
+	dirs, _ := filepath.Glob(filepath.Join(r.Containers(), "[0-9a-f]*"))
+	var ids []string
+	for _, dir := range dirs {
+		if id := filepath.Base(dir); r.unfinished(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 // Removed lists directories that wait for their files to be deleted and whose
 // deleter died: their lock is free.
@@ -188,15 +236,18 @@ func writeJSON(dir, name string, v any, durable bool) error {
 		return err
 	}
 	defer os.Remove(f.Name())
+	failpoint.At("record temporary", name)
 	if _, err = f.Write(append(b, '\n')); err == nil && durable {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
+	failpoint.At("record written", name)
 	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
 		return err
 	}
+	failpoint.At("record renamed", name)
 	if !durable {
 		return nil
 	}

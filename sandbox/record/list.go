@@ -60,8 +60,7 @@ func (r Root) Read(id string) (Entry, error) {
 	return e, nil
 }
 
-// read reads one container. It is not there yet, or no longer, where it has no
-// spec.json and someone holds its lock.
+// read reads one container, and reports whether it is there.
 func (r Root) read(id string) (Entry, bool) {
 	e := Entry{ID: id}
 	// The lock is looked at before the state is read: a monitor that ends in
@@ -77,8 +76,7 @@ func (r Root) read(id string) (Entry, bool) {
 	if e.Spec.ID = id; e.Spec.Name == "" {
 		e.Spec.Name = r.nameOf(id)
 	}
-	gone := !exists(r.Dir(id))
-	return e, !gone && !(alive && errors.Is(e.Err, fs.ErrNotExist))
+	return e, r.there(id)
 }
 
 // nameOf finds the name of a container whose record does not tell it.
@@ -95,7 +93,7 @@ func (r Root) nameOf(id string) string {
 // Spec reads what a container is, under its present name and restart policy.
 func (r Root) Spec(id string) (Spec, error) {
 	var s Spec
-	err := readJSON(filepath.Join(r.Dir(id), "spec.json"), &s)
+	err := readJSON(filepath.Join(r.Dir(id), specFile), &s)
 	if err == nil && s.Version != Version {
 		err = fmt.Errorf("container %s: record of version %d, this rootlet reads version %d", id, s.Version, Version)
 	}
@@ -117,7 +115,7 @@ func (r Root) Last(id string) (State, error) { return r.state(id, false) }
 
 func (r Root) state(id string, alive bool) (State, error) {
 	s := State{Status: Created}
-	err := readJSON(filepath.Join(r.Dir(id), "state.json"), &s)
+	err := readJSON(filepath.Join(r.Dir(id), stateFile), &s)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // created, never started
 	}
@@ -145,11 +143,18 @@ type NotFoundError struct{ Given string }
 
 func (e *NotFoundError) Error() string { return "no such container: " + e.Given }
 
-// there reports whether a container exists for others: whole, or left behind by
-// a crash. One that its monitor is still making does not.
+// there reports whether a container exists for others. One whose monitor is
+// still making it does not, nor one whose monitor has died at that (unfinished),
+// nor one that is about to go. A container that has run once and lost its spec
+// is there, damaged.
 func (r Root) there(id string) bool {
 	dir := r.Dir(id)
-	return exists(filepath.Join(dir, "spec.json")) || exists(dir) && !locked(dir)
+	return exists(filepath.Join(dir, specFile)) || exists(filepath.Join(dir, stateFile)) && !locked(dir)
+}
+
+// unfinished reports whether a monitor has died while it made this container.
+func (r Root) unfinished(id string) bool {
+	return !locked(r.Dir(id)) && exists(r.Dir(id)) && !r.there(id)
 }
 
 // Find resolves a full id, a name, or an unambiguous prefix of an id, in that

@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/failpoint"
 )
 
 // nameRule is Docker's: moby daemon/names.
@@ -70,8 +73,10 @@ func (r Root) claim(name, id string) error {
 		return err
 	}
 	defer os.Remove(own)
+	failpoint.At("record name written")
 	for range 100 {
 		err := os.Link(own, path)
+		failpoint.At("record name taken")
 		if err == nil || !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -95,7 +100,7 @@ func (r Root) claim(name, id string) error {
 // goesBy reports whether a container is there and has this name. One that was
 // renamed by a process that died at it may hold its old one still.
 func (r Root) goesBy(id, name string) bool {
-	if !exists(r.Dir(id)) {
+	if !exists(r.Dir(id)) || r.unfinished(id) {
 		return false
 	}
 	// Two that rename at the same moment must not wait for each other: a name
@@ -114,7 +119,7 @@ func (r Root) goesBy(id, name string) bool {
 // back and not lost.
 func (r Root) freeName(name, id string) error {
 	path := filepath.Join(r.names(), name)
-	aside := filepath.Join(r.names(), "."+id+".freed")
+	aside := filepath.Join(r.names(), "."+id+freedSuffix)
 	if err := os.Rename(path, aside); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -122,11 +127,84 @@ func (r Root) freeName(name, id string) error {
 		return err
 	}
 	defer os.Remove(aside)
+	failpoint.At("record name aside")
 	holder, err := os.ReadFile(aside)
 	if err != nil || string(holder) == id {
 		return err
 	}
 	if err := os.Link(aside, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// freedSuffix marks a name that is being freed.
+const freedSuffix = ".freed"
+
+// leftAfter is how old a file must be that serves the taking or freeing of a
+// name, which is done in an instant, to be one that a crash has left.
+const leftAfter = time.Minute
+
+// SweepNames takes away what processes that died have left among the names. A
+// name that one of them had put aside, and which was not its own to free, is
+// given back to its container.
+func (r Root) SweepNames() error {
+	entries, err := os.ReadDir(r.names())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < leftAfter {
+			continue
+		}
+		path := filepath.Join(r.names(), e.Name())
+		switch {
+		case e.Name()[0] != '.':
+			errs = append(errs, r.sweepName(e.Name()))
+			continue
+		case strings.HasSuffix(path, freedSuffix):
+			errs = append(errs, r.giveBack(path))
+		}
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepName frees a name that no container goes by.
+func (r Root) sweepName(name string) error {
+	holder, err := os.ReadFile(filepath.Join(r.names(), name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // freed meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	id := string(holder)
+	if s, err := r.Spec(id); err == nil && s.Name == name || r.goesBy(id, name) {
+		return nil
+	}
+	return r.freeName(name, id)
+}
+
+// giveBack links the name of a container that a file stands for, unless the
+// container is gone or has a name.
+func (r Root) giveBack(aside string) error {
+	id, err := os.ReadFile(aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another sweep's
+	}
+	if err != nil {
+		return err
+	}
+	s, err := r.Spec(string(id))
+	if err != nil || CheckName(s.Name) != nil {
+		return nil
+	}
+	if err := os.Link(aside, filepath.Join(r.names(), s.Name)); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil

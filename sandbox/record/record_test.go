@@ -201,9 +201,21 @@ func TestAContainerInTheMakingIsNotThereYet(t *testing.T) {
 			t.Errorf("Find(%q) = %s while it is being made", given, id)
 		}
 	}
-	c.Close() // its maker crashed: it can be found, and removed
-	if id, err := r.Find(c.ID[:6]); err != nil || id != c.ID {
-		t.Errorf("after a crash: %q, %v", id, err)
+	if left := r.Unfinished(); len(left) != 0 {
+		t.Errorf("while it is being made, unfinished are %v", left)
+	}
+	c.Close() // its maker crashed: it never was, but for a sweep
+	if id, err := r.Find(c.ID[:6]); err == nil {
+		t.Errorf("after a crash: Find gives %q", id)
+	}
+	if all, err := r.List(); err != nil || len(all) != 0 {
+		t.Errorf("after a crash: List gives %v, %v", all, err)
+	}
+	if left := r.Unfinished(); len(left) != 1 || left[0] != c.ID {
+		t.Errorf("after a crash: unfinished are %v", left)
+	}
+	if _, err := r.Create("web"); err != nil {
+		t.Errorf("after a crash its name is not free: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"rootlet/fuseoverlay"
 	"rootlet/fuseoverlay/tree"
+	"rootlet/internal/failpoint"
 )
 
 // Directories that are no volume yet, or no longer. Whoever works on one holds
@@ -40,11 +41,14 @@ func (s Store) Create(v Volume, durable bool) (bool, error) {
 		return false, err
 	}
 	defer lock.Close()
+	failpoint.At("volume aside")
 	v.Version, v.Created = Version, time.Now().UTC()
 	if err := v.write(aside, durable); err != nil {
 		return false, errors.Join(err, os.RemoveAll(aside))
 	}
+	failpoint.At("volume written")
 	err = os.Rename(aside, s.dir(v.Name))
+	failpoint.At("volume made")
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
 		return false, os.RemoveAll(aside)
 	}
@@ -131,6 +135,7 @@ func (s Store) Remove(name string, users func() ([]string, error)) error {
 	if err := os.Rename(s.dir(name), going); err != nil {
 		return fmt.Errorf("remove volume %s: %w", name, err)
 	}
+	failpoint.At("volume unnamed")
 	if err := fuseoverlay.RemoveTree(going); err != nil {
 		return fmt.Errorf("remove volume %s: its name is free, its content is not gone yet: %w", name, err)
 	}
