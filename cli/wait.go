@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 )
 
@@ -21,13 +22,12 @@ func (c *waitCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	root := record.Root(paths.Data)
 	return a.each(c.Containers, func(given string) error {
-		id, err := root.Find(given)
+		id, err := record.Root(paths.Data).Find(given)
 		if err != nil {
 			return err
 		}
-		status, err := c.wait(root, id)
+		status, err := c.wait(paths, id)
 		if err != nil {
 			return err
 		}
@@ -36,26 +36,37 @@ func (c *waitCmd) Run(a *app) error {
 	})
 }
 
-func (c *waitCmd) wait(root record.Root, id string) (int, error) {
+func (c *waitCmd) wait(paths sandbox.Paths, id string) (int, error) {
+	root := record.Root(paths.Data)
 	first, err := root.Live(id)
 	if err != nil {
 		return 0, err
 	}
-	last := first
-	_, err = root.WaitFor(id, func(s record.State, _ bool) bool {
-		if s.Version != 0 {
-			last = s
+	status := first.ExitCode
+	if spec, err := root.Spec(id); err == nil && spec.Remove && first.Status.Up() {
+		if status, err = sandbox.AwaitExit(paths, id); err == nil && c.Condition != "removed" {
+			return status, nil
 		}
-		switch c.Condition {
-		case "removed":
-			return false
-		case "next-exit":
-			return !s.Status.Up() && (first.Status.Up() || !s.Finished.Equal(first.Finished))
-		}
-		return !s.Status.Up() && s.Status != record.Restarting
-	})
-	if errors.Is(err, fs.ErrNotExist) && (c.Condition == "removed" || last.Status != record.Created) {
-		return last.ExitCode, nil
 	}
-	return last.ExitCode, err
+	_, err = root.WaitFor(id, func(s record.State, _ bool) bool {
+		if !s.Status.Up() {
+			status = s.ExitCode
+		}
+		return c.met(first, s)
+	})
+	if errors.Is(err, fs.ErrNotExist) && c.Condition == "removed" {
+		return status, nil
+	}
+	return status, err
+}
+
+// met reports whether what is waited for has come about since first.
+func (c *waitCmd) met(first, now record.State) bool {
+	switch c.Condition {
+	case "removed":
+		return false
+	case "next-exit":
+		return !now.Status.Up() && !now.Finished.Equal(first.Finished)
+	}
+	return !now.Status.Up() && now.Status != record.Restarting
 }

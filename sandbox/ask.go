@@ -32,7 +32,7 @@ func dial(p Paths, id string) (*stage.Conn, error) {
 			return nil, fmt.Errorf("control socket: %w", err)
 		}
 	}
-	if record.Root(p.Data).Alive(id) {
+	if state, err := record.Root(p.Data).Live(id); err == nil && (state.Status.Up() || state.Status == record.Restarting) {
 		return nil, fmt.Errorf("container %s: its monitor lives and does not listen; on another host that shares this home, perhaps", id[:12])
 	}
 	return nil, ErrNotRunning
@@ -151,6 +151,32 @@ func Restart(p Paths, id, signal string, timeout *int) error {
 		err = &Failure{Message: now.Error, Code: now.ExitCode}
 	}
 	return err
+}
+
+// AwaitExit waits for the next end of the program of a container that is up, and
+// returns its exit status. It is for containers whose record goes with them
+// (--rm); of others the record tells.
+func AwaitExit(p Paths, id string) (int, error) {
+	conn, err := dial(p, id)
+	if err != nil {
+		return codeEngine, err
+	}
+	defer conn.Close()
+	if err := conn.SendJSON(kindAsk, ask{Verb: verbAttach}); err != nil {
+		return codeEngine, err
+	}
+	for {
+		kind, payload, err := conn.Recv()
+		if err != nil {
+			return codeSignal + int(unix.SIGKILL), nil // its monitor was killed, and it with that
+		}
+		switch kind {
+		case kindExited:
+			return int(payload[0]), nil
+		case kindFailed:
+			return codeEngine, ErrNotRunning
+		}
+	}
 }
 
 // AttachTo connects the client to the program of a container that is up, and

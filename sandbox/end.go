@@ -68,8 +68,6 @@ func (m *monitor) finish(status int) error {
 		m.happened("stop")
 	}
 	failpoint.At("end finishes")
-	m.closeSocket()
-	failpoint.At("end socket closed")
 	if m.Spec.Remove {
 		gone, err := m.vanish()
 		failpoint.At("end vanished")
@@ -82,12 +80,12 @@ func (m *monitor) finish(status int) error {
 		m.later(func() error { m.unmount(); return errors.Join(m.removeVolumes(), fuseoverlay.RemoveTree(gone)) })
 		m.happened("destroy")
 	} else {
-		if err := m.container.WriteState(m.state, true); err != nil {
-			return err
-		}
+		m.writeState(true)
 		failpoint.At("end recorded")
 		m.later(func() error { m.unmount(); return nil })
 	}
+	m.closeSocket() // last: who finds no socket finds the state that says why
+	failpoint.At("end socket closed")
 	if m.lostRoot != nil {
 		text, _ := json.Marshal(Failure{Message: m.state.Error, Code: status}) // plain fields: it cannot fail
 		m.audience.dismiss(kindFailed, text)

@@ -57,6 +57,8 @@ func (m *monitor) watch() int {
 			return status
 		case f := <-m.turns:
 			f()
+		case <-m.sessionEnds:
+			_ = m.stop(ask{Verb: verbStop, Down: true})
 		case <-m.ending.late():
 			m.deliver(int(unix.SIGKILL))
 			m.ending.timer = nil
@@ -97,6 +99,8 @@ func (m *monitor) rest(wait time.Duration) bool {
 			return true
 		case f := <-m.turns:
 			f()
+		case <-m.sessionEnds:
+			_ = m.stop(ask{Verb: verbStop, Down: true})
 		}
 	}
 	return m.ending.again

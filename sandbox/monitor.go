@@ -2,9 +2,13 @@ package sandbox
 
 import (
 	"context"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
 	"rootlet/internal/failpoint"
@@ -40,9 +44,11 @@ type monitor struct {
 	beginMu sync.Mutex  // held while started or giveUp is decided on
 	started atomic.Bool // the program runs
 
-	turns    chan func()
-	control  *control
-	audience audience
+	turns chan func()
+	// sessionEnds delivers the SIGTERM that ends the user's session.
+	sessionEnds chan os.Signal
+	control     *control
+	audience    audience
 
 	uids, gids idMap
 	store      *fuseoverlay.Store
@@ -104,8 +110,12 @@ func Monitor() int {
 }
 
 func newMonitor() *monitor {
-	m := &monitor{pidfd: -1, turns: make(chan func())}
+	m := &monitor{pidfd: -1, turns: make(chan func()), sessionEnds: make(chan os.Signal, 1)}
 	m.ctx, m.giveUp = context.WithCancel(context.Background())
+	// systemd sends both to all that a session has left when it ends, or the host
+	// goes down. The program gets them, too.
+	signal.Notify(m.sessionEnds, unix.SIGTERM)
+	signal.Ignore(unix.SIGHUP)
 	return m
 }
 

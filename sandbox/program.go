@@ -112,11 +112,12 @@ func (g program) dropRights(p *firstproc.Program) {
 	}
 }
 
-// resetSignals undoes what nohup(1) and the like leave behind; caught signals
-// are reset by execve anyway.
+// resetSignals undoes what nohup(1) and the like leave behind, and what the monitor
+// has blocked for its sleep; caught signals are reset by execve anyway.
 func (g program) resetSignals(p *firstproc.Program) {
 	for _, signal := range g.ignored {
 		byDefault := new([32]byte) // struct kernel_sigaction, SIG_DFL and no flags
 		p.Call("reset a signal", unix.SYS_RT_SIGACTION, []uintptr{uintptr(signal), firstproc.Pointer(p, byDefault), 0, 8})
 	}
+	p.Call("unblock all signals", unix.SYS_RT_SIGPROCMASK, []uintptr{unix.SIG_SETMASK, firstproc.Pointer(p, new(uint64)), 0, 8})
 }

@@ -352,13 +352,18 @@ func (c *client) passSignal(s syscall.Signal) {
 }
 
 // output writes what the program wrote. Where nobody reads any more, as behind
-// `| head`, the program is to find its own pipe closed.
+// `| head`, the program is to find its own pipe closed; not one that others may
+// watch too, which its client leaves.
 func (c *client) output(to io.Writer, kind stage.Kind, payload []byte) {
 	if c.unread[kind] {
 		return
 	}
 	if _, err := to.Write(payload); err != nil {
 		c.unread[kind] = true
+		if c.monitor == nil {
+			c.leave(codeSignal + int(unix.SIGPIPE))
+			return
+		}
 		_ = c.conn.Send(kindUnread, []byte{byte(kind)})
 	}
 }

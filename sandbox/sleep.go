@@ -1,8 +1,11 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -49,6 +52,14 @@ type estate struct {
 	Console int                    `json:"console"`
 	Output  map[logfile.Stream]int `json:"output"`
 
+	// What the sleeper alone needs; Timer is 0 where no probe is due.
+	Epoll   int `json:"epoll"`
+	Signals int `json:"signals"`
+	Timer   int `json:"timer,omitempty"`
+	Binary  int `json:"binary"`
+
+	sessionEnds bool // SIGTERM has come in our sleep
+
 	Root   fuseoverlay.Kept `json:"root"`
 	Helper *slirp.Kept      `json:"helper,omitempty"`
 }
@@ -92,7 +103,10 @@ func (m *monitor) giveUpSleep(err error) {
 // hibernate writes the estate and executes the sleeper.
 func (m *monitor) hibernate() error {
 	var k keeper
+	defer k.close()
 	e := m.estate(&k)
+	m.setAlarm(&k, &e)
+	e.Binary = k.mine(unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0))
 	if k.err != nil {
 		return k.err
 	}
@@ -113,17 +127,7 @@ func (m *monitor) hibernate() error {
 		return err
 	}
 	defer file.Close()
-	binary, err := os.Open("/proc/self/exe")
-	if err != nil {
-		return err
-	}
-	defer binary.Close()
-	epoll, err := m.alarm(e)
-	if err != nil {
-		return err
-	}
-	defer epoll.Close()
-	program, err := sleeper.New(k.keep(epoll), k.keep(binary))
+	program, err := sleeper.New(sleeper.Descriptors{Epoll: e.Epoll, Signals: e.Signals, Found: k.keep(file), Binary: e.Binary})
 	if err != nil {
 		return err
 	}
@@ -132,8 +136,21 @@ func (m *monitor) hibernate() error {
 	if err := k.leaveOpen(); err != nil {
 		return err
 	}
+	// SIGTERM is to wake the sleeper, and not to end it: blocked, it is read from a
+	// descriptor. The mask outlives execve(2), as ignoring SIGHUP does.
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, sigterm(), nil); err != nil {
+		return err
+	}
 	failpoint.At("sleep falls asleep")
-	return unix.Exec(linux.FDPath(program), args, failpoint.Environ())
+	err = unix.Exec(linux.FDPath(program), args, failpoint.Environ())
+	return errors.Join(err, unix.PthreadSigmask(unix.SIG_UNBLOCK, sigterm(), nil))
+}
+
+// sigterm is a signal set: sigset_t of both architectures.
+func sigterm() *unix.Sigset_t {
+	set := new(unix.Sigset_t)
+	set.Val[0] = 1 << (unix.SIGTERM - 1)
+	return set
 }
 
 // estate gathers what must not be forgotten.
@@ -170,7 +187,25 @@ func (m *monitor) estate(k *keeper) estate {
 // keeper notes the descriptors that shall outlive an execve(2).
 type keeper struct {
 	fds []int
+	own []int // those that were opened for the sleeper alone
 	err error
+}
+
+// mine takes over a descriptor that the sleeper alone needs.
+func (k *keeper) mine(fd int, err error) int {
+	if err != nil {
+		k.err = errors.Join(k.err, err)
+		return -1
+	}
+	k.own = append(k.own, fd)
+	return k.number(fd)
+}
+
+// close is for a monitor that stays awake.
+func (k *keeper) close() {
+	for _, fd := range k.own {
+		unix.Close(fd)
+	}
 }
 
 // keep notes a file's, and returns its number; -1 for none and for one that is
@@ -216,14 +251,11 @@ func memory(name string, content []byte) (*os.File, error) {
 	return f, nil
 }
 
-// alarm is an epoll descriptor on all that the monitor has to wake up for.
-func (m *monitor) alarm(e estate) (*os.File, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("epoll_create: %w", err)
-	}
-	epoll := os.NewFile(uintptr(fd), "epoll")
-	sources := []int{e.PIDFD, e.Socket}
+// setAlarm makes an epoll descriptor on all that the monitor has to wake up for.
+func (m *monitor) setAlarm(k *keeper, e *estate) {
+	e.Epoll = k.mine(unix.EpollCreate1(unix.EPOLL_CLOEXEC))
+	e.Signals = k.mine(unix.Signalfd(-1, sigterm(), unix.SFD_CLOEXEC|unix.SFD_NONBLOCK))
+	sources := []int{e.PIDFD, e.Socket, e.Signals}
 	for _, from := range e.Output {
 		sources = append(sources, from)
 	}
@@ -234,25 +266,20 @@ func (m *monitor) alarm(e estate) (*os.File, error) {
 		sources = append(sources, e.Root.Output)
 	}
 	if e.Probe > 0 {
-		timer, err := timerAt(e.Probe)
-		if err != nil {
-			return nil, err
-		}
-		sources = append(sources, timer)
+		e.Timer = k.mine(timerAt(e.Probe))
+		sources = append(sources, e.Timer)
 	}
 	for _, source := range sources {
-		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, source, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
-			epoll.Close()
-			return nil, fmt.Errorf("epoll_ctl: %w", err)
+		if k.err != nil {
+			return
 		}
+		k.err = unix.EpollCtl(e.Epoll, unix.EPOLL_CTL_ADD, source, &unix.EpollEvent{Events: unix.EPOLLIN})
 	}
-	return epoll, nil
 }
 
-// timerAt is a timer that fires at a time by sinceBoot. It must stay open for the
-// epoll descriptor to hear of it.
+// timerAt is a timer that fires at a time by sinceBoot.
 func timerAt(at time.Duration) (int, error) {
-	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, 0)
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
 	if err != nil {
 		return -1, fmt.Errorf("timerfd_create: %w", err)
 	}
@@ -299,15 +326,30 @@ func inherit(args []string) (estate, error) {
 	}
 	will := os.NewFile(uintptr(fd), "estate")
 	defer will.Close()
-	if _, err := will.Seek(0, 0); err != nil {
+	text, err := io.ReadAll(io.NewSectionReader(will, 0, 1<<20))
+	if err != nil {
 		return e, err
 	}
-	return e, json.NewDecoder(will).Decode(&e)
+	// The sleeper has put a signal that it took behind the estate.
+	read := json.NewDecoder(bytes.NewReader(text))
+	if err := read.Decode(&e); err != nil {
+		return e, err
+	}
+	e.sessionEnds = int(read.InputOffset()) < len(text)
+	for _, fd := range []int{e.Epoll, e.Signals, e.Timer, e.Binary} {
+		if fd > 0 {
+			unix.Close(fd)
+		}
+	}
+	return e, nil
 }
 
 // revive is the monitor that the estate is of.
 func revive(e estate) (*monitor, error) {
 	m := newMonitor()
+	if e.sessionEnds {
+		m.sessionEnds <- unix.SIGTERM
+	}
 	m.Request, m.state, m.pid, m.delay, m.oomKillsBefore, m.frozen = e.Request, e.State, e.PID, e.Delay, e.OOMs, e.Frozen
 	m.hostPID = e.State.PID
 	m.pidfd, m.mounted = e.PIDFD, true

@@ -19,12 +19,22 @@ import (
 	"rootlet/sandbox/firstproc"
 )
 
-// New makes the program. It waits on the descriptor epoll, then executes binary,
-// another descriptor, with the arguments and the environment that it was itself
-// executed with. Both must stay open over the execve(2).
-func New(epoll, binaryFD int) (*os.File, error) {
-	data := binary.NativeEndian.AppendUint32(nil, uint32(epoll))
-	data = binary.NativeEndian.AppendUint32(data, uint32(binaryFD))
+// Descriptors are those that the program works with. All must stay open over the
+// execve(2).
+type Descriptors struct {
+	Epoll   int // what it waits on
+	Signals int // a non-blocking signalfd(2): a signal is taken from it before it wakes ...
+	Found   int // ... and written here, for the one who wakes up
+	Binary  int // what it then executes
+}
+
+// New makes the program. What it executes gets the arguments and the environment
+// that it was itself executed with.
+func New(d Descriptors) (*os.File, error) {
+	var data []byte
+	for _, fd := range []int{d.Epoll, d.Binary, d.Signals, d.Found} { // in the code's order
+		data = binary.NativeEndian.AppendUint32(data, uint32(fd))
+	}
 	return linux.SealedCopy("rootlet-sleeper", bytes.NewReader(firstproc.Executable(data, code())))
 }
 

@@ -2,7 +2,7 @@
 
 // The code of the sleeper, see sleeper.go. It is never called: its bytes are
 // copied into an executable of their own, so it uses no symbol but itself. Its
-// two descriptors lie at firstproc.DataAddress, 0x400078.
+// four descriptors lie at firstproc.DataAddress, 0x400078.
 //
 // On entry the stack is that of a new process (System V ABI): argc, the
 // arguments, NULL, the environment, NULL.
@@ -11,7 +11,7 @@ TEXT ·sleeper(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ (BX), AX            // argc
 	LEAQ 16(BX)(AX*8), R14   // the environment
 	LEAQ 8(BX), R12          // the arguments
-	SUBQ $64, SP             // room for an epoll_event, and an empty string
+	SUBQ $192, SP            // room for what the kernel tells, and an empty string
 	MOVQ $0x400078, R13
 sleep:
 	MOVQ $281, AX            // epoll_pwait
@@ -24,10 +24,25 @@ sleep:
 	SYSCALL
 	CMPQ AX, $-4             // EINTR: as after SIGCONT
 	JEQ  sleep
+	// Go would let a signal that is blocked strike as soon as it starts: it is
+	// taken here, and left to be found.
+	XORQ AX, AX              // read
+	MOVL 8(R13), DI
+	MOVQ SP, SI
+	MOVQ $128, DX            // sizeof(struct signalfd_siginfo)
+	SYSCALL
+	CMPQ AX, $0
+	JLE  wake
+	MOVQ AX, DX
+	MOVQ $1, AX              // write
+	MOVL 12(R13), DI
+	MOVQ SP, SI
+	SYSCALL
+wake:
 	MOVQ $322, AX            // execveat
 	MOVL 4(R13), DI
-	MOVQ $0, 32(SP)
-	LEAQ 32(SP), SI          // ""
+	MOVQ $0, 160(SP)
+	LEAQ 160(SP), SI         // ""
 	MOVQ R12, DX
 	MOVQ R14, R10
 	MOVQ $0x1000, R8         // AT_EMPTY_PATH

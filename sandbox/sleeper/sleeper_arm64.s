@@ -7,7 +7,7 @@ TEXT ·sleeper(SB), NOSPLIT|NOFRAME, $0-0
 	ADD  $8, R19             // the arguments
 	ADD  R9<<3, R19, R20
 	ADD  $8, R20             // the environment
-	SUB  $64, RSP            // room for an epoll_event, and an empty string
+	SUB  $192, RSP           // room for what the kernel tells, and an empty string
 	MOVD $0x400078, R21
 sleep:
 	MOVD $22, R8             // epoll_pwait
@@ -20,11 +20,26 @@ sleep:
 	SVC
 	CMN  $4, R0              // EINTR: as after SIGCONT
 	BEQ  sleep
+	// Go would let a signal that is blocked strike as soon as it starts: it is
+	// taken here, and left to be found.
+	MOVD $63, R8             // read
+	MOVWU 8(R21), R0
+	MOVD RSP, R1
+	MOVD $128, R2            // sizeof(struct signalfd_siginfo)
+	SVC
+	CMP  $0, R0
+	BLE  wake
+	MOVD R0, R2
+	MOVD $64, R8             // write
+	MOVWU 12(R21), R0
+	MOVD RSP, R1
+	SVC
+wake:
 	MOVD $281, R8            // execveat
 	MOVWU 4(R21), R0
 	MOVD $0, R9
-	MOVD R9, 32(RSP)
-	ADD  $32, RSP, R1        // ""
+	MOVD R9, 160(RSP)
+	ADD  $160, RSP, R1       // ""
 	MOVD R19, R2
 	MOVD R20, R3
 	MOVD $0x1000, R4         // AT_EMPTY_PATH

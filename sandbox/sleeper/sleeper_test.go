@@ -27,8 +27,9 @@ func TestItSleepsUntilSomethingHappens(t *testing.T) {
 	defer epoll.Close()
 	defer wake.Close()
 
+	signals, found := blocked(t), memory(t)
 	// exec.Cmd numbers its ExtraFiles from 3 on.
-	file, err := New(3, 4)
+	file, err := New(Descriptors{Epoll: 3, Binary: 4, Signals: 5, Found: 6})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func TestItSleepsUntilSomethingHappens(t *testing.T) {
 	cmd := exec.Command("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
 	cmd.Args = []string{"env", "A=1"}
 	cmd.Env = []string{"B=2"}
-	cmd.ExtraFiles = []*os.File{epoll, program}
+	cmd.ExtraFiles = []*os.File{epoll, program, signals, found}
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -57,6 +58,31 @@ func TestItSleepsUntilSomethingHappens(t *testing.T) {
 	if got := out.String(); got != "B=2\nA=1\n" {
 		t.Errorf("it executed something else: %q", got)
 	}
+	if info, err := found.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("a signal was found and none sent: %v, %v", info.Size(), err)
+	}
+}
+
+// blocked is a descriptor that no signal comes from.
+func blocked(t *testing.T) *os.File {
+	t.Helper()
+	fd, err := unix.Signalfd(-1, new(unix.Sigset_t), unix.SFD_CLOEXEC|unix.SFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "signals")
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func memory(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "found")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 // watched is an epoll descriptor, and a pipe's end that a write to wakes it by.
