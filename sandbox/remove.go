@@ -155,14 +155,13 @@ func openEnded(root record.Root, id string) (*record.Container, error) {
 	}
 }
 
-// dying reports whether the program of a container is gone, or is a zombie.
+// dying reports whether the program of a container is gone, or is a zombie. It asks
+// /proc, which numbers processes as the record does; a monitor cannot open a
+// descriptor by such a number.
 func dying(s record.State) bool {
-	fd, err := unix.PidfdOpen(s.PID, 0)
-	if err != nil {
-		return true
-	}
-	defer unix.Close(fd)
-	return hasEnded(fd)
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.PID))
+	after := text[bytes.LastIndexByte(text, ')')+1:]
+	return err != nil || bytes.HasPrefix(after, []byte(" Z")) || bytes.HasPrefix(after, []byte(" X"))
 }
 
 // hasEnded reports whether the process of a descriptor has ended.
