@@ -93,10 +93,17 @@ func tell(p Paths, id string, a ask) error {
 	return nil
 }
 
-// Kill sends a signal to the program of a container, by name or number. It
-// returns ErrNotRunning where there is no program.
+// Kill sends a signal to the program of a container, by name or number; after
+// SIGKILL it waits until the program has ended, as Docker's does. It returns
+// ErrNotRunning where there is no program.
 func Kill(p Paths, id, signal string) error {
-	return tell(p, id, ask{Verb: verbKill, Signal: signal})
+	if err := tell(p, id, ask{Verb: verbKill, Signal: signal}); err != nil {
+		return err
+	}
+	if n, err := ParseSignal(signal); err != nil || n != unix.SIGKILL {
+		return err
+	}
+	return ended(p, id)
 }
 
 // Pause holds all processes of a container still; Unpause lets them go on.
@@ -124,7 +131,12 @@ func stop(p Paths, id string, a ask) error {
 	if err != nil {
 		return err
 	}
-	_, err = record.Root(p.Data).WaitFor(id, func(s record.State, _ bool) bool {
+	return ended(p, id)
+}
+
+// ended waits until a container has come to its end.
+func ended(p Paths, id string) error {
+	_, err := record.Root(p.Data).WaitFor(id, func(s record.State, _ bool) bool {
 		return !s.Status.Up() && s.Status != record.Restarting
 	})
 	if errors.Is(err, fs.ErrNotExist) {
