@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -20,7 +21,11 @@ func newTerminal(p *person) *terminal {
 	p.t.Helper()
 	testenv.NeedProgram(p.t, "tmux")
 	runtime := strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR=")
-	term := &terminal{p.t, filepath.Join(runtime, "tmux")}
+	dir, err := os.MkdirTemp(runtime, "t") // a short name: a socket's may have 107 bytes
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	term := &terminal{p.t, filepath.Join(dir, "tmux")}
 	start := exec.Command("tmux", "-f", "/dev/null", "-S", term.socket, "new-session", "-d", "-x", "100", "-y", "30", "env PS1='$ ' sh")
 	start.Env = append(p.env, "TERM=xterm", "LANG=C.UTF-8")
 	if output, err := start.CombinedOutput(); err != nil {
@@ -39,7 +44,12 @@ func (term *terminal) tmux(args ...string) string {
 	return string(output)
 }
 
-func (term *terminal) types(line string) { term.tmux("send-keys", line, "Enter") }
+func (term *terminal) types(line string) {
+	if head, ok := strings.CutSuffix(line, ";"); ok {
+		line = head + `\;` // or it would end tmux's own command
+	}
+	term.tmux("send-keys", line, "Enter")
+}
 
 func (term *terminal) keys(names ...string) { term.tmux(append([]string{"send-keys"}, names...)...) }
 
