@@ -128,7 +128,9 @@ func TestMonitorIsKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = c.Wait() })
-			until(t, "to have joined", func() bool { return strings.Contains(p.rootlet("top", "it"), "sleep 1000\n") && strings.Count(p.rootlet("top", "it"), "sleep") > 1 })
+			until(t, "to have joined", func() bool {
+				return strings.Contains(p.rootlet("top", "it"), "sleep 1000\n") && strings.Count(p.rootlet("top", "it"), "sleep") > 1
+			})
 		},
 		"during stop": func(t *testing.T, p *person) {
 			detached(p, image, "sleep", "1000") // which ignores SIGTERM, as pid 1

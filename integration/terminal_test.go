@@ -83,7 +83,8 @@ func TestTerminal(t *testing.T) {
 	term.shows(`^25 90$`)
 
 	// Keys are the program's: Ctrl-C ends what runs in the foreground, not the shell.
-	term.types("sleep 60; echo interrupted: $?")
+	term.types("echo it be''gins; sleep 60; echo interrupted: $?")
+	term.shows(`^it begins$`)
 	term.keys("C-c")
 	term.types("echo still $((40+2)) here")
 	term.shows(`^still 42 here$`)

@@ -20,22 +20,32 @@ import (
 // You come here from package cli, with a container that is there already. The
 // other end is control.go, in the container's monitor.
 
+// listenWait is how long a monitor may live and not listen: on its way out it
+// closes its socket first.
+const listenWait = 3 * time.Second
+
 // dial connects to the monitor of a container. It returns ErrNotRunning where
-// there is none.
+// there is none, or one whose program has ended.
 func dial(p Paths, id string) (*stage.Conn, error) {
-	for _, path := range socketPaths(p, id) {
-		conn, err := dialAt(path)
-		if err == nil {
-			return conn, nil
+	root := record.Root(p.Data)
+	for deadline := time.Now().Add(listenWait); ; time.Sleep(2 * time.Millisecond) {
+		for _, path := range socketPaths(p, id) {
+			conn, err := dialAt(path)
+			if err == nil {
+				return conn, nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ECONNREFUSED) {
+				return nil, fmt.Errorf("control socket: %w", err)
+			}
 		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ECONNREFUSED) {
-			return nil, fmt.Errorf("control socket: %w", err)
+		alive := root.Alive(id)
+		if s, err := root.Live(id); !alive || err == nil && !s.Status.Up() && s.Status != record.Restarting {
+			return nil, ErrNotRunning
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("container %s: its monitor lives and does not listen; on another host that shares this home, perhaps", id[:12])
 		}
 	}
-	if state, err := record.Root(p.Data).Live(id); err == nil && (state.Status.Up() || state.Status == record.Restarting) {
-		return nil, fmt.Errorf("container %s: its monitor lives and does not listen; on another host that shares this home, perhaps", id[:12])
-	}
-	return nil, ErrNotRunning
 }
 
 func dialAt(path string) (*stage.Conn, error) {

@@ -16,14 +16,16 @@ import (
 type audience struct {
 	mu  sync.Mutex
 	all []*attached
-	// feeding counts those whose input is on its way to the program still.
-	feeding atomic.Int32
+	// feeding counts those whose input is on its way to the program still, and
+	// posting those who have not got all that is theirs.
+	feeding, posting atomic.Int32
+	posts            sync.WaitGroup
 }
 
-// attached is one client. What it is sent it must read, at its own pace: as in a
-// shell's pipeline, nothing is lost and the program waits.
+// attached is one client, who reads at its own pace: see post.
 type attached struct {
 	conn   *stage.Conn
+	post   *post
 	output bool
 	mu     sync.Mutex
 	unread map[stage.Kind]bool // output that it does not want any more
@@ -33,10 +35,16 @@ func (a *audience) add(c *attached) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.all = append(a.all, c)
+	a.posting.Add(1)
+	a.posts.Go(func() {
+		defer a.posting.Add(-1)
+		c.post.deliver()
+	})
 }
 
 // drop forgets a client. That of one is no news to the others.
 func (a *audience) drop(c *attached) {
+	c.post.set(&c.post.gone)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.all = slices.DeleteFunc(a.all, func(other *attached) bool { return other == c })
@@ -48,15 +56,27 @@ func (a *audience) now() []*attached {
 	return slices.Clone(a.all)
 }
 
-// quiet reports whether nobody is attached and nothing is on its way in.
-func (a *audience) quiet() bool { return len(a.now()) == 0 && a.feeding.Load() == 0 }
+// quiet reports whether nobody is attached and nothing is on its way.
+func (a *audience) quiet() bool {
+	return len(a.now()) == 0 && a.feeding.Load() == 0 && a.posting.Load() == 0
+}
+
+// hurry has nobody wait for a client any more.
+func (a *audience) hurry() {
+	for _, c := range a.now() {
+		c.post.set(&c.post.hurried)
+	}
+}
+
+// wait stays until every client has got what is its own, or is gone.
+func (a *audience) wait() { a.posts.Wait() }
 
 // send shows everybody what the program wrote. A client that is gone is
 // forgotten by the goroutine that reads from it.
 func (a *audience) send(kind stage.Kind, payload []byte) {
 	for _, c := range a.now() {
 		if c.wants(kind) {
-			_ = c.conn.Send(kind, payload)
+			c.post.send(kind, payload, false)
 		}
 	}
 }
@@ -74,15 +94,15 @@ func (a *audience) dismiss(kind stage.Kind, payload []byte) {
 	a.all = nil
 	a.mu.Unlock()
 	for _, c := range all {
-		_ = c.conn.Send(kind, payload)
-		_ = c.conn.Close()
+		c.post.send(kind, payload, true)
+		c.post.set(&c.post.closed)
 	}
 }
 
 // admit attaches a client to the program that runs, and reads what it says until
 // it goes away. stdin is the pipe that its input comes through, nil without.
 func (m *monitor) admit(conn *stage.Conn, want Attach, stdin *os.File) *attached {
-	c := &attached{conn: conn, output: want.Output, unread: map[stage.Kind]bool{}}
+	c := &attached{conn: conn, post: newPost(conn), output: want.Output, unread: map[stage.Kind]bool{}}
 	m.audience.add(c)
 	if want.Stdin && stdin != nil && m.streams.stdin != nil {
 		m.audience.feeding.Add(1)

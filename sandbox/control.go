@@ -24,15 +24,22 @@ import (
 type control struct {
 	file     *os.File // the listening descriptor, for the next image of this process
 	listener *net.UnixListener
-	busy     atomic.Int32 // clients that are being served
+	busy     atomic.Int32  // clients that are being served
+	places   chan struct{} // full while maxClients are
 	held     chan struct{}
 }
 
 const (
-	// maxClients bounds what others of the user's processes can cost us.
+	// maxClients bounds what others of the user's processes can cost us; further
+	// ones wait in the listener's queue.
 	maxClients = 128
-	// askWait is how long a client may take to say what it wants.
-	askWait = 5 * time.Second
+	// askWait is how long a client may take to say what it wants, and crowdedWait
+	// that of one who comes when there is a crowd.
+	askWait     = 5 * time.Second
+	crowdedWait = 100 * time.Millisecond
+	crowd       = maxClients / 2
+	// maxAsk bounds what a client can make us keep, in bytes.
+	maxAsk = 64 << 10
 )
 
 // socketName is the socket's name in the container's directory.
@@ -82,9 +89,13 @@ func (m *monitor) serve(l *net.UnixListener) error {
 	if err != nil {
 		return err
 	}
-	m.control = &control{file: file, listener: l, held: make(chan struct{})}
+	m.control = newControl(file, l)
 	go m.accept(m.control)
 	return nil
+}
+
+func newControl(file *os.File, l *net.UnixListener) *control {
+	return &control{file: file, listener: l, places: make(chan struct{}, maxClients), held: make(chan struct{})}
 }
 
 // accept admits clients until the listener has had its time.
@@ -98,14 +109,19 @@ func (m *monitor) accept(c *control) {
 		if err != nil {
 			return
 		}
-		if c.busy.Add(1) > maxClients || !ours(conn) {
-			c.busy.Add(-1)
+		if !ours(conn) {
 			conn.Close()
 			continue
 		}
+		wait := askWait
+		if c.busy.Add(1) > crowd {
+			wait = crowdedWait
+		}
+		c.places <- struct{}{}
 		go func() {
 			defer c.busy.Add(-1)
-			m.answer(conn)
+			m.answer(conn, wait)
+			<-c.places
 		}()
 	}
 }
@@ -136,7 +152,7 @@ func ours(conn *net.UnixConn) bool {
 }
 
 // answer serves one client.
-func (m *monitor) answer(raw *net.UnixConn) {
+func (m *monitor) answer(raw *net.UnixConn, wait time.Duration) {
 	file, err := raw.File()
 	raw.Close()
 	if err != nil {
@@ -144,7 +160,8 @@ func (m *monitor) answer(raw *net.UnixConn) {
 	}
 	conn := stage.NewConn(file)
 	defer conn.Close()
-	conn.Deadline(time.Now().Add(askWait))
+	conn.Limit(maxAsk)
+	conn.Deadline(time.Now().Add(wait))
 	kind, payload, passed, err := conn.RecvFile()
 	if err != nil || kind != kindAsk {
 		return
@@ -159,7 +176,9 @@ func (m *monitor) answer(raw *net.UnixConn) {
 		return
 	}
 	failpoint.At("control asked")
-	m.turn(func() { err = m.do(a) })
+	if !m.turn(func() { err = m.do(a) }) {
+		err = ErrNotRunning
+	}
 	failpoint.At("control did it")
 	if err != nil {
 		_ = conn.SendJSON(kindFailed, failureOf(err))

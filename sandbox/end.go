@@ -42,6 +42,7 @@ func (m *monitor) abandon(err error) error {
 
 // noteEnd closes what the program wrote to and fills in how it has ended.
 func (m *monitor) noteEnd(status int) {
+	m.audience.hurry()
 	logErr := m.closeStreams()
 	failpoint.At("end log closed")
 	m.state.PID, m.state.PausedBy, m.state.Finished, m.state.ExitCode = 0, "", time.Now().UTC(), status

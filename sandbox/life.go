@@ -82,11 +82,16 @@ func (m *monitor) watch() int {
 }
 
 // turn has the goroutine that the container belongs to call f, and waits until
-// it has. It is for all others.
-func (m *monitor) turn(f func()) {
+// it has. It is for all others. False says that the container has ended instead.
+func (m *monitor) turn(f func()) bool {
 	done := make(chan struct{})
-	m.turns <- func() { defer close(done); f() }
-	<-done
+	select {
+	case m.turns <- func() { defer close(done); f() }:
+		<-done
+		return true
+	case <-m.over:
+		return false
+	}
 }
 
 // rest lets a restart wait, unless the user ends the container meanwhile.

@@ -45,6 +45,7 @@ type monitor struct {
 	started atomic.Bool // the program runs
 
 	turns chan func()
+	over  chan struct{} // closed once nobody takes turns any more
 	// sessionEnds delivers the SIGTERM that ends the user's session.
 	sessionEnds chan os.Signal
 	control     *control
@@ -110,7 +111,7 @@ func Monitor() int {
 }
 
 func newMonitor() *monitor {
-	m := &monitor{pidfd: -1, turns: make(chan func()), sessionEnds: make(chan os.Signal, 1)}
+	m := &monitor{pidfd: -1, turns: make(chan func()), over: make(chan struct{}), sessionEnds: make(chan os.Signal, 1)}
 	m.ctx, m.giveUp = context.WithCancel(context.Background())
 	// systemd sends both to all that a session has left when it ends, or the host
 	// goes down. The program gets them, too.
@@ -179,10 +180,13 @@ func (m *monitor) later(f func() error) { m.cleanup = append(m.cleanup, f) }
 // release runs when the client has its answer already: nothing here is on the
 // user's time, and an error here has no one left to tell.
 func (m *monitor) release() {
+	close(m.over)
 	for i := len(m.cleanup) - 1; i >= 0; i-- {
 		failpoint.At("monitor releases")
 		_ = m.cleanup[i]()
 	}
+	// The container is history; a client that is stopped may hear of it late.
+	m.audience.wait()
 }
 
 // interrupted is the error of a user who gave up, nil as long as he has not.

@@ -151,7 +151,10 @@ func (m *monitor) copyProgress() func(done, total int64) {
 
 // notice tells the user something that is no result.
 func (m *monitor) notice(text string) {
-	if m.launcher != nil {
+	switch {
+	case m.first != nil:
+		m.first.post.send(kindNotice, []byte(text), true)
+	case m.launcher != nil:
 		_ = m.launcher.Send(kindNotice, []byte(text))
 	}
 }

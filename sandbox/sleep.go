@@ -383,7 +383,7 @@ func revive(e estate) (*monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.control = &control{file: socket, listener: l.(*net.UnixListener), held: make(chan struct{})}
+	m.control = newControl(socket, l.(*net.UnixListener))
 	go m.accept(m.control)
 	return m, nil
 }

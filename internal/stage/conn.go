@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -28,7 +29,8 @@ const headerSize = 5
 // Conn carries frames in both directions. Any number of goroutines may send;
 // one at a time receives.
 type Conn struct {
-	file *os.File
+	file  *os.File
+	limit uint32 // of a frame that comes; 0: maxFrame
 
 	mu    sync.Mutex // held for one whole frame, so that frames never mix
 	frame []byte     // reused from Send to Send
@@ -139,6 +141,9 @@ func fileOf(rights []byte) *os.File {
 // Deadline bounds how long the other side may take for a frame; zero: for ever.
 func (c *Conn) Deadline(t time.Time) { _ = c.file.SetReadDeadline(t) }
 
+// Limit bounds the frames that are received from now on, in bytes.
+func (c *Conn) Limit(bytes uint32) { c.limit = bytes }
+
 // Recv waits for the next frame. It returns io.EOF when the other side is gone,
 // however it went.
 func (c *Conn) Recv() (Kind, []byte, error) {
@@ -151,8 +156,8 @@ func (c *Conn) rest(h [headerSize]byte, got int) (Kind, []byte, error) {
 		return 0, nil, goneIsEOF(err)
 	}
 	n := binary.BigEndian.Uint32(h[1:])
-	if n > maxFrame {
-		return 0, nil, fmt.Errorf("frame of %d bytes: at most %d", n, maxFrame)
+	if most := cmp.Or(c.limit, maxFrame); n > most {
+		return 0, nil, fmt.Errorf("frame of %d bytes: at most %d", n, most)
 	}
 	payload := make([]byte, n)
 	if _, err := io.ReadFull(c.file, payload); err != nil {
