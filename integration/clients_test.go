@@ -80,7 +80,7 @@ func TestControlSocketIsAttacked(t *testing.T) {
 	if p.monitor("it") != monitor || p.state("it") != "running" {
 		t.Error("it is another monitor, or the container does not run")
 	}
-	until(t, "to sleep again", func() bool { return asleep(monitor) })
+	until(t, "to sleep again", func() bool { return sleeps(monitor) })
 	p.rootlet("stop", "-t", "0", "it")
 	p.rootlet("rm", "it")
 }

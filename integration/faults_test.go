@@ -61,8 +61,8 @@ func statusOf(pid int, field string) string {
 // gone reports whether a process has ended.
 func gone(pid int) bool { return statusOf(pid, "State") == "" || statusOf(pid, "State")[0] == 'Z' }
 
-// asleep reports whether a monitor sleeps: no Go program has but one thread.
-func asleep(pid int) bool { return statusOf(pid, "Threads") == "1" }
+// sleeps reports whether a monitor sleeps: no Go program has but one thread.
+func sleeps(pid int) bool { return statusOf(pid, "Threads") == "1" }
 
 // child is a process below another that runs a program.
 func (p *person) child(of int, word string) int {
@@ -115,7 +115,7 @@ func TestMonitorIsKilled(t *testing.T) {
 		"idle": func(t *testing.T, p *person) { detached(p, image, "sleep", "1000") },
 		"asleep": func(t *testing.T, p *person) {
 			detached(p, image, "sleep", "1000")
-			until(t, "to sleep", func() bool { return asleep(p.monitor("it")) })
+			until(t, "to sleep", func() bool { return sleeps(p.monitor("it")) })
 		},
 		"its program has changed its ids": func(t *testing.T, p *person) {
 			detached(p, image, "su", "alice", "-s", "/bin/sh", "-c", "exec sleep 1000")
@@ -236,16 +236,16 @@ func (b *lockedBuffer) String() string {
 func TestHelperIsKilled(t *testing.T) {
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
-	for _, sleeps := range []bool{false, true} {
+	for _, asleep := range []bool{false, true} {
 		begin := func(t *testing.T, p *person, args ...string) (monitor int) {
 			p.rootlet(append(append([]string{"run", "-d", "--name", "it"}, args...), image, "sleep", "1000")...)
 			monitor = p.monitor("it")
-			if sleeps {
-				until(t, "to sleep", func() bool { return asleep(monitor) })
+			if asleep {
+				until(t, "to sleep", func() bool { return sleeps(monitor) })
 			}
 			return monitor
 		}
-		t.Run(fmt.Sprintf("slirp4netns, asleep %v", sleeps), func(t *testing.T) {
+		t.Run(fmt.Sprintf("slirp4netns, asleep %v", asleep), func(t *testing.T) {
 			p := p.in(t)
 			testenv.NeedProgram(t, "slirp4netns")
 			kill(t, p.child(begin(t, p), "slirp4netns"))
@@ -260,7 +260,7 @@ func TestHelperIsKilled(t *testing.T) {
 			}
 			p.rootlet("rm", "-f", "it")
 		})
-		t.Run(fmt.Sprintf("fuse-overlayfs, asleep %v", sleeps), func(t *testing.T) {
+		t.Run(fmt.Sprintf("fuse-overlayfs, asleep %v", asleep), func(t *testing.T) {
 			p := p.in(t)
 			testenv.NeedProgram(t, "fuse-overlayfs")
 			testenv.NeedFuse(t)
