@@ -129,3 +129,49 @@ func TestTerminalIsRestored(t *testing.T) {
 	term.types("stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo and again")
 	term.shows(`^and again$`)
 }
+
+// TestDetach leaves a program by the detach keys and comes back to it, from two
+// terminals at once.
+func TestDetach(t *testing.T) {
+	p, image := someone(t, "busybox")
+	first, second := newTerminal(p), newTerminal(p)
+	first.types("rootlet run -it --name shell " + image + " sh -c 'PS1=\"in> \" exec sh'")
+	first.shows(`^in>`)
+	second.types("rootlet attach shell")
+	second.keys("Enter")
+	second.shows(`^in>`)
+
+	// What is typed at one is seen at the other.
+	first.types("echo from the $((1))st")
+	second.shows(`^from the 1st$`)
+	second.types("echo from the $((2))nd")
+	first.shows(`^from the 2nd$`)
+
+	// One leaves, with its terminal as it was; then the other, and it runs still.
+	first.keys("C-p", "C-q")
+	first.shows(`^in> \$ *$`)
+	first.types("clear; echo code $?; stty -a | grep -o ' echo ' | wc -l")
+	first.shows(`^code 0$`)
+	first.shows(`^1$`)
+	second.types("echo still $((40+2))")
+	second.shows(`^still 42$`)
+	second.keys("C-p", "C-q")
+	second.types("clear; rootlet ps --format '{{.Names}} {{.State}}'")
+	second.shows(`^shell running$`)
+
+	// Keys that begin like them reach the program; other keys can be chosen.
+	first.types("clear; rootlet attach --detach-keys ctrl-x,x shell")
+	first.keys("C-x")
+	first.types("y")
+	first.shows(`not found`)
+	first.keys("C-x", "x")
+	first.types("clear; echo out $((3+4))")
+	first.shows(`^out 7$`)
+	first.types("clear; rootlet attach shell")
+	first.keys("Enter")
+	first.shows(`^in>`)
+	first.types("exit 9")
+	first.types("clear; rootlet wait shell; rootlet rm shell")
+	first.shows(`^9$`)
+	first.shows(`^shell$`)
+}
