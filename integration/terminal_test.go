@@ -156,6 +156,7 @@ func TestDetach(t *testing.T) {
 	second.types("echo still $((40+2))")
 	second.shows(`^still 42$`)
 	second.keys("C-p", "C-q")
+	second.shows(`^in> \$ *$`)
 	second.types("clear; rootlet ps --format '{{.Names}} {{.State}}'")
 	second.shows(`^shell running$`)
 
@@ -165,12 +166,14 @@ func TestDetach(t *testing.T) {
 	first.types("y")
 	first.shows(`not found`)
 	first.keys("C-x", "x")
+	first.shows(`^in> \$ *$`)
 	first.types("clear; echo out $((3+4))")
 	first.shows(`^out 7$`)
 	first.types("clear; rootlet attach shell")
 	first.keys("Enter")
 	first.shows(`^in>`)
 	first.types("exit 9")
+	first.shows(`^\$ *$`) // what is typed sooner would be the program's
 	first.types("clear; rootlet wait shell; rootlet rm shell")
 	first.shows(`^9$`)
 	first.shows(`^shell$`)
