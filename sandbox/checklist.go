@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +21,7 @@ type first struct {
 
 	groups     [2]int // the lowest and the highest group that is mapped
 	ownNetwork bool   // not --network host
-	tty        bool
+	terminal   *terminal
 
 	procMasks, procReadOnly, sysMasks []mask
 
@@ -108,7 +109,8 @@ func (f first) checklist() *firstproc.Program {
 	// root: the way to the root is the caller's to walk.
 	p.Call("become container root", unix.SYS_SETRESGID, []uintptr{0, 0, 0}, unix.EINVAL)
 	p.Call("become container root", unix.SYS_SETRESUID, []uintptr{0, 0, 0}, unix.EINVAL)
-	if f.tty {
+	if f.terminal != nil {
+		f.terminal.reopen(p)
 		p.Call("take the terminal", unix.SYS_IOCTL, []uintptr{0, unix.TIOCSCTTY, 0})
 	}
 
@@ -129,6 +131,32 @@ func (f first) checklist() *firstproc.Program {
 		p.Exec(execStep, programFD, f.paths, f.argv, f.env)
 	}
 	return p
+}
+
+// terminal is what the first process has as its three streams under -t: the number
+// of a pseudoterminal in the container's devpts, and what stat(2) says of it.
+type terminal struct {
+	number int
+	stat   unix.Stat_t
+}
+
+// reopen has the streams lead through the container's own mounts: as the monitor
+// has opened them, /proc/self/fd would show the host's path to the root, under
+// which ttyname(3) finds nothing.
+func (t *terminal) reopen(p *firstproc.Program) {
+	const what, check = "open the terminal", "check that it is the terminal"
+	st := new(unix.Stat_t)
+	p.Call(what, unix.SYS_OPENAT, []uintptr{
+		0, p.String(fmt.Sprintf("/dev/pts/%d", t.number)), unix.O_RDWR | unix.O_NOCTTY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+	})
+	p.SaveResult()
+	p.CallSaved(check, unix.SYS_FSTAT, []uintptr{firstproc.Pointer(p, st)})
+	p.Expect(check, &st.Mode, unix.S_IFCHR, unix.S_IFMT)
+	p.Expect(check, (*uint32)(unsafe.Pointer(&st.Rdev)), uint32(t.stat.Rdev), ^uint32(0))
+	p.Expect(check, (*uint32)(unsafe.Pointer(&st.Ino)), uint32(t.stat.Ino), ^uint32(0))
+	for fd := range uintptr(3) {
+		p.CallSaved("use the terminal", unix.SYS_DUP3, []uintptr{fd, 0})
+	}
 }
 
 // execStep is the name of the step whose failure is the command's own fault,

@@ -35,7 +35,7 @@ func TestChecklist(t *testing.T) {
 
 func TestChecklistWithEverything(t *testing.T) {
 	f := example()
-	f.tty, f.noNewPrivileges, f.ignored, f.reaper = true, true, []int{1}, true
+	f.terminal, f.noNewPrivileges, f.ignored, f.reaper = &terminal{number: 3}, true, []int{1}, true
 	f.limits = []limit{{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: 5, Max: 5}}}
 	testenv.Golden(t, "checklist-everything.golden", f.checklist().Plan())
 }

@@ -105,7 +105,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	}
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname,
-		ownNetwork: s.Network != NetworkHost, groups: m.gids.bounds(), tty: s.Process.TTY,
+		ownNetwork: s.Network != NetworkHost, groups: m.gids.bounds(), terminal: m.streams.terminal,
 		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
 		sysMasks: findMasks("/sys", maskedSys),
 		program: program{

@@ -21,12 +21,13 @@ import (
 // container's own, or pipes. A terminal of the user's is never handed in
 // (CVE-2017-5226): what the program could do to it, it would do to his shell.
 type streams struct {
-	inside  [3]int   // descriptors for the first process, all above firstproc.ErrorFD
-	stdin   *os.File // what the program reads, written; nil without -i
-	console *os.File // nil without -t
-	output  map[logfile.Stream]*os.File
-	pumps   sync.WaitGroup
-	last    atomic.Int64 // when output came last, in Unix nanoseconds
+	inside   [3]int    // descriptors for the first process, all above firstproc.ErrorFD
+	stdin    *os.File  // what the program reads, written; nil without -i
+	console  *os.File  // nil without -t
+	terminal *terminal // its other end
+	output   map[logfile.Stream]*os.File
+	pumps    sync.WaitGroup
+	last     atomic.Int64 // when output came last, in Unix nanoseconds
 }
 
 // openStreams opens the program's streams and its log.
@@ -115,6 +116,13 @@ func (m *monitor) openConsole() error {
 	defer inside.Close()
 	if err := m.prepareTerminal(inside); err != nil {
 		return err
+	}
+	s.terminal = new(terminal)
+	if s.terminal.number, err = unix.IoctlGetInt(fd, unix.TIOCGPTN); err == nil {
+		err = unix.Fstat(peer, &s.terminal.stat)
+	}
+	if err != nil {
+		return fmt.Errorf("look at the terminal: %w", err)
 	}
 	for i := range s.inside {
 		if err := s.give(i, inside); err != nil {
