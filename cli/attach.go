@@ -18,20 +18,15 @@ type attachCmd struct {
 // Run connects the user to the program of a container, and stays until that ends
 // or he leaves. The exit status is the program's.
 func (c *attachCmd) Run(a *app) error {
-	paths, err := findPaths()
+	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
 	}
-	root := record.Root(paths.Data)
-	id, err := root.Find(c.Container)
+	spec, err := found.spec()
 	if err != nil {
 		return err
 	}
-	spec, err := root.Spec(id)
-	if err != nil {
-		return err
-	}
-	state, err := root.Live(id)
+	state, err := found.live()
 	if err != nil {
 		return err
 	}
@@ -50,7 +45,7 @@ func (c *attachCmd) Run(a *app) error {
 		return err
 	}
 	want := sandbox.Attach{Stdin: !c.NoStdin && spec.Interactive, Output: true}
-	status, err := sandbox.AttachTo(paths, spec, want, streams)
+	status, err := sandbox.AttachTo(found.paths, spec, want, streams)
 	if err != nil {
 		return asError(err)
 	}

@@ -33,24 +33,20 @@ func (c *commitCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	paths, err := findPaths()
+	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
 	}
-	id, err := record.Root(paths.Data).Find(c.Container)
-	if err != nil {
-		return err
-	}
-	w := filesWork{ID: id, Given: c.Container, Commit: &commitWork{
+	w := filesWork{ID: found.id, Given: c.Container, Commit: &commitWork{
 		Name: name, Author: c.Author, Changes: c.Change, Message: c.Message, Pause: c.Pause,
 	}}
-	before, err := record.Root(paths.Data).Live(id)
+	before, err := found.live()
 	if err != nil {
 		return err
 	}
-	result, err := a.inFiles(paths, w, false, nil)
+	result, err := a.inFiles(found.paths, w, false, nil)
 	if err != nil && before.Status == record.Running {
-		wakeUp(paths, id)
+		found.wakeUp()
 	}
 	if err != nil {
 		return err
@@ -60,9 +56,9 @@ func (c *commitCmd) Run(a *app) error {
 }
 
 // wakeUp lets a container go on that a worker has paused which died at it.
-func wakeUp(paths sandbox.Paths, id string) {
-	if now, err := record.Root(paths.Data).Live(id); err == nil && now.Status == record.Paused {
-		_ = sandbox.Unpause(paths, id)
+func (c container) wakeUp() {
+	if now, err := c.live(); err == nil && now.Status == record.Paused {
+		_ = sandbox.Unpause(c.paths, c.id)
 	}
 }
 

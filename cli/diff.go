@@ -6,7 +6,6 @@ import (
 
 	"rootlet/fuseoverlay/changes"
 	"rootlet/sandbox"
-	"rootlet/sandbox/record"
 )
 
 // diffCmd is `rootlet diff`.
@@ -16,17 +15,17 @@ type diffCmd struct {
 
 // Run lists what the container has changed in its root.
 func (c *diffCmd) Run(a *app) error {
-	paths, plan, err := a.place()
+	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
 	}
-	id, err := record.Root(paths.Data).Find(c.Container)
+	plan, err := a.plan(found.paths)
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriter(a.stdout)
 	var listed int
-	err = a.have(plan, work{Paths: paths, Diff: &diffWork{ID: id}}, func(part []byte) {
+	err = a.have(plan, work{Paths: found.paths, Diff: &diffWork{ID: found.id}}, func(part []byte) {
 		var list []changes.Change
 		if decode(part, &list) == nil {
 			for _, change := range list {

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/term"
 
-	"rootlet/sandbox/record"
 )
 
 // exportCmd is `rootlet export`.
@@ -20,17 +19,13 @@ type exportCmd struct {
 
 // Run writes the container's root as an archive.
 func (c *exportCmd) Run(a *app) error {
-	paths, err := findPaths()
+	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
 	}
-	id, err := record.Root(paths.Data).Find(c.Container)
-	if err != nil {
-		return err
-	}
-	w := filesWork{ID: id, Given: c.Container, Export: true}
+	w := filesWork{ID: found.id, Given: c.Container, Export: true}
 	write := func(to io.Writer) error {
-		_, err := a.inFiles(paths, w, false, func(_ []byte, stream *os.File) error {
+		_, err := a.inFiles(found.paths, w, false, func(_ []byte, stream *os.File) error {
 			_, err := io.Copy(to, stream)
 			return err
 		})

@@ -31,16 +31,11 @@ func (c *logsCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	paths, err := findPaths()
+	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
 	}
-	root := record.Root(paths.Data)
-	id, err := root.Find(c.Container)
-	if err != nil {
-		return err
-	}
-	spec, err := root.Spec(id) // a damaged record does not hide the log
+	spec, err := found.spec() // a damaged record does not hide the log
 	if err == nil && spec.Log.Driver == record.LogNone {
 		return errNoLog
 	}
@@ -51,7 +46,7 @@ func (c *logsCmd) Run(a *app) error {
 			return err
 		}
 	}
-	damaged, err := c.print(root, id, options, p)
+	damaged, err := c.print(found.root, found.id, options, p)
 	if flushErr := p.flush(); err == nil {
 		err = flushErr
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 
-	"rootlet/sandbox/record"
 )
 
 // portCmd is `rootlet port`. No port of a container is published yet, so that
@@ -15,15 +14,11 @@ type portCmd struct {
 
 // Run says where the container's ports are published.
 func (c *portCmd) Run(*app) error {
-	paths, err := findPaths()
+	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
 	}
-	id, err := record.Root(paths.Data).Find(c.Container)
-	if err != nil {
-		return err
-	}
-	if _, err := record.Root(paths.Data).Spec(id); err != nil || c.Port == "" {
+	if _, err := found.spec(); err != nil || c.Port == "" {
 		return err
 	}
 	port, err := parsePort(c.Port)

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"rootlet/sandbox/events"
-	"rootlet/sandbox/record"
 )
 
 // renameCmd is `rootlet rename`.
@@ -18,24 +17,19 @@ func (c *renameCmd) Run(*app) error {
 	if c.Container == "" || c.NewName == "" {
 		return errors.New("neither old nor new names may be empty")
 	}
-	paths, err := findPaths()
+	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
 	}
-	root := record.Root(paths.Data)
-	id, err := root.Find(c.Container)
+	before, err := found.spec()
 	if err != nil {
 		return err
 	}
-	before, err := root.Spec(id)
-	if err != nil {
+	if err := found.root.Rename(found.id, c.NewName); err != nil {
 		return err
 	}
-	if err := root.Rename(id, c.NewName); err != nil {
-		return err
-	}
-	if now, err := root.Spec(id); err == nil {
-		_ = events.Append(paths.Data, events.Of(&now, "rename", "oldName", "/"+before.Name))
+	if now, err := found.spec(); err == nil {
+		_ = events.Append(found.paths.Data, events.Of(&now, "rename", "oldName", "/"+before.Name))
 	}
 	return nil
 }

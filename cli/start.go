@@ -18,13 +18,9 @@ type startCmd struct {
 
 // Run starts containers that do not run; one that does is left alone.
 func (c *startCmd) Run(a *app) error {
-	paths, err := findPaths()
-	if err != nil {
-		return err
-	}
 	if !c.Attach && !c.Interactive {
 		return a.each(c.Containers, func(given string) error {
-			if _, err := a.start(paths, given, sandbox.Attach{}, a.streams(true)); err != nil {
+			if _, err := a.start(given, sandbox.Attach{}, a.streams(true)); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(a.stdout, given)
@@ -35,10 +31,11 @@ func (c *startCmd) Run(a *app) error {
 		return errors.New("you cannot start and attach multiple containers at once")
 	}
 	streams := a.streams(true)
+	var err error
 	if streams.DetachKeys, err = sandbox.ParseDetachKeys(c.DetachKeys); err != nil {
 		return err
 	}
-	status, err := a.start(paths, c.Containers[0], sandbox.Attach{Stdin: c.Interactive, Output: true}, streams)
+	status, err := a.start(c.Containers[0], sandbox.Attach{Stdin: c.Interactive, Output: true}, streams)
 	if err != nil {
 		return err
 	}
@@ -46,22 +43,21 @@ func (c *startCmd) Run(a *app) error {
 }
 
 // start starts a container, or attaches to it where it runs already.
-func (a *app) start(paths sandbox.Paths, given string, want sandbox.Attach, s sandbox.Streams) (int, error) {
-	root := record.Root(paths.Data)
-	id, err := root.Find(given)
+func (a *app) start(given string, want sandbox.Attach, s sandbox.Streams) (int, error) {
+	found, err := findContainer(given)
 	if err != nil {
 		return ExitError, err
 	}
-	spec, err := root.Spec(id)
+	spec, err := found.spec()
 	if err != nil {
 		return ExitError, err
 	}
 	want.Stdin = want.Stdin && spec.Interactive
-	plan, err := a.plan(paths)
+	plan, err := a.plan(found.paths)
 	if err != nil {
 		return ExitError, err
 	}
-	r := sandbox.Request{Start: id, Attach: want, Spec: spec, Paths: paths, Host: a.host(plan)}
+	r := sandbox.Request{Start: found.id, Attach: want, Spec: spec, Paths: found.paths, Host: a.host(plan)}
 	if want.Output && spec.Process.TTY {
 		r.Size = sandbox.TerminalSize(a.stdin)
 	}
@@ -71,7 +67,7 @@ func (a *app) start(paths sandbox.Paths, given string, want sandbox.Attach, s sa
 		if want == (sandbox.Attach{}) {
 			return 0, nil
 		}
-		return sandbox.AttachTo(paths, spec, want, s)
+		return sandbox.AttachTo(found.paths, spec, want, s)
 	}
 	return status, asError(err)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"rootlet/sandbox"
-	"rootlet/sandbox/record"
 )
 
 // stopCmd is `rootlet stop`.
@@ -27,8 +26,8 @@ func (c *stopCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	return a.eachContainer(c.Containers, func(paths sandbox.Paths, id, _ string) error {
-		return sandbox.Stop(paths, id, c.Signal, c.Time)
+	return a.eachContainer(c.Containers, func(on container) error {
+		return sandbox.Stop(on.paths, on.id, c.Signal, c.Time)
 	})
 }
 
@@ -43,10 +42,10 @@ func (c *restartCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	return a.eachContainer(c.Containers, func(paths sandbox.Paths, id, given string) error {
-		err := sandbox.Restart(paths, id, c.Signal, c.Time)
+	return a.eachContainer(c.Containers, func(on container) error {
+		err := sandbox.Restart(on.paths, on.id, c.Signal, c.Time)
 		if errors.Is(err, sandbox.ErrNotRunning) {
-			_, err = a.start(paths, given, sandbox.Attach{}, a.streams(true))
+			_, err = a.start(on.given, sandbox.Attach{}, a.streams(true))
 		}
 		return asError(err)
 	})
@@ -63,9 +62,9 @@ func (c *killCmd) Run(a *app) error {
 	if _, err := sandbox.ParseSignal(c.Signal); err != nil {
 		return err
 	}
-	return a.eachContainer(c.Containers, func(paths sandbox.Paths, id, given string) error {
-		if err := sandbox.Kill(paths, id, c.Signal); err != nil {
-			return fmt.Errorf("cannot kill container: %s: %w", given, named(err, id))
+	return a.eachContainer(c.Containers, func(on container) error {
+		if err := sandbox.Kill(on.paths, on.id, c.Signal); err != nil {
+			return fmt.Errorf("cannot kill container: %s: %w", on.given, named(err, on.id))
 		}
 		return nil
 	})
@@ -78,9 +77,9 @@ type pauseCmd struct {
 
 // Run holds the processes of containers still.
 func (c *pauseCmd) Run(a *app) error {
-	return a.eachContainer(c.Containers, func(paths sandbox.Paths, id, given string) error {
-		if err := sandbox.Pause(paths, id); err != nil {
-			return fmt.Errorf("cannot pause container %s: %w", given, named(err, id))
+	return a.eachContainer(c.Containers, func(on container) error {
+		if err := sandbox.Pause(on.paths, on.id); err != nil {
+			return fmt.Errorf("cannot pause container %s: %w", on.given, named(err, on.id))
 		}
 		return nil
 	})
@@ -93,9 +92,9 @@ type unpauseCmd struct {
 
 // Run lets the processes of containers go on.
 func (c *unpauseCmd) Run(a *app) error {
-	return a.eachContainer(c.Containers, func(paths sandbox.Paths, id, given string) error {
-		if err := sandbox.Unpause(paths, id); err != nil {
-			return fmt.Errorf("cannot unpause container %s: %w", given, named(err, id))
+	return a.eachContainer(c.Containers, func(on container) error {
+		if err := sandbox.Unpause(on.paths, on.id); err != nil {
+			return fmt.Errorf("cannot unpause container %s: %w", on.given, named(err, on.id))
 		}
 		return nil
 	})
@@ -111,16 +110,11 @@ func named(err error, id string) error {
 
 // eachContainer does something to one container after another and prints the
 // names, as given, of those that it was done to.
-func (a *app) eachContainer(names []string, do func(paths sandbox.Paths, id, given string) error) error {
-	paths, err := findPaths()
-	if err != nil {
-		return err
-	}
-	root := record.Root(paths.Data)
+func (a *app) eachContainer(names []string, do func(container) error) error {
 	return a.each(names, func(given string) error {
-		id, err := root.Find(given)
+		found, err := findContainer(given)
 		if err == nil {
-			err = do(paths, id, given)
+			err = do(found)
 		}
 		if err == nil {
 			_, err = fmt.Fprintln(a.stdout, given)

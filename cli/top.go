@@ -55,16 +55,11 @@ func (c *topCmd) Run(a *app) error {
 
 // liveState is the state of a container that has a program.
 func liveState(given string) (record.State, error) {
-	paths, err := findPaths()
+	found, err := findContainer(given)
 	if err != nil {
 		return record.State{}, err
 	}
-	root := record.Root(paths.Data)
-	id, err := root.Find(given)
-	if err != nil {
-		return record.State{}, err
-	}
-	state, err := root.Live(id)
+	state, err := found.live()
 	if err == nil && !state.Status.Up() {
 		err = fmt.Errorf("container %s is not running", given)
 	}

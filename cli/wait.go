@@ -18,16 +18,12 @@ type waitCmd struct {
 
 // Run waits for one container after another and prints their exit codes.
 func (c *waitCmd) Run(a *app) error {
-	paths, err := findPaths()
-	if err != nil {
-		return err
-	}
 	return a.each(c.Containers, func(given string) error {
-		id, err := record.Root(paths.Data).Find(given)
+		on, err := findContainer(given)
 		if err != nil {
 			return err
 		}
-		status, err := c.wait(paths, id)
+		status, err := c.wait(on)
 		if err != nil {
 			return err
 		}
@@ -36,19 +32,18 @@ func (c *waitCmd) Run(a *app) error {
 	})
 }
 
-func (c *waitCmd) wait(paths sandbox.Paths, id string) (int, error) {
-	root := record.Root(paths.Data)
-	first, err := root.Live(id)
+func (c *waitCmd) wait(on container) (int, error) {
+	first, err := on.live()
 	if err != nil {
 		return 0, err
 	}
 	status := first.ExitCode
-	if spec, err := root.Spec(id); err == nil && spec.Remove && first.Status.Up() {
-		if status, err = sandbox.AwaitExit(paths, id); err == nil && c.Condition != "removed" {
+	if spec, err := on.spec(); err == nil && spec.Remove && first.Status.Up() {
+		if status, err = sandbox.AwaitExit(on.paths, on.id); err == nil && c.Condition != "removed" {
 			return status, nil
 		}
 	}
-	_, err = root.WaitFor(id, func(s record.State, _ bool) bool {
+	_, err = on.root.WaitFor(on.id, func(s record.State, _ bool) bool {
 		if !s.Status.Up() {
 			status = s.ExitCode
 		}
