@@ -159,9 +159,12 @@ func (m *monitor) notice(text string) {
 	}
 }
 
-// happened tells those who follow events.
+// happened tells those who follow events, under the name that the container has
+// by now.
 func (m *monitor) happened(action string, more ...string) {
-	_ = events.Append(m.Paths.Data, events.Of(&m.Spec, action, more...))
+	spec := m.Spec
+	_ = record.Root(m.Paths.Data).Refresh(&spec)
+	_ = events.Append(m.Paths.Data, events.Of(&spec, action, more...))
 }
 
 // assemble makes everything in the root that does not need the namespaces of

@@ -100,7 +100,7 @@ func (r Root) Spec(id string) (Spec, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, r.overlaySettings(&s)
+	return s, r.Refresh(&s)
 }
 
 // Alive reports whether a container's monitor lives: while it runs, and for a

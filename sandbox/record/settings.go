@@ -20,8 +20,8 @@ type Settings struct {
 
 const settingsFile = "settings.json"
 
-// overlaySettings puts what has changed since creation over s.
-func (r Root) overlaySettings(s *Spec) error {
+// Refresh puts what has changed since creation over s.
+func (r Root) Refresh(s *Spec) error {
 	var now Settings
 	err := readJSON(filepath.Join(r.Dir(s.ID), settingsFile), &now)
 	if errors.Is(err, fs.ErrNotExist) {
