@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"golang.org/x/term"
-
 )
 
 // exportCmd is `rootlet export`.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-
 )
 
 // portCmd is `rootlet port`. No port of a container is published yet, so that
