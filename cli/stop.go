@@ -75,11 +75,15 @@ type pauseCmd struct {
 	Containers []string `arg:"" name:"container" help:"Names or ids."`
 }
 
-// Run holds the processes of containers still.
+// Run holds the processes of containers still, and says what does where it is not
+// the freezer, which no process notices.
 func (c *pauseCmd) Run(a *app) error {
 	return a.eachContainer(c.Containers, func(on container) error {
 		if err := sandbox.Pause(on.paths, on.id); err != nil {
 			return fmt.Errorf("cannot pause container %s: %w", on.given, named(err, on.id))
+		}
+		if now, err := on.live(); err == nil && now.PausedBy != "" && now.Cgroup == "" {
+			a.notice(fmt.Sprintf("%s is held by %s: this host gives it no cgroup that could be frozen", on.given, now.PausedBy))
 		}
 		return nil
 	})
