@@ -5,12 +5,20 @@
 // # The way from main.go to execve
 //
 //	process            file             what happens there
-//	rootlet run        run.go           starts the monitor, then relays terminal, signals, exit code
-//	 └ rootlet-monitor monitor.go       U1: finds the image, takes a name and a lock, mounts, records
+//	rootlet run        spare.go, run.go starts the monitor, then relays terminal, signals, exit code
+//	 └ rootlet-monitor monitor.go       U1: which step comes after which
+//	                   prepare.go       finds the image, takes a name and a lock, mounts, records
 //	                   rootfs/          puts the root together in U1
 //	                   launch.go        clones the first process, writes its id maps, starts its network
 //	    └ init         checklist.go     a list of system calls, into U2, down to execve
 //	                   firstproc/       walks it, in the clone, without Go
+//
+// life.go is where the monitor spends the container's life: control.go hears what
+// ask.go asks in other commands, audience.go serves those who are attached,
+// health.go asks the program how it is, restart.go decides whether it lives
+// again, sleep.go has it sleep while nothing happens, and end.go takes all apart.
+// exec.go and target.go are the way into a container that runs, with no part of
+// the monitor's in it; inside.go is a worker's.
 //
 // The monitor is started by the user's command in a user namespace that has all
 // of the user's ids (U1, package userns); the container lives in a child of it

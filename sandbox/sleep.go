@@ -1,12 +1,9 @@
 package sandbox
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"strconv"
 	"time"
@@ -25,7 +22,7 @@ import (
 
 // You come here from life.go, when nothing has happened for a while. The monitor
 // becomes the sleeper, a program of some hundred bytes, by execve(2); whatever
-// happens then has that become the monitor again, in Awake below. The process is
+// happens then has that become the monitor again, in awake.go. The process is
 // the same throughout: the container's parent, and the holder of its lock.
 
 // awakeFor is how long nothing must have happened for the monitor to sleep.
@@ -289,130 +286,4 @@ func timerAt(at time.Duration) (int, error) {
 		return -1, fmt.Errorf("timerfd_settime: %w", err)
 	}
 	return fd, nil
-}
-
-// Awake is the stage that the sleeper executes. Its argument is the number of the
-// descriptor that the estate can be read from.
-func Awake(args []string) int {
-	e, err := inherit(args)
-	if err != nil {
-		return codeEngine
-	}
-	failpoint.At("sleep woken")
-	m, err := revive(e)
-	failpoint.At("sleep revived")
-	if err != nil {
-		return codeEngine
-	}
-	defer m.release()
-	if err := m.live(); err != nil {
-		return codeEngine
-	}
-	return 0
-}
-
-// inherit reads the estate and closes what it does not name.
-func inherit(args []string) (estate, error) {
-	var e estate
-	if len(args) != 1 {
-		return e, fmt.Errorf("%s is started by rootlet, not by hand", stage.Sleeper)
-	}
-	fd, err := strconv.Atoi(args[0])
-	if err != nil {
-		return e, err
-	}
-	if err := linux.CloseOnExecFrom(3); err != nil {
-		return e, err
-	}
-	will := os.NewFile(uintptr(fd), "estate")
-	defer will.Close()
-	text, err := io.ReadAll(io.NewSectionReader(will, 0, 1<<20))
-	if err != nil {
-		return e, err
-	}
-	// The sleeper has put a signal that it took behind the estate.
-	read := json.NewDecoder(bytes.NewReader(text))
-	if err := read.Decode(&e); err != nil {
-		return e, err
-	}
-	e.sessionEnds = int(read.InputOffset()) < len(text)
-	for _, fd := range []int{e.Epoll, e.Signals, e.Timer, e.Binary} {
-		if fd > 0 {
-			unix.Close(fd)
-		}
-	}
-	return e, nil
-}
-
-// revive is the monitor that the estate is of.
-func revive(e estate) (*monitor, error) {
-	m := newMonitor()
-	if e.sessionEnds {
-		m.sessionEnds <- unix.SIGTERM
-	}
-	m.Request, m.state, m.pid, m.delay, m.oomKillsBefore, m.frozen = e.Request, e.State, e.PID, e.Delay, e.OOMs, e.Frozen
-	m.hostPID = e.State.PID
-	m.pidfd, m.mounted = e.PIDFD, true
-	m.started.Store(true)
-	m.launcherGone.Store(true)
-	m.container = record.Root(m.Paths.Data).Adopt(e.ID, os.NewFile(uintptr(e.Lock), "lock"))
-	m.later(m.container.Close)
-	if err := m.mapIDs(); err != nil {
-		return nil, err
-	}
-	if e.State.Cgroup != "" {
-		m.cgroup = &cgroup{dir: e.State.Cgroup}
-	}
-	var err error
-	if m.root, err = fuseoverlay.Resume(e.Root); err != nil {
-		return nil, err
-	}
-	if e.Helper != nil {
-		if m.helper, err = slirp.Resume(*e.Helper); err != nil {
-			return nil, err
-		}
-	}
-	if m.log, err = logfile.Resume(m.container.Dir, m.Spec.Log, time.Now, e.Log); err != nil {
-		return nil, err
-	}
-	m.streams = reviveStreams(e)
-	m.streams.start(&m.audience, m.log)
-	m.health.resume(m.Spec.Health, e.Probe)
-	socket := os.NewFile(uintptr(e.Socket), "socket")
-	l, err := net.FileListener(socket)
-	if err != nil {
-		return nil, err
-	}
-	m.control = newControl(socket, l.(*net.UnixListener))
-	go m.accept(m.control)
-	return m, nil
-}
-
-func reviveStreams(e estate) *streams {
-	s := &streams{inside: [3]int{-1, -1, -1}, output: map[logfile.Stream]*os.File{}}
-	s.last.Store(time.Now().UnixNano())
-	s.console = reopen(e.Console)
-	if s.stdin = s.console; e.Stdin != e.Console {
-		s.stdin = reopen(e.Stdin)
-	}
-	if e.Stdin < 0 {
-		s.stdin = nil
-	}
-	for stream, fd := range e.Output {
-		if fd == e.Console {
-			s.output[stream] = s.console
-		} else {
-			s.output[stream] = reopen(fd)
-		}
-	}
-	return s
-}
-
-// reopen makes a file of a descriptor that was left open, non-blocking again.
-func reopen(fd int) *os.File {
-	if fd < 0 {
-		return nil
-	}
-	_ = unix.SetNonblock(fd, true)
-	return os.NewFile(uintptr(fd), "kept")
 }

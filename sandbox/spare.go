@@ -1,0 +1,59 @@
+package sandbox
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/stage"
+	"rootlet/userns"
+)
+
+// You come here from package cli, before it knows what to run. Next is run.go.
+
+// Spare is a monitor that is loading and knows of nothing yet.
+type Spare struct {
+	conn    *stage.Conn
+	monitor *os.Process
+	stdin   *os.File // the end of its standard input that we feed
+}
+
+// Prepare starts a monitor. It may be called before it is known what to run:
+// loading a stage takes as long as reading the command line and having the id
+// maps written, and there is a second core for it. A spare ends by itself when
+// this process does.
+func Prepare() (*Spare, error) {
+	conn, theirs, err := stage.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	// Standard input goes in as a pipe, which never holds up the frames of signals
+	// and sizes behind it.
+	feedFrom, feed, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	defer feedFrom.Close()
+	monitor, err := userns.Spawn(userns.Command{
+		Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom,
+		// Its own, so that the kernel kills all that is below it when it dies.
+		Namespaces: unix.CLONE_NEWPID,
+	})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), feed.Close())
+	}
+	return &Spare{conn: conn, monitor: monitor, stdin: feed}, nil
+}
+
+// Discard ends a spare that is not needed.
+func (s *Spare) Discard() {
+	if s == nil {
+		return
+	}
+	_ = s.conn.Close()
+	_ = s.stdin.Close()
+	_ = s.monitor.Kill()
+	_, _ = s.monitor.Wait()
+}
