@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/record"
 )
 
 // cgroup is a control group (v2) of the container's own, below the one that its
@@ -57,6 +59,14 @@ func makeCgroup(parent, name string) *cgroup {
 		return nil
 	}
 	return &cgroup{dir, procs}
+}
+
+// removeLeftCgroup takes away the group that a container's last life has left, its
+// monitor having been killed. The record says where; the name says that it is it.
+func removeLeftCgroup(s record.State, id string) {
+	if filepath.Base(s.Cgroup) == "rootlet-"+id[:12] {
+		(&cgroup{dir: s.Cgroup}).remove()
+	}
 }
 
 // v2Path finds the v2 group among the lines of /proc/PID/cgroup: "0::/path".

@@ -45,6 +45,7 @@ func (m *monitor) noteEnd(status int) {
 	m.audience.hurry()
 	logErr := m.closeStreams()
 	failpoint.At("end log closed")
+	m.state.Cgroup = "" // it goes with this life
 	m.state.PID, m.state.PausedBy, m.state.Finished, m.state.ExitCode = 0, "", time.Now().UTC(), status
 	if m.state.Error == "" && logErr != nil {
 		m.state.Error = "log: " + logErr.Error()

@@ -59,7 +59,8 @@ func (m *monitor) open() error {
 	// The lock is ours, so that whatever the record says of a running program is
 	// of one that died with its monitor.
 	m.state, err = root.Last(m.Start)
-	m.state.Restarts, m.state.Stopped, m.state.Error = 0, false, ""
+	removeLeftCgroup(m.state, m.Start)
+	m.state.Restarts, m.state.Stopped, m.state.Error, m.state.Cgroup = 0, false, "", ""
 	return err
 }
 

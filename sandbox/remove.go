@@ -112,6 +112,9 @@ func Remove(paths Paths, id string, o RemoveOptions) (size int64, err error) {
 	failpoint.At("remove locked")
 	m := monitor{container: c}
 	m.Paths = paths
+	if last, err := root.Last(id); err == nil {
+		removeLeftCgroup(last, id)
+	}
 	spec, specErr := root.Spec(id)
 	if specErr != nil {
 		spec.ID = id // what cannot be read can be removed; its volumes stay
