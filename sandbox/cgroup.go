@@ -87,6 +87,13 @@ func (c *cgroup) directory() string {
 	return c.dir
 }
 
+// has reports whether a process is in the group, by the number that /proc gives it.
+func (c *cgroup) has(pid int) bool {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	path, _ := v2Path(string(text))
+	return strings.Contains("/"+path+"/", "/"+filepath.Base(c.dir)+"/")
+}
+
 // freezeWait is how long the kernel may take to stop every process.
 const freezeWait = 10 * time.Second
 

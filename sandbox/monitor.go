@@ -72,7 +72,7 @@ type monitor struct {
 	cgroup      *cgroup
 
 	oomKillsBefore int
-	frozen         []int // processes that pause found stopped already
+	held           []int // processes that pause has stopped
 	ending         ending
 	delay          time.Duration // before the last restart
 	health         health

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,13 +30,16 @@ func (m *monitor) pause() error {
 	if m.state.Status == record.Paused {
 		return errPaused
 	}
-	var err error
 	failpoint.At("pause begins")
+	m.state.PausedBy = pausedBySignals
+	var err error
 	if m.cgroup != nil {
 		m.state.PausedBy, err = pausedByFreezer, m.cgroup.freeze(true)
-	} else {
-		m.state.PausedBy = pausedBySignals
-		m.frozen, err = stopAll(m.hostPID)
+	}
+	if err == nil {
+		// With a freezer, too: a program of exec's stays in its user's session where
+		// the host does not let him move it from there.
+		m.held, err = stopAll(m.hostPID, func(pid int) bool { return m.cgroup == nil || !m.cgroup.has(pid) })
 	}
 	if err != nil {
 		m.state.PausedBy = ""
@@ -55,16 +57,14 @@ func (m *monitor) unpause() error {
 	if m.state.Status != record.Paused {
 		return errNotPaused
 	}
-	var err error
+	err := continueAll(m.hostPID, m.held)
 	if m.state.PausedBy == pausedByFreezer {
-		err = m.cgroup.freeze(false)
-	} else {
-		err = continueAll(m.hostPID, m.frozen)
+		err = errors.Join(err, m.cgroup.freeze(false))
 	}
 	if err != nil {
 		return fmt.Errorf("unpause: %w", err)
 	}
-	m.state.Status, m.state.PausedBy, m.frozen = record.Running, "", nil
+	m.state.Status, m.state.PausedBy, m.held = record.Running, "", nil
 	m.writeState(false)
 	m.happened("unpause")
 	return nil
@@ -73,45 +73,44 @@ func (m *monitor) unpause() error {
 // stopRounds bounds how long stopAll runs after processes that make new ones.
 const stopRounds = 100
 
-// stopAll stops every process of a container, until none is found running: one
+// stopAll stops those processes of a container that move, until none is found: one
 // that was not stopped yet may have made another meanwhile. It returns those that
-// were stopped before.
-func stopAll(first int) (before []int, err error) {
-	stopped := map[int]bool{}
+// it has stopped; what was stopped before is somebody else's.
+func stopAll(first int, moves func(pid int) bool) (held []int, err error) {
+	seen := map[int]bool{}
 	for round := range stopRounds {
 		pids, err := Processes(first)
 		if err != nil {
-			return before, err
+			return held, errors.Join(err, continueAll(first, held))
 		}
 		found := false
 		for _, pid := range pids {
-			if stopped[pid] {
+			if seen[pid] || !moves(pid) {
 				continue
 			}
-			stopped[pid], found = true, true
+			seen[pid], found = true, true
 			if round == 0 && isStopped(pid) {
-				before = append(before, pid)
 				continue
 			}
 			if err := signalMember(first, pid, unix.SIGSTOP); err != nil {
-				return before, errors.Join(err, continueAll(first, before))
+				return held, errors.Join(err, continueAll(first, held))
 			}
+			held = append(held, pid)
 		}
 		if !found {
-			return before, nil
+			return held, nil
 		}
 	}
-	return before, errors.Join(errors.New("its processes multiply faster than they can be stopped"), continueAll(first, before))
+	return held, errors.Join(errors.New("its processes multiply faster than they can be stopped"), continueAll(first, held))
 }
 
-func continueAll(first int, but []int) error {
-	pids, err := Processes(first)
-	for _, pid := range pids {
-		if !slices.Contains(but, pid) {
-			err = errors.Join(err, signalMember(first, pid, unix.SIGCONT))
-		}
+// continueAll lets processes go on that stopAll has stopped.
+func continueAll(first int, held []int) error {
+	var errs []error
+	for _, pid := range held {
+		errs = append(errs, signalMember(first, pid, unix.SIGCONT))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // signalMember signals a process that was found in the first one's pid namespace.

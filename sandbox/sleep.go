@@ -41,7 +41,7 @@ type estate struct {
 	Socket  int             `json:"socket"`
 	Delay   time.Duration   `json:"delay"`
 	OOMs    int             `json:"ooms"`
-	Frozen  []int           `json:"frozen,omitempty"`
+	Held    []int           `json:"held,omitempty"`
 	Probe   time.Duration   `json:"probe,omitempty"` // when the next one is due, by sinceBoot
 	Log     logfile.Pending `json:"log"`
 
@@ -156,7 +156,7 @@ func (m *monitor) estate(k *keeper) estate {
 	e := estate{
 		Request: request, ID: m.container.ID, State: m.state, PID: m.pid, PIDFD: k.number(m.pidfd),
 		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Delay: m.delay, OOMs: m.oomKillsBefore,
-		Frozen: m.frozen, Probe: m.health.alarm(),
+		Held: m.held, Probe: m.health.alarm(),
 		Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
 	}
 	for stream, from := range m.streams.output {
