@@ -62,7 +62,7 @@ func (s *speller) flag(word string, after []string) (spelled, left []string, err
 		name, value, inWord := strings.Cut(name, "=")
 		flag := s.byName(name)
 		if flag == nil {
-			return nil, nil, usage(s.command, "unknown flag --%s%s", name, nearest("--"+name, s.names()))
+			return nil, nil, usage(s.command, "unknown flag --%s%s", name, s.instead("--"+name))
 		}
 		return s.one(flag, "--"+name, value, inWord, after)
 	}
@@ -72,9 +72,9 @@ func (s *speller) flag(word string, after []string) (spelled, left []string, err
 		flag := s.byLetter(letter)
 		if flag == nil {
 			if len(word) == 2 {
-				return nil, nil, usage(s.command, "unknown flag %s", word)
+				return nil, nil, usage(s.command, "unknown flag %s%s", word, notThere(s.command, word[:2]))
 			}
-			return nil, nil, usage(s.command, "unknown flag -%c in %s", letter, word)
+			return nil, nil, usage(s.command, "unknown flag -%c in %s%s", letter, word, notThere(s.command, "-"+string(letter)))
 		}
 		value, inWord := strings.CutPrefix(letters, "=")
 		if inWord || !flag.IsBool() {
@@ -130,6 +130,15 @@ func (s *speller) byLetter(letter rune) *kong.Flag {
 		}
 	}
 	return found
+}
+
+// instead says what to do without a flag that is unknown: why it is, or which one
+// may have been meant.
+func (s *speller) instead(flag string) string {
+	if why := notThere(s.command, flag); why != "" {
+		return why
+	}
+	return nearest(flag, s.names())
 }
 
 func (s *speller) names() []string {

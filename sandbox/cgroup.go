@@ -128,11 +128,14 @@ func (c *cgroup) freeze(frozen bool) error {
 	}
 }
 
-// oomKills counts the processes of the group that were killed for want of memory;
-// 0 also where the memory controller is not there to count.
-func (c *cgroup) oomKills() int {
-	text, _ := os.ReadFile(filepath.Join(c.dir, "memory.events"))
-	return countOf(string(text), "oom_kill")
+// oomKills counts the processes of the group that were killed for want of memory.
+// It is false where the memory controller is not there to count.
+func (c *cgroup) oomKills() (int, bool) {
+	if c == nil {
+		return 0, false
+	}
+	text, err := os.ReadFile(filepath.Join(c.dir, "memory.events"))
+	return countOf(string(text), "oom_kill"), err == nil
 }
 
 // remove takes the group away. Its last process is gone; the kernel may need a

@@ -148,15 +148,15 @@ func (m *monitor) unmount() {
 }
 
 // wasOOMKilled reports whether it was the kernel, for want of memory, that killed
-// the program. Without a cgroup of the container's own the machine's count of
-// such kills is all there is to go by: it has risen since the program began, and
-// nobody of ours has sent that signal.
+// the program. Where no cgroup of the container's own counts that, the machine's
+// count of such kills is all there is to go by: it has risen since the program
+// began, and nobody of ours has sent that signal.
 func (m *monitor) wasOOMKilled(status int) bool {
 	if status != codeSignal+int(unix.SIGKILL) || m.ending.asked {
 		return false
 	}
-	if m.cgroup != nil {
-		return m.cgroup.oomKills() > 0
+	if n, counted := m.cgroup.oomKills(); counted {
+		return n > 0
 	}
 	return oomKills() > m.oomKillsBefore
 }

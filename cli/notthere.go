@@ -1,0 +1,25 @@
+package cli
+
+import "strings"
+
+// notThere says why a flag of Docker's run is unknown here: better than a guess at
+// what the user may have meant. It is empty for any other word.
+func notThere(command, flag string) string {
+	if !strings.HasSuffix(command, " run") && !strings.HasSuffix(command, " create") {
+		return ""
+	}
+	switch flag {
+	case "-p", "-P", "--publish", "--publish-all":
+		return ": ports cannot be published yet; --network host shows those of the host"
+	case "-m", "-c", "--memory", "--memory-swap", "--memory-reservation", "--memory-swappiness", "--cpus", "--cpu-shares",
+		"--cpu-period", "--cpu-quota", "--cpuset-cpus", "--cpuset-mems", "--pids-limit", "--blkio-weight", "--cgroup-parent":
+		return ": there are no resource limits yet, but for --ulimit"
+	case "--privileged":
+		return ": a container never has more rights than its user; see --cap-add and --device"
+	case "--link", "--network-alias", "--ip", "--ip6", "--mac-address", "--link-local-ip":
+		return ": containers have no network in common yet"
+	case "--gpus", "--runtime", "--isolation", "--volume-driver", "--storage-opt":
+		return ": rootlet has no such thing"
+	}
+	return ""
+}
