@@ -66,9 +66,6 @@ func (m *monitor) finish(status int) error {
 	if m.lostRoot != nil {
 		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", m.lostRoot)
 	}
-	if m.state.Stopped {
-		m.happened("stop")
-	}
 	failpoint.At("end finishes")
 	if m.Spec.Remove {
 		gone, err := m.vanish()

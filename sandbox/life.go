@@ -35,6 +35,9 @@ func (m *monitor) live() error {
 		if err := m.take(m.bringingUp()); err != nil {
 			return m.abandon(err)
 		}
+		if wait == 0 { // by the user, and not by a policy
+			m.happened("restart")
+		}
 	}
 }
 

@@ -12,10 +12,11 @@ import (
 
 // ending is what a user wants of a program's end.
 type ending struct {
-	asked bool        // he wants it: no restart policy counts
-	again bool        // and to have it started anew
-	down  bool        // he does not: the session ends, and unless-stopped counts that as no stop
-	timer *time.Timer // runs until it is killed
+	asked   bool        // he wants it: no restart policy counts
+	again   bool        // and to have it started anew
+	down    bool        // he does not: the session ends, and unless-stopped counts that as no stop
+	stopped bool        // by stop or restart, and not by a signal alone
+	timer   *time.Timer // runs until it is killed
 }
 
 // forGood reports whether the user wants the program ended, and not started again.
@@ -49,7 +50,7 @@ func (m *monitor) stop(a ask) error {
 	if err != nil {
 		return err
 	}
-	m.ending.asked, m.ending.again, m.ending.down = true, a.Verb == verbRestart, a.Down
+	m.ending.asked, m.ending.again, m.ending.down, m.ending.stopped = true, a.Verb == verbRestart, a.Down, true
 	m.state.Stopped = m.ending.forGood()
 	if !m.state.Status.Up() {
 		return nil // between two lives: rest ends
@@ -109,6 +110,9 @@ func (m *monitor) ended(status int) (again bool, wait time.Duration) {
 	m.noteEnd(status)
 	e := m.ending
 	m.ending = ending{}
+	if e.stopped {
+		m.happened("stop")
+	}
 	if e.asked {
 		m.state.Stopped = e.forGood()
 		if e.again {
