@@ -79,7 +79,9 @@ func tell(p Paths, id string, a ask) error {
 	}
 	defer conn.Close()
 	failpoint.At("ask connected")
-	if err := conn.SendJSON(kindAsk, a); err != nil {
+	if err := conn.SendJSON(kindAsk, a); errors.Is(err, unix.EPIPE) {
+		return ErrNotRunning // it ended meanwhile
+	} else if err != nil {
 		return err
 	}
 	failpoint.At("ask asked")
@@ -107,13 +109,14 @@ func tell(p Paths, id string, a ask) error {
 // SIGKILL it waits until the program has ended, as Docker's does. It returns
 // ErrNotRunning where there is no program.
 func Kill(p Paths, id, signal string) error {
+	before, _ := record.Root(p.Data).Live(id)
 	if err := tell(p, id, ask{Verb: verbKill, Signal: signal}); err != nil {
 		return err
 	}
 	if n, err := ParseSignal(signal); err != nil || n != unix.SIGKILL {
 		return err
 	}
-	return ended(p, id)
+	return ended(p, id, before)
 }
 
 // Pause holds all processes of a container still; Unpause lets them go on.
@@ -134,6 +137,7 @@ func Stop(p Paths, id, signal string, timeout *int) error {
 func Down(p Paths, id string) error { return stop(p, id, ask{Verb: verbStop, Down: true}) }
 
 func stop(p Paths, id string, a ask) error {
+	before, _ := record.Root(p.Data).Live(id) // its monitor may do what a damaged record does not say
 	err := tell(p, id, a)
 	if errors.Is(err, ErrNotRunning) {
 		return nil
@@ -141,13 +145,14 @@ func stop(p Paths, id string, a ask) error {
 	if err != nil {
 		return err
 	}
-	return ended(p, id)
+	return ended(p, id, before)
 }
 
-// ended waits until a container has come to its end.
-func ended(p Paths, id string) error {
+// ended waits until a container has come to its end, or this life of it has and
+// somebody else has started it anew.
+func ended(p Paths, id string, life record.State) error {
 	_, err := record.Root(p.Data).WaitFor(id, func(s record.State, _ bool) bool {
-		return !s.Status.Up() && s.Status != record.Restarting
+		return !s.Status.Up() && s.Status != record.Restarting || s.Started.After(life.Started)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it removed itself (--rm)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -76,7 +77,7 @@ func (m *monitor) finish(status int) error {
 		if m.root != nil {
 			m.root.Path = filepath.Join(gone, filepath.Base(m.root.Path)) // it was mounted under the old name
 		}
-		m.later(func() error { m.unmount(); return errors.Join(m.removeVolumes(), fuseoverlay.RemoveTree(gone)) })
+		m.later(func() error { m.unmount(); return errors.Join(m.removeVolumes(), removeFiles(gone)) })
 		m.happened("destroy")
 	} else {
 		m.writeState(true)
@@ -93,6 +94,16 @@ func (m *monitor) finish(status int) error {
 	m.audience.dismiss(kindExited, []byte{byte(status)})
 	failpoint.At("end told")
 	return nil
+}
+
+// removeFiles deletes a container's directory. A sweep may be at it, too, once the
+// lock in it is gone.
+func removeFiles(dir string) error {
+	for {
+		if err := fuseoverlay.RemoveTree(dir); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 }
 
 // writeState tells everybody how the container is; that the disk is full is no
@@ -121,7 +132,7 @@ func (m *monitor) remove() error {
 	failpoint.At("end removes volumes")
 	err = m.removeVolumes()
 	failpoint.At("end removes files")
-	return errors.Join(err, fuseoverlay.RemoveTree(gone))
+	return errors.Join(err, removeFiles(gone))
 }
 
 // unmount lets go of what serves one life of the program. It never waits for

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -177,6 +178,9 @@ func explainJoin(g program, err error) error {
 	}
 	f := &Failure{Code: codeCannotInvoke, Message: step.Error()}
 	switch {
+	case step.Errno == unix.ENOMEM && strings.HasSuffix(step.Step, "pid namespace"):
+		// Its pid 1 is gone (pid_namespaces(7)).
+		f.Code, f.Message = 1, "container is not running: it has just ended"
 	case step.Step == enterStep+g.workDir && (step.Errno == unix.ENOENT || step.Errno == unix.ENOTDIR):
 		f.Code = codeNotFound
 	case step.Errno == unix.EINVAL && (step.Step == setUserStep || step.Step == setGroupStep):

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -49,7 +50,11 @@ func (m *monitor) mapIDs() error {
 func (m *monitor) open() error {
 	root := record.Root(m.Paths.Data)
 	var err error
-	if m.container, err = openEnded(root, m.Start); err != nil {
+	m.container, err = openEnded(root, m.Start)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &record.NotFoundError{Given: m.Start} // removed meanwhile
+	}
+	if err != nil {
 		return err
 	}
 	m.later(m.container.Close)

@@ -184,7 +184,7 @@ func Sweep(paths Paths) error {
 	}
 	errs = append(errs, volume.In(paths.Data).Sweep(), root.SweepNames())
 	for _, dir := range root.Removed() {
-		errs = append(errs, removeTied(paths, dir), fuseoverlay.RemoveTree(dir))
+		errs = append(errs, removeTied(paths, dir), removeFiles(dir))
 	}
 	return errors.Join(errs...)
 }

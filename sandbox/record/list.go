@@ -122,6 +122,9 @@ func (r Root) state(id string, alive bool) (State, error) {
 	if (s.Status.Up() || s.Status == Restarting) && !alive {
 		s = s.lost()
 	}
+	if s.PID != 0 && s.Born != "" && Born(s.PID) != s.Born {
+		s.PID = 0 // somebody else's by now
+	}
 	return s, err
 }
 

@@ -87,6 +87,10 @@ func (r Root) claim(name, id string) error {
 		if err != nil {
 			return err
 		}
+		if len(holder) != 64 || !isHex(string(holder)) {
+			_ = os.Remove(path) // damaged: it is nobody's
+			continue
+		}
 		if r.goesBy(string(holder), name) {
 			return &NameTakenError{Name: name, ID: string(holder)}
 		}

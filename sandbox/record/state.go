@@ -1,6 +1,12 @@
 package record
 
-import "time"
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
 
 // Status is what a container is doing, in Docker's words.
 type Status string
@@ -22,7 +28,8 @@ func (s Status) Up() bool { return s == Running || s == Paused }
 type State struct {
 	Version  int       `json:"version"`
 	Status   Status    `json:"status"`
-	PID      int       `json:"pid,omitempty"` // of its first process, on the host; never signalled unchecked
+	PID      int       `json:"pid,omitempty"`  // of its first process, on the host; never signalled unchecked
+	Born     string    `json:"born,omitempty"` // when that process began, as Born has it: its pid comes again
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
 	ExitCode int       `json:"exitCode"`
@@ -81,4 +88,16 @@ func (s State) lost() State {
 	s.ExitCode = 128 + 9
 	s.Error = "monitor lost: the container was killed with it"
 	return s
+}
+
+// Born tells a process from a later one of the same pid: its start time, in clock
+// ticks since boot (proc_pid_stat(5), field 22). Empty: there is no process.
+func Born(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	// Behind the name, which may hold anything, comes field 3.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if err != nil || len(fields) < 20 {
+		return ""
+	}
+	return fields[19]
 }
