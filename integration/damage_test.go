@@ -293,9 +293,15 @@ func TestManyForAWhile(t *testing.T) {
 			for i := 0; time.Now().Before(end); i++ {
 				for _, args := range [][]string{
 					{"run", "-d", "--name", own, "--network", "none", "-v", "shared:/shared", "-v", "/own", image, "sleep", "1000"},
-					{"exec", others, "true"}, {"stop", "-t", "0", others}, {"start", own},
+					{"exec", others, "true"},
+					{"stop", "-t", "0", others},
+					{"start", own},
 					{"run", "--rm", "--network", "none", image, "true"},
-					{"rmi", image}, {"pull", "-q", image}, {"volume", "rm", "shared"}, {"ps", "-a"}, {"rm", "-f", "-v", own},
+					{"rmi", image},
+					{"pull", "-q", image},
+					{"volume", "rm", "shared"},
+					{"ps", "-a"},
+					{"rm", "-f", "-v", own},
 				} {
 					_, stderr, code := p.try(args...)
 					if code != 0 && !typed(stderr) {

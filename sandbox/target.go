@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -65,6 +67,9 @@ func OpenTarget(root record.Root, id, given string) (*Target, error) {
 		// Had it ended meanwhile, that is what there is to say.
 		if now, liveErr := root.Live(id); liveErr == nil && joinable(now, given) != nil {
 			return nil, joinable(now, given)
+		}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			return nil, notRunning(given) // and its monitor is about to write that down
 		}
 		return nil, fmt.Errorf("join container %s: %w", given, err)
 	}
