@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +44,7 @@ func (c *waitCmd) wait(on container) (int, error) {
 			return status, nil
 		}
 	}
-	_, err = on.root.WaitFor(on.id, func(s record.State, _ bool) bool {
+	_, err = on.root.WaitFor(context.Background(), on.id, func(s record.State, _ bool) bool {
 		if !s.Status.Up() {
 			status = s.ExitCode
 		}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -151,7 +152,7 @@ func stop(p Paths, id string, a ask) error {
 // ended waits until a container has come to its end, or this life of it has and
 // somebody else has started it anew.
 func ended(p Paths, id string, life record.State) error {
-	_, err := record.Root(p.Data).WaitFor(id, func(s record.State, _ bool) bool {
+	_, err := record.Root(p.Data).WaitFor(context.Background(), id, func(s record.State, _ bool) bool {
 		return !s.Status.Up() && s.Status != record.Restarting || s.Started.After(life.Started)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -171,7 +172,7 @@ func Restart(p Paths, id, signal string, timeout *int) error {
 	if err := tell(p, id, ask{Verb: verbRestart, Signal: signal, Timeout: timeout}); err != nil {
 		return err
 	}
-	now, err := root.WaitFor(id, func(s record.State, alive bool) bool {
+	now, err := root.WaitFor(context.Background(), id, func(s record.State, alive bool) bool {
 		return !alive || s.Status == record.Running && !s.Started.Equal(before.Started)
 	})
 	if err == nil && !now.Status.Up() && now.Error != "" {

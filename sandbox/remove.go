@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,16 +32,27 @@ const endWait = 10 * time.Second
 // takes the container along.
 func End(p Paths, id string) error {
 	root := record.Root(p.Data)
-	for deadline := time.Now().Add(endWait); root.Alive(id); time.Sleep(2 * time.Millisecond) {
+	ctx, cancel := context.WithTimeout(context.Background(), endWait)
+	defer cancel()
+	for root.Alive(id) {
 		err := tell(p, id, ask{Verb: verbKill, Signal: "KILL", Final: true})
+		told := err == nil
 		if err != nil && !errors.Is(err, ErrNotRunning) {
 			err = killMonitor(root, id)
 		}
 		if err != nil && !errors.Is(err, ErrNotRunning) {
 			return err
 		}
-		if time.Now().After(deadline) {
+		_, err = root.WaitFor(ctx, id, func(s record.State, alive bool) bool {
+			return !alive || !told && s.Status.Up() // it has just begun
+		})
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case errors.Is(err, context.DeadlineExceeded):
 			return fmt.Errorf("container %s: killed, and not gone after %v", id[:12], endWait)
+		case err != nil:
+			return err
 		}
 	}
 	return nil
@@ -142,18 +154,24 @@ func (e *BusyError) Unwrap() error { return record.ErrAlive }
 
 // openEnded takes the lock of a container that has ended, or is about to.
 func openEnded(root record.Root, id string) (*record.Container, error) {
-	for deadline := time.Now().Add(endWait); ; time.Sleep(2 * time.Millisecond) {
+	ctx, cancel := context.WithTimeout(context.Background(), endWait)
+	defer cancel()
+	for {
 		c, err := root.Open(id)
 		if !errors.Is(err, record.ErrAlive) {
 			return c, err
 		}
-		state, stateErr := root.Live(id)
-		busy := stateErr == nil && (state.Status == record.Restarting || state.Status.Up() && !dying(state))
-		if busy {
-			return nil, &BusyError{state.Status}
+		isUp := func(s record.State) bool {
+			return s.Status == record.Restarting || s.Status.Up() && !dying(s)
 		}
-		if time.Now().After(deadline) {
+		state, err := root.WaitFor(ctx, id, func(s record.State, alive bool) bool { return !alive || isUp(s) })
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
 			return nil, fmt.Errorf("container is being started, or another command works in its files: not free after %v", endWait)
+		case err != nil:
+			return nil, err
+		case isUp(state) && root.Alive(id):
+			return nil, &BusyError{state.Status}
 		}
 	}
 }

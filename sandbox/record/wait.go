@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +16,8 @@ const Changes = unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix.IN_MOVE_SELF | uni
 
 // WaitFor waits, without looking again and again, until a container is as asked
 // for, and returns how it is. done is told its state, and whether its monitor
-// lives. The error is fs.ErrNotExist once the container is gone.
-func (r Root) WaitFor(id string, done func(s State, alive bool) bool) (State, error) {
+// lives. The error is fs.ErrNotExist once the container is gone, or ctx's.
+func (r Root) WaitFor(ctx context.Context, id string, done func(s State, alive bool) bool) (State, error) {
 	watch, err := linux.WatchDir(r.Dir(id), Changes)
 	if err != nil {
 		return State{}, err
@@ -30,11 +29,13 @@ func (r Root) WaitFor(id string, done func(s State, alive bool) bool) (State, er
 		if !exists(r.Dir(id)) {
 			return s, fs.ErrNotExist
 		}
-		if err != nil || done(s, alive) {
-			return s, err
+		if err != nil {
+			s = State{Status: Dead} // it cannot be read
 		}
-		err = watch.Wait(context.Background(), func(uint32, string) {})
-		if err != nil && !errors.Is(err, context.Canceled) {
+		if done(s, alive) {
+			return s, nil
+		}
+		if err := watch.Wait(ctx, func(uint32, string) {}); err != nil {
 			return s, err
 		}
 	}
