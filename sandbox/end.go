@@ -57,7 +57,7 @@ func (m *monitor) noteEnd(status int) {
 	}
 	m.endHealth()
 	m.happened("die", "exitCode", strconv.Itoa(status),
-		"execDuration", strconv.Itoa(int(time.Since(m.state.Started).Seconds())))
+		"execDuration", strconv.Itoa(int(m.age().Seconds())))
 }
 
 // finish records that the program has ended for good, answers the clients, and

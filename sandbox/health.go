@@ -42,6 +42,9 @@ func sinceBoot() time.Duration {
 	return time.Duration(t.Nano())
 }
 
+// age is how long this life of the program has lasted.
+func (m *monitor) age() time.Duration { return sinceBoot() - m.began }
+
 // checkOf is the health check that a container has: nil where there is none, or
 // where the test is NONE. An image may have written any number into it.
 func checkOf(h *record.HealthCheck) *record.HealthCheck {
@@ -69,7 +72,7 @@ func (m *monitor) beginHealth() {
 	m.state.Health = nil
 	if m.health.check != nil {
 		m.state.Health = &record.Health{Status: record.HealthStarting}
-		m.health.next(m.state)
+		m.health.next(m.state, m.age())
 	}
 }
 
@@ -88,9 +91,9 @@ func (m *monitor) endHealth() {
 }
 
 // next sets the timer for the next probe: sooner while the program starts.
-func (h *health) next(s record.State) {
+func (h *health) next(s record.State, age time.Duration) {
 	wait := h.check.Interval
-	if s.Health.Status == record.HealthStarting && time.Since(s.Started) < h.check.StartPeriod {
+	if s.Health.Status == record.HealthStarting && age < h.check.StartPeriod {
 		wait = min(wait, h.check.StartInterval)
 	}
 	h.in(wait)
@@ -130,7 +133,7 @@ func (h *health) resume(check *record.HealthCheck, due time.Duration) {
 func (m *monitor) probe() {
 	m.health.timer = nil
 	if m.state.Status != record.Running {
-		m.health.next(m.state) // a paused program cannot answer
+		m.health.next(m.state, m.age()) // a paused program cannot answer
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -155,12 +158,12 @@ func (m *monitor) probed(life time.Time, p record.Probe) {
 	m.health.stop()
 	m.health.stop = nil
 	before := m.state.Health.Status
-	m.state.Health = judge(*m.state.Health, p, *m.health.check, p.End.Sub(m.state.Started))
+	m.state.Health = judge(*m.state.Health, p, *m.health.check, m.age())
 	m.writeState(false)
 	if now := m.state.Health.Status; now != before {
 		m.happened("health_status: " + now)
 	}
-	m.health.next(m.state)
+	m.health.next(m.state, m.age())
 }
 
 // judge is what health becomes by one more probe, age after the program began

@@ -301,6 +301,7 @@ func (m *monitor) kill() error {
 // announceRunning tells client and record that the program runs.
 func (m *monitor) announceRunning() {
 	m.state.Status, m.state.PID, m.state.Started = record.Running, m.hostPID, time.Now().UTC()
+	m.began = sinceBoot()
 	m.state.Born = record.Born(m.hostPID)
 	m.state.ExitCode, m.state.Finished, m.state.OOMKilled, m.state.Error = 0, time.Time{}, false, ""
 	m.beginHealth()

@@ -75,6 +75,7 @@ type monitor struct {
 	held           []int // processes that pause has stopped
 	ending         ending
 	delay          time.Duration // before the last restart
+	began          time.Duration // this life of the program, by sinceBoot
 	health         health
 	lostRoot       error // why the root file system went away under the container
 

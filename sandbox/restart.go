@@ -106,7 +106,7 @@ func (m *monitor) signalled(n int) {
 // ended decides whether a program that has ended with status is started again,
 // and after what time.
 func (m *monitor) ended(status int) (again bool, wait time.Duration) {
-	lived := time.Since(m.state.Started)
+	lived := m.age()
 	m.noteEnd(status)
 	e := m.ending
 	m.ending = ending{}

@@ -40,6 +40,7 @@ type estate struct {
 	Lock    int             `json:"lock"`
 	Socket  int             `json:"socket"`
 	Delay   time.Duration   `json:"delay"`
+	Began   time.Duration   `json:"began"`
 	OOMs    int             `json:"ooms"`
 	Held    []int           `json:"held,omitempty"`
 	Probe   time.Duration   `json:"probe,omitempty"` // when the next one is due, by sinceBoot
@@ -155,7 +156,7 @@ func (m *monitor) estate(k *keeper) estate {
 	request := m.Request
 	e := estate{
 		Request: request, ID: m.container.ID, State: m.state, PID: m.pid, PIDFD: k.number(m.pidfd),
-		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Delay: m.delay, OOMs: m.oomKillsBefore,
+		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Delay: m.delay, Began: m.began, OOMs: m.oomKillsBefore,
 		Held: m.held, Probe: m.health.alarm(),
 		Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
 	}
