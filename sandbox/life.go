@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/internal/failpoint"
+	"rootlet/internal/stage"
 )
 
 // You come here from monitor.go, once the program runs. Next is end.go.
@@ -178,9 +179,9 @@ func (m *monitor) reap() (int, error) {
 }
 
 // listen hears what the client says that has started us, until it goes away.
-func (m *monitor) listen() {
+func (m *monitor) listen(conn *stage.Conn) {
 	for {
-		kind, payload, err := m.launcher.Recv()
+		kind, payload, err := conn.Recv()
 		if err != nil {
 			// A client that dies before the container runs takes it along; later
 			// the container lives on without it.

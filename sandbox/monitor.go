@@ -103,7 +103,7 @@ func Monitor() int {
 	if err := conn.RecvJSON(kindRequest, &m.Request); err != nil {
 		return codeEngine // the client went away before it asked for anything
 	}
-	go m.listen()
+	go m.listen(conn)
 	if err := m.run(); err != nil {
 		_ = conn.SendJSON(kindFailed, failureOf(err))
 		return codeEngine
