@@ -42,6 +42,9 @@ const (
 	maxAsk = 64 << 10
 )
 
+// acceptAgain is how long accept rests after an error that passes.
+const acceptAgain = 100 * time.Millisecond
+
 // socketName is the socket's name in the container's directory.
 const socketName = "socket"
 
@@ -106,8 +109,12 @@ func (m *monitor) accept(c *control) {
 			c.held <- struct{}{}
 			return
 		}
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // no descriptor is free, most likely: one will be
+			time.Sleep(acceptAgain)
+			continue
 		}
 		if !ours(conn) {
 			conn.Close()
