@@ -82,7 +82,12 @@ func (c *logsCmd) print(root record.Root, id string, o logfile.Options, p *lineP
 		defer cancel()
 	}
 	damaged, err = logfile.Follow(ctx, root.Dir(id), o, logfile.Follower{
-		Each: p.print, Idle: p.flush, Up: func() bool { return follows(root, id) },
+		Each: p.print, Idle: p.flush, Up: func(released bool) bool {
+			if released {
+				root.AwaitRelease(id)
+			}
+			return follows(root, id)
+		},
 	})
 	if ctx.Err() != nil {
 		err = nil // the time is over, or nobody reads any more

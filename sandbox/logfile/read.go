@@ -11,6 +11,7 @@ import (
 
 	"rootlet/internal/lines"
 	"rootlet/internal/linux"
+	"rootlet/sandbox/record"
 )
 
 // All is a Tail that is the whole log.
@@ -46,7 +47,9 @@ func Read(dir string, o Options, each func(Line) error) (damaged int, err error)
 type Follower struct {
 	Each func(Line) error
 	Idle func() error // all that there is has been given; may be nil
-	Up   func() bool  // asked when something has happened to the container: does it live?
+	// Up is asked when something has happened to the container: does it live?
+	// released says that somebody has closed its lock.
+	Up func(released bool) bool
 }
 
 // Follow is Read, and goes on with what is written, until the container is no
@@ -66,7 +69,7 @@ func Follow(ctx context.Context, dir string, o Options, f Follower) (damaged int
 		return 0, err
 	}
 	defer r.close()
-	for up := f.Up(); ; {
+	for up := f.Up(false); ; {
 		// Before what is there is read to its end: what a container has written
 		// in its life is all in the log when it is not up.
 		if err := r.catchUp(f.Each); err != nil {
@@ -80,16 +83,17 @@ func Follow(ctx context.Context, dir string, o Options, f Follower) (damaged int
 		if !up {
 			return r.damaged, nil
 		}
-		life := false
-		err := watch.Wait(ctx, func(_ uint32, name string) {
+		life, released := false, false
+		err := watch.Wait(ctx, func(what uint32, name string) {
 			_, log := number(name)
 			life = life || !log // its lock, its state, or all of it
+			released = released || record.LockClosed(what, name)
 		})
 		if err != nil {
 			return r.damaged, err
 		}
 		if life {
-			up = f.Up()
+			up = f.Up(released)
 		}
 	}
 }

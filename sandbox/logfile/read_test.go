@@ -136,7 +136,7 @@ func TestAFollowerSeesEachLineOnceAcrossRotations(t *testing.T) {
 			}
 		})
 		next := 0
-		damaged, err := Follow(t.Context(), dir, Options{Tail: All}, Follower{Up: up.Load, Each: func(l Line) error {
+		damaged, err := Follow(t.Context(), dir, Options{Tail: All}, Follower{Up: func(bool) bool { return up.Load() }, Each: func(l Line) error {
 			<-ahead
 			if want := fmt.Sprintf("%d\n", next); l.Log != want {
 				return fmt.Errorf("got %q, want %q", l.Log, want)
@@ -194,13 +194,13 @@ func TestReadersAmongRotations(t *testing.T) {
 func TestFollowEnds(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	f := Follower{Each: func(Line) error { return nil }, Up: func() bool { return true }}
+	f := Follower{Each: func(Line) error { return nil }, Up: func(bool) bool { return true }}
 	f.Idle = func() error { time.AfterFunc(20*time.Millisecond, cancel); return nil }
 	if _, err := Follow(ctx, dir, Options{Tail: All}, f); !errors.Is(err, context.Canceled) {
 		t.Errorf("with its context: %v", err)
 	}
 	// The container is removed.
-	f.Up = func() bool { _, err := os.Stat(dir); return !errors.Is(err, fs.ErrNotExist) }
+	f.Up = func(bool) bool { _, err := os.Stat(dir); return !errors.Is(err, fs.ErrNotExist) }
 	f.Idle = func() error {
 		time.AfterFunc(20*time.Millisecond, func() {
 			_ = os.Rename(dir, dir+".removed")

@@ -90,7 +90,7 @@ func (r Root) newDir() (*Container, error) {
 // lockStands reports whether the lock that we hold is still the directory's.
 func (c *Container) lockStands() bool {
 	ours, err := c.lock.Stat()
-	there, thereErr := os.Lstat(filepath.Join(c.Dir, "lock"))
+	there, thereErr := os.Lstat(filepath.Join(c.Dir, lockFile))
 	if err == nil && thereErr == nil && os.SameFile(ours, there) {
 		return true
 	}
@@ -124,7 +124,7 @@ func (c *Container) Lock() *os.File { return c.lock }
 var ErrAlive = errors.New("container is running")
 
 func (c *Container) takeLock() error {
-	f, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(filepath.Join(c.Dir, lockFile), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (c *Container) Close() error { return c.lock.Close() }
 // or start believe that the container runs. That is why the lock is an open
 // file description lock (fcntl(2)) and not flock(2)'s, which cannot be asked.
 func locked(dir string) bool {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"io/fs"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,8 +36,35 @@ func (r Root) WaitFor(ctx context.Context, id string, done func(s State, alive b
 		if done(s, alive) {
 			return s, nil
 		}
-		if err := watch.Wait(ctx, func(uint32, string) {}); err != nil {
+		closed := false
+		err = watch.Wait(ctx, func(what uint32, name string) { closed = closed || LockClosed(what, name) })
+		if err != nil {
 			return s, err
+		}
+		if closed {
+			r.AwaitRelease(id)
 		}
 	}
 }
+
+// lockFile is the file in a container's directory that its monitor holds the lock of.
+const lockFile = "lock"
+
+// LockClosed reports whether an event among Changes says that somebody has closed a
+// container's lock: its monitor, at its end, or one who found it taken.
+func LockClosed(what uint32, name string) bool {
+	return what&unix.IN_CLOSE_WRITE != 0 && name == lockFile
+}
+
+// AwaitRelease gives the kernel time to drop the lock of a file that it has told to
+// be closed: inotify hears of it first (fs/file_table.c, __fput), and there is no
+// later word. A lock that stays is another's.
+func (r Root) AwaitRelease(id string) {
+	for wait := time.Millisecond; wait < releaseWait && r.Alive(id); wait *= 2 {
+		time.Sleep(wait)
+	}
+}
+
+// releaseWait is half of the time that the kernel gets, which takes microseconds
+// unless it is interrupted.
+const releaseWait = 300 * time.Millisecond
