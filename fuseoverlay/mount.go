@@ -205,8 +205,7 @@ func (m *mounting) path(name string) string { return filepath.Join(m.options.Dir
 // time. The driver is written down first: what another one leaves in the upper
 // directory would be misread.
 func (m *mounting) prepare() error {
-	err := os.WriteFile(m.path(driverFile), []byte(m.driver+"\n"), 0o600)
-	if err != nil {
+	if err := m.recordDriver(); err != nil {
 		return fmt.Errorf("record driver: %w", err)
 	}
 	failpoint.At("mount driver recorded")
@@ -220,6 +219,19 @@ func (m *mounting) prepare() error {
 		return err
 	}
 	return m.makeUpper()
+}
+
+// recordDriver writes down which driver serves the container, whole or not at all:
+// others read it at any time, and a container that is mounted again has it.
+func (m *mounting) recordDriver() error {
+	if recorded, err := recordedDriver(m.options.Dir); err == nil && recorded == m.driver {
+		return nil
+	}
+	aside := m.path("." + driverFile)
+	if err := os.WriteFile(aside, []byte(m.driver+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(aside, m.path(driverFile))
 }
 
 // makeUpper makes the upper directory, which is the one that says how the
