@@ -68,7 +68,7 @@ func OpenTarget(root record.Root, id, given string) (*Target, error) {
 		if now, liveErr := root.Live(id); liveErr == nil && joinable(now, given) != nil {
 			return nil, joinable(now, given)
 		}
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || dying(state) {
 			return nil, notRunning(given) // and its monitor is about to write that down
 		}
 		return nil, fmt.Errorf("join container %s: %w", given, err)
