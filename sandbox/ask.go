@@ -98,9 +98,6 @@ func tell(p Paths, id string, a ask) error {
 		if err := json.Unmarshal(payload, &f); err != nil {
 			return err
 		}
-		if f.Message == ErrNotRunning.Error() {
-			return ErrNotRunning
-		}
 		return &f
 	}
 	return nil

@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// DefaultDetachKeys are Docker's.
-const DefaultDetachKeys = "ctrl-p,ctrl-q"
-
 // ParseDetachKeys reads --detach-keys: single characters and ctrl-X, joined by
 // commas (docker run's documentation). What it returns is what a terminal sends
 // for them.

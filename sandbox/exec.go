@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
@@ -133,12 +131,11 @@ func (e *session) attach(tty, interactive bool) error {
 		e.stdin = e.console
 		e.output = []output{{e.console, e.streams.Stdout}}
 	}
-	if fd := int(e.streams.Stdin.Fd()); tty && interactive && term.IsTerminal(fd) {
-		before, err := term.MakeRaw(fd)
-		if err != nil {
-			return fmt.Errorf("raw terminal: %w", err)
+	if tty && interactive && isTerminal(e.streams.Stdin) {
+		var err error
+		if e.restore, err = makeRaw(e.streams.Stdin); err != nil {
+			return err
 		}
-		e.restore = func() { _ = term.Restore(fd, before) }
 		e.resize() // it may have changed since the request was made
 	}
 	for _, o := range e.output {
@@ -172,16 +169,7 @@ func (o output) pump() {
 }
 
 // resize gives the program's terminal the size of the user's.
-func (e *session) resize() {
-	size := TerminalSize(e.streams.Stdin)
-	raw, err := e.console.SyscallConn() // Fd would make it blocking
-	if err != nil || size.Rows == 0 {
-		return
-	}
-	_ = raw.Control(func(fd uintptr) {
-		_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Columns})
-	})
-}
+func (e *session) resize() { setWindow(e.console, TerminalSize(e.streams.Stdin)) }
 
 // lateOutput is how long what the program has left behind in the background may
 // write after its end, as with Docker.

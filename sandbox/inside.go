@@ -66,7 +66,7 @@ func inside(root record.Root, id string, c userns.Command) (*os.Process, error) 
 		return nil, err
 	}
 	if err := process.Executed(); err != nil {
-		_, _ = unix.Wait4(process.PID, nil, 0, nil)
+		_, _ = collect(process.PID)
 		return nil, userns.Diagnose(err)
 	}
 	return os.FindProcess(process.PID) // our child, not yet waited for

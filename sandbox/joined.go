@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/linux"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/identity"
 )
@@ -162,7 +163,7 @@ func (j *joined) abandon(err error) error {
 		_, _ = j.child.Wait()
 		j.closePidfd()
 	}
-	collect(j.between)
+	_, _ = collect(j.between)
 	return errors.Join(err, j.socket.Close())
 }
 
@@ -193,7 +194,7 @@ func explainJoin(g program, err error) error {
 func (j *joined) wait() (int, error) {
 	status, err := j.child.Wait()
 	j.closePidfd()
-	collect(j.between)
+	_, _ = collect(j.between)
 	err = errors.Join(err, j.socket.Close())
 	switch {
 	case err != nil:
@@ -221,10 +222,10 @@ func (j *joined) closePidfd() {
 }
 
 // collect reaps a child of ours that has ended, or is about to.
-func collect(pid int) {
+func collect(pid int) (status unix.WaitStatus, err error) {
 	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
-			return
+		if _, err = unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+			return status, err
 		}
 	}
 }
@@ -237,16 +238,9 @@ func receiveFile(socket *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receive the terminal: %w", err)
 	}
-	messages, err := unix.ParseSocketControlMessage(control[:n])
-	if err != nil || len(messages) != 1 {
-		return nil, fmt.Errorf("receive the terminal: no descriptor came: %w", err)
+	console, err := linux.FileOf(control[:n], "console")
+	if err != nil {
+		return nil, fmt.Errorf("receive the terminal: %w", err)
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, fmt.Errorf("receive the terminal: no descriptor came: %w", err)
-	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fds[0]), "console"), nil
+	return console, nil
 }

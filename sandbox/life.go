@@ -163,13 +163,7 @@ func (m *monitor) awaitEnd() <-chan struct{} {
 
 // reap waits for the first process, which is our child.
 func (m *monitor) reap() (int, error) {
-	var status unix.WaitStatus
-	var err error
-	for {
-		if _, err = unix.Wait4(m.pid, &status, 0, nil); err != unix.EINTR {
-			break
-		}
-	}
+	status, err := collect(m.pid)
 	m.pid = 0
 	m.closePidfd()
 	if status.Signaled() {

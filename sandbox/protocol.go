@@ -124,6 +124,8 @@ type Failure struct {
 	Code    int  `json:"code"`
 	NoImage bool `json:"noImage,omitempty"`
 	Alive   bool `json:"alive,omitempty"`
+	// NotRunning: there is no program to do it to.
+	NotRunning bool `json:"notRunning,omitempty"`
 }
 
 func (f *Failure) Error() string { return f.Message }
@@ -131,14 +133,16 @@ func (f *Failure) Error() string { return f.Message }
 // Hint says what to type, if anything helps.
 func (f *Failure) Hint() string { return f.Fix }
 
-// Unwrap lets a client ask errors.Is(err, fuseoverlay.ErrNoImage), or
-// record.ErrAlive.
+// Unwrap lets a client ask errors.Is(err, fuseoverlay.ErrNoImage), for
+// record.ErrAlive, or for ErrNotRunning.
 func (f *Failure) Unwrap() error {
 	switch {
 	case f.NoImage:
 		return fuseoverlay.ErrNoImage
 	case f.Alive:
 		return record.ErrAlive
+	case f.NotRunning:
+		return ErrNotRunning
 	}
 	return nil
 }
@@ -157,7 +161,10 @@ func failureOf(err error) *Failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	f = &Failure{Message: err.Error(), Code: codeEngine, NoImage: errors.Is(err, fuseoverlay.ErrNoImage), Alive: errors.Is(err, record.ErrAlive)}
+	f = &Failure{
+		Message: err.Error(), Code: codeEngine,
+		NoImage: errors.Is(err, fuseoverlay.ErrNoImage), Alive: errors.Is(err, record.ErrAlive), NotRunning: errors.Is(err, ErrNotRunning),
+	}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()

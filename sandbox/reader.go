@@ -77,7 +77,7 @@ func (r reader) walk(null int) error {
 		return err
 	}
 	err = process.Executed()
-	collect(process.PID)
+	_, _ = collect(process.PID)
 	var step *firstproc.StepError
 	if errors.As(err, &step) && step.Errno == unix.ESTALE {
 		return fmt.Errorf("%s: it is no regular file", step.Step)

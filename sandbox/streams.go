@@ -149,14 +149,7 @@ func (m *monitor) prepareTerminal(inside *os.File) error {
 }
 
 // setSize gives the container's terminal the size of a client's.
-func (m *monitor) setSize(size Size) {
-	if m.streams.console == nil || size.Rows == 0 || size.Columns == 0 {
-		return
-	}
-	if fd, err := linux.Descriptor(m.streams.console); err == nil {
-		_ = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Columns})
-	}
-}
+func (m *monitor) setSize(size Size) { setWindow(m.streams.console, size) }
 
 // frames are the kinds in which output travels.
 var frames = map[logfile.Stream]stage.Kind{logfile.Stdout: kindStdout, logfile.Stderr: kindStderr}

@@ -158,19 +158,13 @@ func (t *Target) find(pidfd int, inU1 bool) error {
 		return err
 	}
 	t.setGroups = strings.TrimSpace(string(allowed)) == "allow"
-	return unended(pidfd)
-}
-
-func (t *Target) proc(file string) string { return fmt.Sprintf("/proc/%d/%s", t.state.PID, file) }
-
-// unended fails for a process that has ended, reaped or not.
-func unended(pidfd int) error {
-	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	if n, err := unix.Poll(poll, 0); n != 0 || err != nil {
+	if hasEnded(pidfd) {
 		return unix.ESRCH
 	}
 	return nil
 }
+
+func (t *Target) proc(file string) string { return fmt.Sprintf("/proc/%d/%s", t.state.PID, file) }
 
 // add opens a namespace of the container's, unless it is the caller's own, as
 // with --network host.

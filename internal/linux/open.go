@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -70,4 +71,22 @@ func Descriptor(f *os.File) (int, error) {
 	number := -1
 	err = raw.Control(func(fd uintptr) { number = int(fd) })
 	return number, err
+}
+
+// FileOf is the descriptor that a control message has brought (unix(7),
+// SCM_RIGHTS), as a file that can be polled.
+func FileOf(control []byte, name string) (*os.File, error) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil || len(messages) != 1 {
+		return nil, fmt.Errorf("no descriptor came: %w", errors.Join(err, unix.EBADMSG))
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, fmt.Errorf("no descriptor came: %w", errors.Join(err, unix.EBADMSG))
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		return nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), name), nil
 }

@@ -115,27 +115,13 @@ func (c *Conn) RecvFile() (Kind, []byte, *os.File, error) {
 	if err = errors.Join(err, recvErr); err != nil {
 		return 0, nil, nil, goneIsEOF(err)
 	}
-	f := fileOf(rights[:rightsLen])
+	f, _ := linux.FileOf(rights[:rightsLen], "passed") // none is no error
 	kind, payload, err := c.rest(h, n)
 	if err != nil && f != nil {
 		f.Close()
 		f = nil
 	}
 	return kind, payload, f, err
-}
-
-// fileOf is the descriptor in a control message, nil if there is none.
-func fileOf(rights []byte) *os.File {
-	messages, err := unix.ParseSocketControlMessage(rights)
-	if err != nil || len(messages) == 0 {
-		return nil
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) == 0 {
-		return nil
-	}
-	_ = unix.SetNonblock(fds[0], true)
-	return os.NewFile(uintptr(fds[0]), "passed")
 }
 
 // Deadline bounds how long the other side may take for a frame; zero: for ever.
