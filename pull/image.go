@@ -57,33 +57,51 @@ func Image(ctx context.Context, ref Reference, o Options, store Store) (Result, 
 }
 
 func image(ctx context.Context, ref Reference, o Options, store Store) (Result, error) {
-	platform, err := parsePlatform(o.Platform)
-	if err != nil {
-		return Result{}, err
-	}
 	client, err := dial(ctx, ref, o)
 	if err != nil {
 		return Result{}, err
 	}
 	defer client.Close()
-	found, err := resolve(ctx, client, ref, platform)
+	return FromSource(ctx, client, ref.identifier(), []string{ref.Name()}, o, store)
+}
+
+// FromSource brings one image from a source into store, under full names
+// (Reference.Name); without a name it is found by its id only. An identifier
+// that is a digest is what the image must have. Errors are not yet *Error.
+func FromSource(ctx context.Context, src Source, identifier string, names []string, o Options, store Store) (Result, error) {
+	platform, err := parsePlatform(o.Platform)
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{ID: found.id(), Digest: found.digest, Name: ref.Name()}
-	id, digest, ok, err := store.LookUp(result.Name)
+	found, err := resolve(ctx, src, identifier, platform)
 	if err != nil {
 		return Result{}, err
 	}
-	if ok && id == result.ID && digest == result.Digest {
-		return result, nil
+	result := Result{ID: found.id(), Digest: found.digest}
+	if len(names) > 0 {
+		result.Name = names[0]
 	}
-	plan, err := found.plan(ctx, client, platform)
+	if there, err := found.bears(names, store); there || err != nil {
+		return result, err
+	}
+	plan, err := found.plan(ctx, src, platform)
 	if err != nil {
 		return Result{}, err
 	}
+	plan.Names = names
 	result.Pulled = true
-	return result, plan.install(ctx, ref.Name(), o, store)
+	return result, plan.install(ctx, o, store)
+}
+
+// bears reports whether the store has the image under all the names already.
+func (f *found) bears(names []string, store Store) (bool, error) {
+	for _, name := range names {
+		id, digest, ok, err := store.LookUp(name)
+		if err != nil || !ok || id != f.id() || digest != f.digest {
+			return false, err
+		}
+	}
+	return len(names) > 0, nil
 }
 
 func dial(ctx context.Context, ref Reference, o Options) (*registry.Client, error) {
@@ -112,22 +130,22 @@ type found struct {
 
 func (f *found) id() string { return strings.TrimPrefix(f.manifest.Config.Digest.String(), "sha256:") }
 
-// resolve follows a reference to a manifest, over one index at most: indexes
+// resolve follows an identifier to a manifest, over one index at most: indexes
 // within indexes are not what registries serve, but can be made to loop.
-func resolve(ctx context.Context, client *registry.Client, ref Reference, platform v1.Platform) (*found, error) {
-	body, contentType, err := client.Manifest(ctx, ref.identifier())
+func resolve(ctx context.Context, src Source, identifier string, platform v1.Platform) (*found, error) {
+	body, contentType, err := src.Manifest(ctx, identifier)
 	if err != nil {
 		return nil, err
 	}
 	f := &found{digest: digestOf(body), body: body}
-	if ref.digest != "" && f.digest != ref.digest {
+	if validDigest(identifier) && f.digest != identifier {
 		return nil, faultf(DigestMismatch, "the registry sent a manifest with digest %s", f.digest)
 	}
 	if f.indexed, err = isIndex(body, contentType); err != nil {
 		return nil, err
 	}
 	if f.indexed {
-		if f.body, err = fromIndex(ctx, client, body, platform); err != nil {
+		if f.body, err = fromIndex(ctx, src, body, platform); err != nil {
 			return nil, err
 		}
 	}
@@ -135,7 +153,7 @@ func resolve(ctx context.Context, client *registry.Client, ref Reference, platfo
 	return f, err
 }
 
-func fromIndex(ctx context.Context, client *registry.Client, index []byte, platform v1.Platform) ([]byte, error) {
+func fromIndex(ctx context.Context, src Source, index []byte, platform v1.Platform) ([]byte, error) {
 	parsed, err := parseIndex(index)
 	if err != nil {
 		return nil, err
@@ -147,7 +165,7 @@ func fromIndex(ctx context.Context, client *registry.Client, index []byte, platf
 	if err := checkDescriptor("manifest", d); err != nil {
 		return nil, err
 	}
-	body, contentType, err := client.Manifest(ctx, d.Digest.String())
+	body, contentType, err := src.Manifest(ctx, d.Digest.String())
 	if err != nil {
 		return nil, err
 	}
@@ -162,10 +180,10 @@ func fromIndex(ctx context.Context, client *registry.Client, index []byte, platf
 }
 
 // plan fetches the config and puts together what is to be installed.
-func (f *found) plan(ctx context.Context, client *registry.Client, platform v1.Platform) (*plan, error) {
+func (f *found) plan(ctx context.Context, src Source, platform v1.Platform) (*plan, error) {
 	m := f.manifest
 	digest := m.Config.Digest.String()
-	body, err := client.Document(ctx, digest, m.Config.Size)
+	body, err := document(ctx, src, digest, m.Config.Size)
 	if err != nil {
 		return nil, fmt.Errorf("config %s: %w", short(digest), err)
 	}
@@ -185,6 +203,19 @@ func (f *found) plan(ctx context.Context, client *registry.Client, platform v1.P
 		ID: f.id(), Digest: f.digest, Manifest: f.body, Config: body, Created: c.created(),
 	}}
 	return p, p.addLayers(m.Layers, c.RootFS.DiffIDs, func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-		return client.Blob(ctx, d.Digest.String(), d.Size)
+		return src.Blob(ctx, d.Digest.String(), d.Size, 0)
 	})
+}
+
+// document reads a blob that is a JSON document, whole.
+func document(ctx context.Context, src Source, digest string, size int64) ([]byte, error) {
+	if size > registry.MaxDocument {
+		return nil, registry.ErrTooLarge
+	}
+	b, err := src.Blob(ctx, digest, size, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	return io.ReadAll(b)
 }

@@ -32,7 +32,8 @@ func Install(ctx context.Context, name string, cfg []byte, layers []Opener, stor
 		return result, nil
 	}
 	result.Pulled = true
-	if err := p.install(ctx, name, Options{}, store); err != nil {
+	p.Names = []string{name}
+	if err := p.install(ctx, Options{}, store); err != nil {
 		return Result{}, fmt.Errorf("install %s: %w", name, err)
 	}
 	return result, nil

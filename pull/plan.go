@@ -39,9 +39,8 @@ func (p *plan) addLayers(blobs []v1.Descriptor, diffIDs []string, open openBlob)
 }
 
 // install brings the missing layers into the store, and last the image, under
-// name. On any error it takes back what it did.
-func (p *plan) install(ctx context.Context, name string, o Options, store Store) (err error) {
-	p.Names = []string{name}
+// its names. On any error it takes back what it did.
+func (p *plan) install(ctx context.Context, o Options, store Store) (err error) {
 	missing, err := p.missing(store, o.Events)
 	if err != nil {
 		return err

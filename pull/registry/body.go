@@ -53,7 +53,7 @@ type blob struct {
 	digest string
 	size   int64
 
-	offset int64         // bytes given to the caller
+	offset int64         // of the byte that comes next
 	body   io.ReadCloser // nil between connections
 	fails  int           // since the last byte that came
 }

@@ -81,7 +81,10 @@ func Dial(ctx context.Context, c Config) (*Client, error) {
 }
 
 // Close gives the connections back.
-func (c *Client) Close() { c.policy.close() }
+func (c *Client) Close() error {
+	c.policy.close()
+	return nil
+}
 
 // Manifest reads the manifest or index that a tag or digest names, and the
 // media type it came with.
@@ -99,28 +102,15 @@ func (c *Client) Manifest(ctx context.Context, identifier string) ([]byte, types
 	return b, types.MediaType(mediaType), err
 }
 
-// Blob opens a blob of the given size, in bytes. Reading it ends with io.EOF
-// only after exactly that many; a connection that breaks is taken up again
-// where it broke.
-func (c *Client) Blob(ctx context.Context, digest string, size int64) (io.ReadCloser, error) {
-	b := &blob{ctx: ctx, client: c, digest: digest, size: size}
+// Blob opens a blob of size bytes at an offset. Reading it ends with io.EOF only
+// after exactly what is left; a connection that breaks is taken up again where
+// it broke.
+func (c *Client) Blob(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error) {
+	b := &blob{ctx: ctx, client: c, digest: digest, size: size, offset: offset}
 	if err := b.open(); err != nil {
 		return nil, err
 	}
 	return b, nil
-}
-
-// Document reads a blob that is a JSON document, whole.
-func (c *Client) Document(ctx context.Context, digest string, size int64) ([]byte, error) {
-	if size > MaxDocument {
-		return nil, ErrTooLarge
-	}
-	b, err := c.Blob(ctx, digest, size)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	return readDocument(b)
 }
 
 // get sends one request; the answer is 200 or 206, or an error.
