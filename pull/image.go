@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -114,6 +115,7 @@ func dial(ctx context.Context, ref Reference, o Options) (*registry.Client, erro
 		Repository:    ref.Repository(),
 		Insecure:      o.TLSVerify != nil && !*o.TLSVerify,
 		Login:         login,
+		Proxy:         registry.ProxyFrom(os.Getenv),
 		HeaderTimeout: o.HeaderTimeout,
 		Silence:       o.Silence,
 		RetryDelay:    o.RetryDelay,

@@ -28,17 +28,21 @@ import (
 // registries for 4 MiB.
 const MaxDocument = 4 << 20
 
-// Config says where to and how.
+// Config says where to and how. It is plain data: found out in the user's own
+// process, and handed to the worker.
 type Config struct {
-	Host       string // registry, docker.io included
-	Repository string
-	Insecure   bool // --tls-verify=false: no certificates checked, http tried too
-	Login      Login
+	Host       string `json:"host"` // registry, docker.io included
+	Repository string `json:"repository"`
+	Insecure   bool   `json:"insecure,omitempty"` // --tls-verify=false: no certificates checked, http tried too
+	Mirror     bool   `json:"mirror,omitempty"`   // stands in for the registry that the user named
+	Login      Login  `json:"login,omitzero"`
+	TLS        TLS    `json:"tls,omitzero"`
+	Proxy      Proxy  `json:"proxy,omitzero"`
 
 	// The limits; zero stands for the default.
-	HeaderTimeout time.Duration // to the first byte of an answer: 30 s
-	Silence       time.Duration // without a byte of a body: 60 s
-	RetryDelay    time.Duration // before the first retry, doubling from there: 250 ms
+	HeaderTimeout time.Duration `json:"headerTimeout,omitempty"` // to the first byte of an answer: 30 s
+	Silence       time.Duration `json:"silence,omitempty"`       // without a byte of a body: 60 s
+	RetryDelay    time.Duration `json:"retryDelay,omitempty"`    // before the first retry, doubling from there: 250 ms
 }
 
 // Client reads from one repository. Any number of goroutines may use it.
@@ -57,7 +61,10 @@ func Dial(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newPolicy(c, reg.RegistryStr())
+	p, err := newPolicy(c, reg.RegistryStr())
+	if err != nil {
+		return nil, err
+	}
 	challenge, err := transport.Ping(ctx, reg, p)
 	if err != nil {
 		p.close()
@@ -191,9 +198,10 @@ func (c Config) withDefaults() Config {
 
 // Login is what a registry may ask for; empty is anonymous.
 type Login struct {
-	Username, Password string
-	IdentityToken      string // an OAuth 2 refresh token
-	RegistryToken      string // a bearer token, sent as it is
+	Username      string `json:"username,omitempty"`
+	Password      string `json:"password,omitempty"`
+	IdentityToken string `json:"identityToken,omitempty"` // an OAuth 2 refresh token
+	RegistryToken string `json:"registryToken,omitempty"` // a bearer token, sent as it is
 }
 
 func (l Login) authenticator() authn.Authenticator {

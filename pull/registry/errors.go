@@ -17,6 +17,8 @@ var (
 	ErrTruncated = errors.New("the registry broke off, and again when asked for the rest")
 	ErrTooLarge  = fmt.Errorf("manifest or config larger than %d MiB", MaxDocument>>20)
 	ErrSize      = errors.New("size differs from what the manifest says")
+
+	errNoProxy = errors.New("HTTP_PROXY or HTTPS_PROXY is not the address of a proxy")
 )
 
 // StatusError is an answer that is a refusal.

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -27,15 +26,19 @@ type policy struct {
 	inner    *http.Transport
 }
 
-func newPolicy(c Config, registryHost string) *policy {
+func newPolicy(c Config, registryHost string) (*policy, error) {
+	tlsConfig, err := c.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
 	dialer := &net.Dialer{Timeout: c.HeaderTimeout, KeepAlive: 30 * time.Second}
 	return &policy{
 		config:   c,
 		registry: registryHost,
 		inner: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment, // never for loopback
+			Proxy:                 func(req *http.Request) (*url.URL, error) { return c.Proxy.For(req.URL) },
 			DialContext:           dialer.DialContext,
-			TLSClientConfig:       &tls.Config{InsecureSkipVerify: c.Insecure}, //nolint:gosec // the user's --tls-verify=false
+			TLSClientConfig:       tlsConfig,
 			TLSHandshakeTimeout:   c.HeaderTimeout,
 			ResponseHeaderTimeout: c.HeaderTimeout,
 			IdleConnTimeout:       90 * time.Second,
@@ -46,7 +49,7 @@ func newPolicy(c Config, registryHost string) *policy {
 			// layers get a TCP window each.
 			DisableCompression: true,
 		},
-	}
+	}, nil
 }
 
 func (p *policy) close() { p.inner.CloseIdleConnections() }

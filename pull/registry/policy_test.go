@@ -8,6 +8,15 @@ import (
 	"time"
 )
 
+func testPolicy(t *testing.T, c Config, host string) *policy {
+	t.Helper()
+	p, err := newPolicy(c, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestIsLoopback(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "localhost:5000": true, "127.0.0.1": true, "127.0.0.1:80": true, "127.9.9.9:1": true,
@@ -22,7 +31,7 @@ func TestIsLoopback(t *testing.T) {
 }
 
 func TestTrusts(t *testing.T) {
-	p := newPolicy(Config{}.withDefaults(), "registry.example")
+	p := testPolicy(t, Config{}.withDefaults(), "registry.example")
 	if err := p.allowRealm("https://auth.example:8443/token"); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +68,7 @@ func TestAllowRealm(t *testing.T) {
 		"https://":                     false,
 		"http://[::1":                  false,
 	} {
-		p := newPolicy(Config{}.withDefaults(), "registry.example")
+		p := testPolicy(t, Config{}.withDefaults(), "registry.example")
 		if err := p.allowRealm(realm); (err == nil) != want {
 			t.Errorf("%q: %v", realm, err)
 		}
@@ -71,13 +80,13 @@ func TestPlainHTTPRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newPolicy(Config{}.withDefaults(), "registry.invalid").RoundTrip(req); err == nil {
+	if _, err := testPolicy(t, Config{}.withDefaults(), "registry.invalid").RoundTrip(req); err == nil {
 		t.Error("plain http left this machine")
 	}
 }
 
 func TestCheckRedirect(t *testing.T) {
-	p := newPolicy(Config{}.withDefaults(), "registry.example")
+	p := testPolicy(t, Config{}.withDefaults(), "registry.example")
 	request := func(u string) *http.Request {
 		req, err := http.NewRequest(http.MethodGet, u, nil)
 		if err != nil {
@@ -98,7 +107,7 @@ func TestCheckRedirect(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	p := newPolicy(Config{RetryDelay: time.Second}.withDefaults(), "registry.example")
+	p := testPolicy(t, Config{RetryDelay: time.Second}.withDefaults(), "registry.example")
 	for attempt, most := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second} {
 		for range 100 {
 			if d := p.backoff(attempt, nil); d < most/2 || d > most {
