@@ -1,0 +1,164 @@
+package blobs
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Read opens a blob and says how many bytes it has. Its last byte comes with an
+// io.EOF only if all of them were right, else ErrDamaged. Without the blob the
+// error is fs.ErrNotExist.
+func (s *Store) Read(digest string) (io.ReadCloser, int64, error) { return s.Open(digest, 0) }
+
+// Open is Read from an offset; the number of bytes is that of the whole blob.
+// The blob is compared with its digest where all of it is read anyway: from its
+// beginning, or packed.
+func (s *Store) Open(digest string, offset int64) (io.ReadCloser, int64, error) {
+	path, err := s.whole(digest)
+	if err != nil {
+		return nil, 0, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.openPacked(digest, path+packedExt, offset)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("open blob: %w", err)
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil && (offset < 0 || offset > size) {
+		err = fmt.Errorf("blob %s has no byte %d", digest, offset)
+	}
+	if err == nil {
+		_, err = f.Seek(offset, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	if offset > 0 {
+		return f, size, nil
+	}
+	return &verified{from: f, file: f, hash: sha256.New(), digest: digest, size: size}, size, nil
+}
+
+// maxWindow bounds what a decoder takes, in bytes; ours make 4 MiB and less.
+const maxWindow = 8 << 20
+
+// openPacked unpacks a blob on the way, up to the offset for the digest's sake.
+func (s *Store) openPacked(digest, path string, offset int64) (io.ReadCloser, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open blob: %w", err)
+	}
+	v := &verified{file: f, hash: sha256.New(), digest: digest}
+	size, err := readHeader(f)
+	if err != nil {
+		return nil, 0, errors.Join(v.damaged(err), f.Close())
+	}
+	d, err := zstd.NewReader(bufio.NewReaderSize(f, 256<<10), zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	v.from, v.decoder, v.size = d, d, size
+	if offset < 0 || offset > size {
+		err = fmt.Errorf("blob %s has no byte %d", digest, offset)
+	} else if _, err = io.CopyN(io.Discard, v, offset); errors.Is(err, io.EOF) {
+		err = v.damaged(err)
+	}
+	if err != nil {
+		v.Close()
+		return nil, 0, err
+	}
+	return v, size, nil
+}
+
+// The head of a packed blob is a frame that zstd skips (RFC 8878, 3.1.2), with
+// the number of bytes that come out: a stream's own header can say so only where
+// it is known beforehand.
+const (
+	skippable  = 0x184d2a50
+	headerSize = 16
+)
+
+func header(size int64) []byte {
+	head := binary.LittleEndian.AppendUint32(nil, skippable)
+	head = binary.LittleEndian.AppendUint32(head, 8)
+	return binary.LittleEndian.AppendUint64(head, uint64(size))
+}
+
+func readHeader(r io.Reader) (int64, error) {
+	head := make([]byte, headerSize)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return 0, err
+	}
+	size := int64(binary.LittleEndian.Uint64(head[8:]))
+	if string(head) != string(header(size)) || size < 0 {
+		return 0, errors.New("no head of a packed blob")
+	}
+	return size, nil
+}
+
+// verified compares what is read with the digest, and removes what differs.
+type verified struct {
+	from    io.Reader
+	file    *os.File
+	decoder *zstd.Decoder // nil: kept as it came
+	hash    hash.Hash
+	digest  string
+	size    int64 // bytes that there should be
+	read    int64
+}
+
+// Read implements io.Reader.
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.from.Read(p)
+	v.hash.Write(p[:n])
+	v.read += int64(n)
+	switch {
+	case err == io.EOF:
+		if got := sum(v.hash); got != v.digest || v.read != v.size {
+			err = v.damaged(fmt.Errorf("it has %d bytes with the digest %s", v.read, got))
+		}
+	case err != nil && v.decoder != nil && !isPathError(err):
+		err = v.damaged(err)
+	}
+	return n, err
+}
+
+// isPathError tells a disk that does not read from content that does not unpack.
+func isPathError(err error) bool {
+	var disk *fs.PathError
+	return errors.As(err, &disk)
+}
+
+// damaged removes the blob, unless another has taken its place meanwhile.
+func (v *verified) damaged(cause error) error {
+	if mine, err := v.file.Stat(); err == nil {
+		if there, err := os.Lstat(v.file.Name()); err == nil && os.SameFile(mine, there) {
+			_ = gone(v.file.Name())
+		}
+	}
+	return fmt.Errorf("blob %s: %w: %w", v.digest, ErrDamaged, cause)
+}
+
+// Close implements io.Closer.
+func (v *verified) Close() error {
+	if v.decoder != nil {
+		v.decoder.Close()
+	}
+	return v.file.Close()
+}
+
+func sum(h hash.Hash) string { return algorithm + hex.EncodeToString(h.Sum(nil)) }
