@@ -1,0 +1,103 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
+	"rootlet/pull/registry"
+)
+
+// files are named contents: those of a directory or of an archive. Any number
+// of goroutines may read.
+type files interface {
+	// open opens a regular file, or fails with fs.ErrNotExist.
+	open(name string) (*content, error)
+	Close() error
+}
+
+// content is one file's.
+type content struct {
+	*io.SectionReader
+	file *os.File // to be closed with it; nil for a part of an archive
+}
+
+// Close implements io.Closer.
+func (c *content) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
+}
+
+// directory is files in a directory that is open.
+type directory struct{ top *os.File }
+
+func (d directory) Close() error { return d.top.Close() }
+
+// open follows no symlink: a layout needs none, and where one that a stranger
+// made leads to, his next program decides. O_NONBLOCK, for opening a fifo would
+// wait for its writer.
+func (d directory) open(name string) (*content, error) {
+	f, err := linux.OpenBeneath(d.top, name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%s is a symlink, or behind one: not followed", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &content{io.NewSectionReader(f, 0, info.Size()), f}, nil
+}
+
+// document reads a file that is a JSON document, whole.
+func document(from files, name string) ([]byte, error) {
+	c, err := from.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if c.Size() > registry.MaxDocument {
+		return nil, fmt.Errorf("%s: %w", name, registry.ErrTooLarge)
+	}
+	body := make([]byte, c.Size())
+	if _, err := io.ReadFull(c, body); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return body, nil
+}
+
+// has reports whether a file is there, whatever is in it.
+func has(from files, name string) bool {
+	c, err := from.open(name)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	c.Close()
+	return true
+}
+
+// from opens a file at an offset, if it has this size.
+func (c *content) from(name string, size, offset int64) (io.ReadCloser, error) {
+	if c.Size() != size {
+		c.Close()
+		return nil, fmt.Errorf("%w: %s has %d bytes, not %d", registry.ErrSize, name, c.Size(), size)
+	}
+	if _, err := c.Seek(offset, io.SeekStart); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
