@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,11 +46,12 @@ type Error struct {
 	Name string // familiar form of the reference
 	Err  error
 	hint string
+	step string // what was done, empty for a pull
 }
 
-// Error is "pull NAME: CAUSE".
+// Error is "pull NAME: CAUSE", or another step than pull.
 func (e *Error) Error() string {
-	return "pull " + e.Name + ": " + oneLine(e.Err.Error())
+	return cmp.Or(e.step, "pull") + " " + e.Name + ": " + oneLine(e.Err.Error())
 }
 
 // Unwrap gives the cause.
@@ -71,6 +73,16 @@ func (f *fault) Error() string { return f.text }
 
 func faultf(k Kind, format string, args ...any) error {
 	return &fault{k, fmt.Sprintf(format, args...)}
+}
+
+// Explain makes an *Error of what FromSource returns: step and name say what was
+// done and with what. A cancelled context comes back as it is.
+func Explain(step, name string, err error) error {
+	explained := explain(Reference{}, err)
+	if e, ok := explained.(*Error); ok {
+		e.step, e.Name = step, name
+	}
+	return explained
 }
 
 // explain gives err its kind and words. A cancelled context comes back as it

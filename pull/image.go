@@ -25,6 +25,7 @@ const (
 // Options say how to pull. The zero value pulls for this machine, anonymously.
 type Options struct {
 	Platform  string      // os/arch[/variant], empty for linux on this machine's architecture
+	AsItIs    bool        // without a Platform, an image that comes without an index is taken whatever it is for
 	TLSVerify *bool       // nil is true; false also allows plain http
 	AuthFiles []string    // where credentials are looked up, first match wins: see AuthFiles
 	Events    func(Event) // progress, one call at a time, from other goroutines
@@ -85,6 +86,9 @@ func FromSource(ctx context.Context, src Source, identifier string, names []stri
 	if there, err := found.bears(names, store); there || err != nil {
 		return result, err
 	}
+	if o.AsItIs && o.Platform == "" {
+		platform = v1.Platform{}
+	}
 	plan, err := found.plan(ctx, src, platform)
 	if err != nil {
 		return Result{}, err
@@ -141,7 +145,7 @@ func resolve(ctx context.Context, src Source, identifier string, platform v1.Pla
 	}
 	f := &found{digest: digestOf(body), body: body}
 	if validDigest(identifier) && f.digest != identifier {
-		return nil, faultf(DigestMismatch, "the registry sent a manifest with digest %s", f.digest)
+		return nil, faultf(DigestMismatch, "the manifest that came has digest %s", f.digest)
 	}
 	if f.indexed, err = isIndex(body, contentType); err != nil {
 		return nil, err
@@ -172,7 +176,7 @@ func fromIndex(ctx context.Context, src Source, index []byte, platform v1.Platfo
 		return nil, err
 	}
 	if got := digestOf(body); got != d.Digest.String() || int64(len(body)) != d.Size {
-		return nil, faultf(DigestMismatch, "manifest %s: the registry sent %d bytes with digest %s", short(d.Digest.String()), len(body), got)
+		return nil, faultf(DigestMismatch, "manifest %s: %d bytes with digest %s came", short(d.Digest.String()), len(body), got)
 	}
 	nested, err := isIndex(body, contentType)
 	if nested {
@@ -190,13 +194,13 @@ func (f *found) plan(ctx context.Context, src Source, platform v1.Platform) (*pl
 		return nil, fmt.Errorf("config %s: %w", short(digest), err)
 	}
 	if got := digestOf(body); got != digest {
-		return nil, faultf(DigestMismatch, "config %s: the registry sent content with digest %s", short(digest), got)
+		return nil, faultf(DigestMismatch, "config %s: content with digest %s came", short(digest), got)
 	}
 	c, err := parseConfig(body, len(m.Layers))
 	if err != nil {
 		return nil, err
 	}
-	if !f.indexed {
+	if !f.indexed && platform.OS != "" {
 		if err := c.suits(platform); err != nil {
 			return nil, err
 		}

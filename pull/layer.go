@@ -115,7 +115,7 @@ func (l *layer) checkBlob(source *counted, err error) error {
 		return err
 	}
 	if got := sum(source.hash); got != l.BlobDigest {
-		return faultf(DigestMismatch, "the registry sent content with digest %s", got)
+		return faultf(DigestMismatch, "content with digest %s came", got)
 	}
 	l.progress.state(Unpacking)
 	return io.EOF

@@ -170,8 +170,11 @@ func copyExactly(w io.Writer, r io.Reader, size int64) error {
 		return fmt.Errorf("has %d bytes, not %d: %w", n, size, io.ErrUnexpectedEOF)
 	}
 	var more [1]byte
-	if n, _ := io.ReadFull(r, more[:]); n > 0 {
+	switch n, err := io.ReadFull(r, more[:]); {
+	case n > 0:
 		return fmt.Errorf("has more than %d bytes", size)
+	case err != io.EOF:
+		return err // the digest is compared at the end
 	}
 	return nil
 }
