@@ -128,19 +128,34 @@ const commitLock = "commit.lock"
 // flock opens and locks a file of that kind, by LOCK_SH or LOCK_EX (flock(2)),
 // until the returned function is called or the process ends.
 func (s *Store) flock(name string, how int) (func(), error) {
-	f, err := os.OpenFile(s.path(name), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := s.openLock(name)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if _, err := flock(f, how); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock %q: %w", f.Name(), err)
+		return nil, err
 	}
 	return func() { f.Close() }, nil
+}
+
+func (s *Store) openLock(name string) (*os.File, error) {
+	return os.OpenFile(s.path(name), os.O_RDWR|os.O_CREATE, 0o600)
+}
+
+// flock locks an open file. It says whether it could, which with LOCK_NB is no
+// error.
+func flock(f *os.File, how int) (bool, error) {
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("lock %q: %w", f.Name(), err)
+		default:
+			return true, nil
+		}
+	}
 }
