@@ -12,6 +12,7 @@ require (
 	github.com/rs/zerolog v1.35.1
 	github.com/vishvananda/netlink v1.3.1
 	go.podman.io/storage v1.64.2
+	golang.org/x/net v0.62.0
 	golang.org/x/term v0.47.0
 )
 

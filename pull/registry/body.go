@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
-	"strings"
 	"time"
 )
 
-var errSilent = errors.New("the registry fell silent in the middle of an answer")
+var (
+	errSilent   = errors.New("the registry fell silent in the middle of an answer")
+	errNoAnswer = errors.New("the registry does not answer")
+)
 
 // body is an answer's body that ends when the registry sends nothing for too
 // long.
@@ -46,6 +49,36 @@ func (b *body) Close() error {
 	return b.ReadCloser.Close()
 }
 
+// drain reads the little that is left of an answer, so that its connection can
+// be used again, and closes it.
+func drain(b io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, b, maxRefusal)
+	b.Close()
+}
+
+// readLimited reads all of r, or fails with tooLong.
+func readLimited(r io.Reader, most int64, tooLong error) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(b)) > most {
+		return nil, tooLong
+	}
+	return b, err
+}
+
+// isWebPage holds for an answer that is for people.
+func isWebPage(resp *http.Response) bool {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return mediaType == "text/html"
+}
+
+// progressCounts is how much of a blob has to come over a connection, in bytes,
+// for its end to be no failure: one that is cut after a byte, again and again,
+// is one that fails.
+const progressCounts = 64 << 10
+
+// maxLies is how often an answer is asked for again that cannot be right.
+const maxLies = 1
+
 // blob reads one blob over as many connections as it takes.
 type blob struct {
 	ctx    context.Context
@@ -55,7 +88,9 @@ type blob struct {
 
 	offset int64         // of the byte that comes next
 	body   io.ReadCloser // nil between connections
-	fails  int           // since the last byte that came
+	since  int64         // bytes that came over this connection
+	fails  int           // of connections over which little came, one after another
+	lies   int
 }
 
 // Read implements io.Reader.
@@ -68,21 +103,22 @@ func (b *blob) Read(p []byte) (int, error) {
 			if err := b.reopen(); err != nil {
 				return 0, err
 			}
+			continue
 		}
 		n, err := b.body.Read(p)
 		b.offset += int64(n)
+		b.since += int64(n)
 		switch {
 		case b.offset > b.size:
 			return 0, fmt.Errorf("%w: more than %d bytes", ErrSize, b.size)
 		case n > 0:
-			b.fails = 0
 			return n, nil // an error comes again with the next read
 		case err == io.EOF && b.offset == b.size:
 			return 0, io.EOF
 		case err == io.EOF, err != nil && broken(err):
 			b.drop()
 		case err != nil:
-			return 0, explain(b.client.config.Host, err)
+			return 0, b.client.policy.explain(err)
 		}
 	}
 }
@@ -98,6 +134,10 @@ func (b *blob) drop() {
 		b.body.Close()
 		b.body = nil
 	}
+	if b.since >= progressCounts {
+		b.fails = 0
+	}
+	b.since = 0
 }
 
 // reopen takes the transfer up where it broke, if it gets anywhere.
@@ -133,22 +173,41 @@ func (b *blob) open() error {
 	}
 	if err != nil {
 		resp.Body.Close()
-		return err
+		return b.again(err)
 	}
 	b.body = resp.Body
 	return nil
+}
+
+// again asks once more where the answer was not what was asked for: whatever
+// stands between us and the registry may have had a bad moment.
+func (b *blob) again(err error) error {
+	if b.lies++; b.lies > maxLies {
+		return err
+	}
+	if err := sleep(b.ctx, b.client.policy.backoff(1, nil)); err != nil {
+		return err
+	}
+	return b.open()
 }
 
 // check compares what the answer says of itself with what was asked, and says
 // how many bytes of it came before.
 func (b *blob) check(resp *http.Response) (skip int64, err error) {
 	left := b.size
-	if resp.StatusCode == http.StatusPartialContent {
-		if !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", b.offset)) {
-			return 0, fmt.Errorf("registry %s: asked for bytes from %d, got %q", b.client.config.Host, b.offset, resp.Header.Get("Content-Range"))
+	switch {
+	case isWebPage(resp):
+		return 0, fmt.Errorf("registry %s: %w", b.client.config.Host, errWebPage)
+	case resp.StatusCode == http.StatusPartialContent:
+		r, err := parseContentRange(resp.Header.Get("Content-Range"))
+		if err != nil || r.first != b.offset {
+			return 0, fmt.Errorf("registry %s: asked for bytes from %d, got %q", b.client.config.Host, b.offset, limit(resp.Header.Get("Content-Range"), 100))
 		}
-		left -= b.offset
-	} else {
+		if r.size >= 0 && r.size != b.size || r.last >= b.size {
+			return 0, fmt.Errorf("%w: %q, not %d bytes", ErrSize, limit(resp.Header.Get("Content-Range"), 100), b.size)
+		}
+		left = r.last - r.first + 1
+	default:
 		skip = b.offset
 	}
 	if resp.ContentLength >= 0 && resp.ContentLength != left {

@@ -1,26 +1,26 @@
-// Package registry reads manifests and blobs from one repository of an image
-// registry (OCI distribution-spec, Docker Registry HTTP API V2).
+// Package registry reads and writes manifests and blobs of one repository of an
+// image registry (OCI distribution-spec, Docker Registry HTTP API V2), and lists
+// what a registry has.
 //
-// It is go-containerregistry's handshake over a transport of its own, which
-// limits what a registry can cost (time to answer, silence, size) and where
-// credentials go. It compares sizes; digests are the caller's to compare.
-// Package pull alone calls it.
+// Its transport limits what a registry can cost (time to answer, silence, size),
+// where credentials go, and where a registry can send us: client.go, over auth.go
+// (who asks), over policy.go (what may be sent where, and how often), over
+// guard.go (what may be connected to). It compares sizes; digests are the
+// caller's to compare. Package pull and the commands call it, in the user's own
+// process or in the worker.
 package registry
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -33,11 +33,19 @@ const MaxDocument = 4 << 20
 type Config struct {
 	Host       string `json:"host"` // registry, docker.io included
 	Repository string `json:"repository"`
+	Push       bool   `json:"push,omitempty"`     // is written to
 	Insecure   bool   `json:"insecure,omitempty"` // --tls-verify=false: no certificates checked, http tried too
 	Mirror     bool   `json:"mirror,omitempty"`   // stands in for the registry that the user named
 	Login      Login  `json:"login,omitzero"`
 	TLS        TLS    `json:"tls,omitzero"`
 	Proxy      Proxy  `json:"proxy,omitzero"`
+
+	// TokenServers are hosts that may see the login, besides those under the
+	// registry's own domain.
+	TokenServers []string `json:"tokenServers,omitempty"`
+
+	// MountFrom names other repositories of the host that have a blob.
+	MountFrom func(digest string) []string `json:"-"`
 
 	// The limits; zero stands for the default.
 	HeaderTimeout time.Duration `json:"headerTimeout,omitempty"` // to the first byte of an answer: 30 s
@@ -45,46 +53,35 @@ type Config struct {
 	RetryDelay    time.Duration `json:"retryDelay,omitempty"`    // before the first retry, doubling from there: 250 ms
 }
 
-// Client reads from one repository. Any number of goroutines may use it.
+// Client reads from one repository, and writes to it. Any number of goroutines
+// may use it.
 type Client struct {
 	config Config
 	base   url.URL // scheme and host
 	http   *http.Client
 	policy *policy
+	auth   *auth
 }
 
 // Dial asks the registry how it wants to be spoken to, and gets a token where
 // it wants one.
 func Dial(ctx context.Context, c Config) (*Client, error) {
 	c = c.withDefaults()
-	reg, err := name.NewRegistry(c.Host, registryOptions(c)...)
+	host := c.address()
+	p, err := newPolicy(c, host)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPolicy(c, reg.RegistryStr())
-	if err != nil {
-		return nil, err
+	a := newAuth(c, p)
+	client := &Client{config: c, policy: p, auth: a, http: &http.Client{Transport: a, CheckRedirect: checkRedirect}}
+	if client.base, err = client.greet(ctx, host); err == nil {
+		_, err = a.header(ctx)
 	}
-	challenge, err := transport.Ping(ctx, reg, p)
-	if err != nil {
-		p.close()
-		return nil, explain(c.Host, err)
-	}
-	rt, err := authenticate(ctx, c, reg, challenge, p)
 	if err != nil {
 		p.close()
-		return nil, explain(c.Host, err)
+		return nil, p.explain(err)
 	}
-	scheme := "https"
-	if challenge.Insecure {
-		scheme = "http"
-	}
-	return &Client{
-		config: c,
-		base:   url.URL{Scheme: scheme, Host: reg.RegistryStr()},
-		http:   &http.Client{Transport: rt, CheckRedirect: p.checkRedirect},
-		policy: p,
-	}, nil
+	return client, nil
 }
 
 // Close gives the connections back.
@@ -96,16 +93,9 @@ func (c *Client) Close() error {
 // Manifest reads the manifest or index that a tag or digest names, and the
 // media type it came with.
 func (c *Client) Manifest(ctx context.Context, identifier string) ([]byte, types.MediaType, error) {
-	resp, err := c.get(ctx, "manifests/"+identifier, http.Header{"Accept": {strings.Join(manifestTypes(), ", ")}})
-	if err != nil {
-		return nil, "", err
-	}
-	defer resp.Body.Close()
-	b, err := readDocument(resp.Body)
-	if err != nil && !errors.Is(err, ErrTooLarge) {
-		err = explain(c.config.Host, err)
-	}
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	accept := http.Header{"Accept": {strings.Join(manifestTypes(), ", ")}}
+	b, header, err := c.document(ctx, c.path("manifests/"+identifier), accept, MaxDocument, ErrTooLarge)
+	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	return b, types.MediaType(mediaType), err
 }
 
@@ -114,38 +104,76 @@ func (c *Client) Manifest(ctx context.Context, identifier string) ([]byte, types
 // it broke.
 func (c *Client) Blob(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error) {
 	b := &blob{ctx: ctx, client: c, digest: digest, size: size, offset: offset}
+	if offset == size && size > 0 {
+		return b, nil // nothing is left
+	}
 	if err := b.open(); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// get sends one request; the answer is 200 or 206, or an error.
-func (c *Client) get(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+// path is that of something in the repository.
+func (c *Client) path(rest string) *url.URL {
 	u := c.base
-	u.Path = fmt.Sprintf("/v2/%s/%s", c.config.Repository, path)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
+	u.Path = "/v2/" + c.config.Repository + "/" + rest
+	return &u
+}
+
+// get sends one request for something in the repository; the answer is 200 or
+// 206, or an error.
+func (c *Client) get(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	return c.do(ctx, &http.Request{Method: http.MethodGet, URL: c.path(path), Header: header}, http.StatusOK, http.StatusPartialContent)
+}
+
+// do sends a request whose answer has one of these statuses, or else is an error.
+func (c *Client) do(ctx context.Context, req *http.Request, good ...int) (*http.Response, error) {
+	if req.Header == nil {
+		req.Header = http.Header{}
 	}
-	req.Header = header
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, explain(c.config.Host, err)
+		return nil, c.policy.explain(err)
 	}
-	if err := transport.CheckError(resp, http.StatusOK, http.StatusPartialContent); err != nil {
-		resp.Body.Close()
-		return nil, explain(c.config.Host, err)
+	if !slices.Contains(good, resp.StatusCode) {
+		defer drain(resp.Body)
+		return nil, c.policy.refusal(resp)
 	}
 	return resp, nil
 }
 
-func readDocument(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxDocument+1))
-	if err == nil && len(b) > MaxDocument {
-		err = ErrTooLarge
+// document reads something small to its end, however often it breaks off.
+func (c *Client) document(ctx context.Context, u *url.URL, header http.Header, most int64, tooLarge error) ([]byte, http.Header, error) {
+	for attempt := 1; ; attempt++ {
+		resp, err := c.do(ctx, &http.Request{Method: http.MethodGet, URL: u, Header: header}, http.StatusOK)
+		if err != nil {
+			return nil, nil, err
+		}
+		b, err := readDocument(resp, most, tooLarge)
+		lied := errors.Is(err, errWebPage) && attempt <= maxLies
+		switch {
+		case err == nil:
+			return b, resp.Header, nil
+		case errors.Is(err, tooLarge):
+			return nil, nil, err
+		case attempt == maxAttempts || !lied && !broken(err):
+			return nil, nil, c.policy.explain(err)
+		}
+		if err := sleep(ctx, c.policy.backoff(attempt, nil)); err != nil {
+			return nil, nil, err
+		}
 	}
-	return b, err
+}
+
+func readDocument(resp *http.Response, most int64, tooLarge error) ([]byte, error) {
+	defer resp.Body.Close()
+	switch {
+	case resp.ContentLength > most:
+		return nil, tooLarge
+	case isWebPage(resp):
+		return nil, errWebPage
+	}
+	return readLimited(resp.Body, most, tooLarge)
 }
 
 // manifestTypes leaves schema 1 out: a registry that could convert does.
@@ -154,33 +182,6 @@ func manifestTypes() []string {
 		string(types.OCIImageIndex), string(types.DockerManifestList),
 		string(types.OCIManifestSchema1), string(types.DockerManifestSchema2),
 	}
-}
-
-// authenticate answers the registry's challenge.
-func authenticate(ctx context.Context, c Config, reg name.Registry, challenge *transport.Challenge, p *policy) (http.RoundTripper, error) {
-	login := c.Login.authenticator()
-	token := &transport.Token{}
-	if strings.EqualFold(challenge.Scheme, "bearer") {
-		if err := p.allowRealm(challenge.Parameters["realm"]); err != nil {
-			return nil, err
-		}
-		var err error
-		scope := "repository:" + c.Repository + ":pull"
-		if token, err = transport.Exchange(ctx, reg, login, p, []string{scope}, challenge); err != nil {
-			return nil, err
-		}
-		if token.Token == "" {
-			token.Token = token.AccessToken // OAuth 2's name for it
-		}
-	}
-	return transport.FromToken(reg, login, p, challenge, token)
-}
-
-func registryOptions(c Config) []name.Option {
-	if c.Insecure || isLoopback(c.Host) {
-		return []name.Option{name.Insecure} // http is tried after https
-	}
-	return nil
 }
 
 func (c Config) withDefaults() Config {
@@ -202,14 +203,4 @@ type Login struct {
 	Password      string `json:"password,omitempty"`
 	IdentityToken string `json:"identityToken,omitempty"` // an OAuth 2 refresh token
 	RegistryToken string `json:"registryToken,omitempty"` // a bearer token, sent as it is
-}
-
-func (l Login) authenticator() authn.Authenticator {
-	if l == (Login{}) {
-		return authn.Anonymous
-	}
-	return authn.FromConfig(authn.AuthConfig{
-		Username: l.Username, Password: l.Password,
-		IdentityToken: l.IdentityToken, RegistryToken: l.RegistryToken,
-	})
 }

@@ -1,12 +1,15 @@
 package registry
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,8 +25,13 @@ const maxRedirects = 10
 type policy struct {
 	config   Config
 	registry string // host:port as in URLs; may see credentials
-	realm    string // host:port of the token server; may see them too
-	inner    *http.Transport
+	guard    *guard
+	secrets  *secrets
+	own      *http.Transport // to the registry
+	others   *http.Transport // to whom it names: they do not see our certificates
+
+	mu    sync.Mutex
+	realm string // host:port of the token server that may see credentials too
 }
 
 func newPolicy(c Config, registryHost string) (*policy, error) {
@@ -31,28 +39,53 @@ func newPolicy(c Config, registryHost string) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: c.HeaderTimeout, KeepAlive: 30 * time.Second}
-	return &policy{
-		config:   c,
-		registry: registryHost,
-		inner: &http.Transport{
-			Proxy:                 func(req *http.Request) (*url.URL, error) { return c.Proxy.For(req.URL) },
-			DialContext:           dialer.DialContext,
-			TLSClientConfig:       tlsConfig,
-			TLSHandshakeTimeout:   c.HeaderTimeout,
-			ResponseHeaderTimeout: c.HeaderTimeout,
-			IdleConnTimeout:       90 * time.Second,
-			MaxIdleConnsPerHost:   16,
-			ReadBufferSize:        64 << 10,
-			// Blobs are hashed as they are sent, so nothing is decompressed on
-			// the way. HTTP/2 stays off (a custom dialer does that): parallel
-			// layers get a TCP window each.
-			DisableCompression: true,
-		},
-	}, nil
+	p := &policy{config: c, registry: registryHost, guard: newGuard(registryHost, c.HeaderTimeout), secrets: &secrets{}}
+	p.secrets.add(c.Login.Password, c.Login.IdentityToken, c.Login.RegistryToken)
+	if c.Login.Username != "" {
+		p.secrets.add(strings.TrimPrefix(basic(c.Login), "Basic "))
+	}
+	p.own = p.transport(tlsConfig)
+	anonymous := tlsConfig.Clone()
+	anonymous.Certificates = nil
+	p.others = p.transport(anonymous)
+	return p, nil
 }
 
-func (p *policy) close() { p.inner.CloseIdleConnections() }
+func (p *policy) transport(t *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                 p.proxyFor,
+		DialContext:           p.guard.dial,
+		TLSClientConfig:       t,
+		TLSHandshakeTimeout:   p.config.HeaderTimeout,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   16,
+		ReadBufferSize:        64 << 10,
+		WriteBufferSize:       64 << 10,
+		// Blobs are hashed as they are sent, so nothing is decompressed on
+		// the way. HTTP/2 stays off (a custom dialer does that): parallel
+		// layers get a TCP window each.
+		DisableCompression: true,
+	}
+}
+
+// proxyFor also looks at what a proxy is to reach, since the guard does not see
+// it then.
+func (p *policy) proxyFor(req *http.Request) (*url.URL, error) {
+	proxy, err := p.config.Proxy.For(req.URL)
+	if proxy == nil || err != nil {
+		return nil, err
+	}
+	if secret, ok := proxy.User.Password(); ok {
+		p.secrets.add(secret)
+	}
+	return proxy, p.guard.overProxy(req.URL, proxy)
+}
+
+func (p *policy) close() {
+	p.own.CloseIdleConnections()
+	p.others.CloseIdleConnections()
+}
 
 // RoundTrip implements http.RoundTripper.
 func (p *policy) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -61,6 +94,8 @@ func (p *policy) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	req = req.Clone(req.Context()) // the caller's must not change
 	req.Header.Set("User-Agent", userAgent)
+	req.Header.Del("Referer")
+	req.URL.User = nil // a redirect's, which net/http would send
 	if !p.trusts(req.URL) {
 		req.Header.Del("Authorization")
 		req.Header.Del("Cookie")
@@ -70,25 +105,44 @@ func (p *policy) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // trusts reports whether credentials may go to u.
 func (p *policy) trusts(u *url.URL) bool {
-	return sameHost(u, p.registry) || p.realm != "" && sameHost(u, p.realm)
+	p.mu.Lock()
+	realm := p.realm
+	p.mu.Unlock()
+	return sameHost(u, p.registry) || realm != "" && sameHost(u, realm)
 }
 
-// allowRealm checks the token server that the registry names, and lets it see
-// credentials. https or loopback, or else anybody on the way could read them.
-func (p *policy) allowRealm(realm string) error {
-	u, err := url.Parse(realm)
-	switch {
-	case err != nil || u.Host == "":
-		return fmt.Errorf("the registry names no token server that could be reached: %q", limit(realm, 100))
-	case u.Scheme == "https", u.Scheme == "http" && (isLoopback(u.Host) || p.config.Insecure):
-		p.realm = u.Host
-		return nil
+// trustRealm lets a token server see credentials.
+func (p *policy) trustRealm(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.realm = host
+}
+
+// transportFor is the one for a host.
+func (p *policy) transportFor(u *url.URL) *http.Transport {
+	if sameHost(u, p.registry) {
+		return p.own
 	}
-	return fmt.Errorf("the registry's token server %s is not https", u.Host)
+	return p.others
+}
+
+// patience is the key of how long a request's answer may take, where that is
+// not HeaderTimeout.
+type patience struct{}
+
+func patient(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, patience{}, d)
+}
+
+func (p *policy) patience(ctx context.Context) time.Duration {
+	if d, ok := ctx.Value(patience{}).(time.Duration); ok {
+		return max(d, p.config.HeaderTimeout)
+	}
+	return p.config.HeaderTimeout
 }
 
 // checkRedirect limits redirects; RoundTrip then looks at each request.
-func (p *policy) checkRedirect(req *http.Request, via []*http.Request) error {
+func checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return fmt.Errorf("more than %d redirects", maxRedirects)
 	}
@@ -106,7 +160,7 @@ func withPort(scheme, host string) string {
 	if _, _, err := net.SplitHostPort(host); err == nil {
 		return host
 	}
-	return net.JoinHostPort(strings.Trim(host, "[]"), map[string]string{"http": "80", "https": "443"}[scheme])
+	return net.JoinHostPort(strings.Trim(host, "[]"), map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[scheme])
 }
 
 // isLoopback holds for addresses written as such and for localhost. A name

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,9 +33,7 @@ func TestIsLoopback(t *testing.T) {
 
 func TestTrusts(t *testing.T) {
 	p := testPolicy(t, Config{}.withDefaults(), "registry.example")
-	if err := p.allowRealm("https://auth.example:8443/token"); err != nil {
-		t.Fatal(err)
-	}
+	p.trustRealm("auth.example:8443")
 	for target, want := range map[string]bool{
 		"https://registry.example/v2/":      true,
 		"https://registry.example:443/v2/":  true,
@@ -56,21 +55,53 @@ func TestTrusts(t *testing.T) {
 	}
 }
 
-func TestAllowRealm(t *testing.T) {
-	for realm, want := range map[string]bool{
-		"https://auth.docker.io/token": true,
-		"http://127.0.0.1:5001/token":  true,
-		"http://auth.example/token":    false,
-		"http://10.0.0.1/token":        false,
-		"file:///etc/passwd":           false,
-		"//auth.example/token":         false,
-		"":                             false,
-		"https://":                     false,
-		"http://[::1":                  false,
-	} {
-		p := testPolicy(t, Config{}.withDefaults(), "registry.example")
-		if err := p.allowRealm(realm); (err == nil) != want {
-			t.Errorf("%q: %v", realm, err)
+func TestRealmOf(t *testing.T) {
+	const refused, anonymous, shown = 0, 1, 2
+	cases := []struct {
+		registry, realm string
+		want            int
+	}{
+		{"registry-1.docker.io", "https://auth.docker.io/token", shown},
+		{"dhi.io", "https://auth.docker.io/token", shown},
+		{"registry.hub.docker.com", "https://auth.docker.io/token", shown},
+		{"registry.gitlab.example", "https://gitlab.example/jwt/auth", shown},
+		{"registry.corp.co.uk:5000", "https://login.corp.co.uk/", shown},
+		{"registry.corp.co.uk", "https://login.evil.co.uk/", anonymous},
+		{"a.azurecr.io", "https://a.azurecr.io/oauth2/token", shown},
+		{"mine.github.io", "https://yours.github.io/token", anonymous},
+		{"registry.example", "https://REGISTRY.example:8443/token", shown},
+		{"registry.example", "https://registry.example.evil/token", anonymous},
+		{"registry.example", "https://auth.docker.io/token", anonymous},
+		{"registry.example", "https://registry.example@evil.test/token", anonymous},
+		{"registry.example", "https://known.test/token", shown},
+		{"10.0.0.1:5000", "https://10.0.0.2/token", anonymous},
+		{"10.0.0.1:5000", "https://10.0.0.1/token", shown},
+		{"127.0.0.1:5000", "http://127.0.0.1:5001/token", shown},
+		{"registry.example", "http://127.0.0.1:5001/token", anonymous},
+		{"registry.example", "http://registry.example/token", refused},
+		{"registry.example", "http://10.0.0.1/token", refused},
+		{"registry.example", "file:///etc/passwd", refused},
+		{"registry.example", "//auth.example/token", refused},
+		{"registry.example", "javascript:alert(1)", refused},
+		{"registry.example", "", refused},
+		{"registry.example", "https://", refused},
+		{"registry.example", "http://[::1", refused},
+	}
+	config := Config{TokenServers: []string{"known.test"}}
+	for _, c := range cases {
+		found, err := config.realmOf(challenge{params: map[string]string{"realm": c.realm}}, c.registry)
+		got := refused
+		switch {
+		case err == nil && found.trusted:
+			got = shown
+		case err == nil:
+			got = anonymous
+		}
+		if got != c.want {
+			t.Errorf("%s of %s: %d, want %d (%v)", c.realm, c.registry, got, c.want, err)
+		}
+		if err == nil && found.url.User != nil {
+			t.Errorf("%s has a user", c.realm)
 		}
 	}
 }
@@ -86,7 +117,6 @@ func TestPlainHTTPRefused(t *testing.T) {
 }
 
 func TestCheckRedirect(t *testing.T) {
-	p := testPolicy(t, Config{}.withDefaults(), "registry.example")
 	request := func(u string) *http.Request {
 		req, err := http.NewRequest(http.MethodGet, u, nil)
 		if err != nil {
@@ -95,13 +125,13 @@ func TestCheckRedirect(t *testing.T) {
 		return req
 	}
 	https, plain := request("https://registry.example/"), request("http://cdn.example/")
-	if err := p.checkRedirect(plain, []*http.Request{https}); err == nil {
+	if err := checkRedirect(plain, []*http.Request{https}); err == nil {
 		t.Error("https may become http")
 	}
-	if err := p.checkRedirect(https, []*http.Request{https}); err != nil {
+	if err := checkRedirect(https, []*http.Request{https}); err != nil {
 		t.Error(err)
 	}
-	if err := p.checkRedirect(https, make([]*http.Request, maxRedirects)); err == nil {
+	if err := checkRedirect(https, make([]*http.Request, maxRedirects)); err == nil {
 		t.Error("redirects have no end")
 	}
 }
@@ -115,18 +145,37 @@ func TestBackoff(t *testing.T) {
 			}
 		}
 	}
-	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "100000": maxWait} {
-		resp := &http.Response{Header: http.Header{"Retry-After": {header}}}
-		if d := p.backoff(1, resp); d != want {
-			t.Errorf("Retry-After %s waits %v", header, d)
+	if d := p.backoff(30, nil); d > maxDelay {
+		t.Errorf("attempt 30 waits %v", d)
+	}
+	now := time.Now().UTC()
+	for _, c := range []struct {
+		after, date string
+		least, most time.Duration
+	}{
+		{"7", "", 7 * time.Second, 7 * time.Second},
+		{"100000", "", 100000 * time.Second, 100000 * time.Second},
+		{now.Add(time.Minute).Format(http.TimeFormat), "", 58 * time.Second, time.Minute},
+		// A clock that is a year off, theirs or ours, says nothing wrong.
+		{"Wed, 21 Oct 2015 07:28:30 GMT", "Wed, 21 Oct 2015 07:28:00 GMT", 30 * time.Second, 30 * time.Second},
+		{"Wed, 21 Oct 2015 07:28:30 GMT", "", 0, time.Second},
+		{"soon", "", 0, time.Second},
+		{"-5", "", 0, time.Second},
+	} {
+		resp := &http.Response{Header: http.Header{"Retry-After": {c.after}, "Date": {c.date}}}
+		if d := p.backoff(1, resp); d < c.least || d > c.most {
+			t.Errorf("Retry-After %q waits %v", c.after, d)
 		}
 	}
 }
 
-func TestReason(t *testing.T) {
-	host := "registry.example"
-	err := explain(host, &url.Error{Op: "Get", URL: "https://registry.example/v2/?secret=1", Err: errors.New("broke")})
+func TestExplain(t *testing.T) {
+	p := testPolicy(t, Config{Host: "registry.example", Login: Login{Username: "u", Password: "canary-pw"}}.withDefaults(), "registry.example")
+	err := p.explain(&url.Error{Op: "Get", URL: "https://registry.example/v2/?secret=1", Err: errors.New("broke")})
 	if got := err.Error(); got != "registry registry.example: broke" {
+		t.Errorf("%q", got)
+	}
+	if got := p.explain(errors.New(`malformed HTTP response "canary-pw"`)).Error(); strings.Contains(got, "canary") {
 		t.Errorf("%q", got)
 	}
 }
