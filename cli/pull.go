@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"strings"
 
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
+	"rootlet/pull/registry"
 	"rootlet/sandbox"
 	"rootlet/sandbox/events"
 	"rootlet/userns"
@@ -26,14 +27,15 @@ type pullCmd struct {
 // Run fetches the image and prints its id.
 func (c *pullCmd) Run(a *app) error {
 	a.quiet = c.Quiet
-	if _, err := pull.ParseReference(c.Image); err != nil {
+	sources, err := a.sources(c.Image, c.TLSVerify)
+	if err != nil {
 		return err
 	}
 	paths, plan, err := a.place()
 	if err != nil {
 		return err
 	}
-	result, err := fetch(a, plan, paths, pullWork{Ref: c.Image, Platform: c.Platform, TLSVerify: c.TLSVerify}, c.Quiet)
+	result, err := fetch(a, plan, paths, pullWork{Sources: sources, Platform: c.Platform}, c.Quiet)
 	if err != nil {
 		return err
 	}
@@ -43,22 +45,25 @@ func (c *pullCmd) Run(a *app) error {
 
 // pullWork is a pull, for the worker.
 type pullWork struct {
-	Ref       string   `json:"ref"`
-	Platform  string   `json:"platform,omitempty"`
-	TLSVerify *bool    `json:"tlsVerify,omitempty"`
-	AuthFiles []string `json:"authFiles,omitempty"`
+	Sources  []pullSource `json:"sources"` // the first that is there counts
+	Platform string       `json:"platform,omitempty"`
+}
+
+// pullSource is an image that may be meant, and where to ask for it.
+type pullSource struct {
+	Ref       string            `json:"ref"`
+	Endpoints []registry.Config `json:"endpoints"`
 }
 
 // fetch has a worker pull an image, and shows how far it is.
 func fetch(a *app, plan *userns.Plan, paths sandbox.Paths, w pullWork, quiet bool) (pull.Result, error) {
-	w.AuthFiles = pull.AuthFiles(os.Getenv)
 	bars := newProgress(a, quiet)
 	defer bars.close()
 	var result pull.Result
 	if err := a.have(plan, work{Paths: paths, Pull: &w}, bars.event, &result); err != nil {
 		return result, err
 	}
-	tellPulled(paths, w.Ref)
+	tellPulled(paths, result.Name)
 	return result, nil
 }
 
@@ -74,17 +79,38 @@ func tellPulled(paths sandbox.Paths, name string) {
 }
 
 func (w *pullWork) do(ctx context.Context, t *task) (any, error) {
-	ref, err := pull.ParseReference(w.Ref)
-	if err != nil {
-		return nil, err
-	}
-	options := pull.Options{Platform: w.Platform, TLSVerify: w.TLSVerify, AuthFiles: w.AuthFiles}
+	options := pull.Options{Platform: w.Platform}
 	options.Events = func(e pull.Event) {
 		if text, err := json.Marshal(e); err == nil {
 			_ = t.conn.Send(kindEvent, text)
 		}
 	}
-	return pull.Image(ctx, ref, options, storeForPull{t.store})
+	var failed []error
+	for _, source := range w.Sources {
+		ref, err := pull.ParseReference(source.Ref)
+		if err != nil {
+			return nil, err
+		}
+		options.Endpoints = source.Endpoints
+		result, err := pull.Image(ctx, ref, options, storeForPull{t.store})
+		if err == nil || ctx.Err() != nil {
+			return result, err
+		}
+		failed = append(failed, err)
+	}
+	return nil, noSource(failed)
+}
+
+// noSource is why none of the images that may be meant could be had.
+func noSource(failed []error) error {
+	if len(failed) == 1 {
+		return failed[0]
+	}
+	var said []string
+	for _, err := range failed {
+		said = append(said, err.Error())
+	}
+	return errors.New(strings.Join(said, "; "))
 }
 
 // storeForPull shows the layer store as pull wants one; neither package knows

@@ -108,7 +108,7 @@ func (c *newContainer) begin(a *app, r sandbox.Request, s sandbox.Streams) error
 
 // withImage runs a request, pulling the image where it is not here.
 func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (int, error) {
-	if err := c.pullFirst(a, plan, r); err != nil {
+	if err := c.pullFirst(a, plan, &r); err != nil {
 		return ExitEngine, &engineError{err}
 	}
 	status, err := a.sandbox(plan, r, s)
@@ -118,7 +118,7 @@ func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s
 	if r.HelloID == "" {
 		a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
 	}
-	if err := c.pull(a, plan, r); err != nil {
+	if err := c.pull(a, plan, &r); err != nil {
 		return ExitEngine, &engineError{err}
 	}
 	return a.sandbox(plan, r, s)
@@ -150,7 +150,7 @@ func (a *app) sandbox(plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (
 }
 
 // pullFirst fetches the image before it is looked for, where --pull says so.
-func (c *newContainer) pullFirst(a *app, plan *userns.Plan, r sandbox.Request) error {
+func (c *newContainer) pullFirst(a *app, plan *userns.Plan, r *sandbox.Request) error {
 	if r.HelloID != "" || (c.Pull != pullAlways && c.Pull != pullNewer) {
 		return nil
 	}
@@ -164,11 +164,19 @@ func (c *newContainer) pullFirst(a *app, plan *userns.Plan, r sandbox.Request) e
 	return err
 }
 
-func (c *newContainer) pull(a *app, plan *userns.Plan, r sandbox.Request) error {
+// pull fetches the image, and has the request name the one that came.
+func (c *newContainer) pull(a *app, plan *userns.Plan, r *sandbox.Request) error {
 	if r.HelloID != "" {
 		return installHello(a, plan, r.Paths)
 	}
-	_, err := fetch(a, plan, r.Paths, pullWork{Ref: c.Image, Platform: c.Platform, TLSVerify: c.TLSVerify}, c.Quiet)
+	sources, err := a.sources(c.Image, c.TLSVerify)
+	if err != nil {
+		return err
+	}
+	result, err := fetch(a, plan, r.Paths, pullWork{Sources: sources, Platform: c.Platform}, c.Quiet)
+	if err == nil {
+		r.ImageName = result.Name
+	}
 	return err
 }
 

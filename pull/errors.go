@@ -102,7 +102,7 @@ func explain(ref Reference, err error) error {
 	case errors.As(err, &known):
 		e.Kind = known.kind
 	case errors.As(err, &status):
-		e.refused(ref, status)
+		e.refused(status)
 	case errors.As(err, &network):
 		e.Kind, e.Err = Unreachable, network
 		if network.PlainHTTP {
@@ -115,17 +115,21 @@ func explain(ref Reference, err error) error {
 	case errors.Is(err, registry.ErrSize):
 		e.Kind = DigestMismatch
 	}
+	var mirrors *mirrorsError
+	if errors.As(err, &mirrors) && e.Err != err {
+		e.Err = fmt.Errorf("%w%s", e.Err, mirrors.words())
+	}
 	return e
 }
 
 // refused sorts the answers that are a no.
-func (e *Error) refused(ref Reference, s *registry.StatusError) {
+func (e *Error) refused(s *registry.StatusError) {
 	switch {
 	case s.NotFound():
-		e.Kind, e.Err = NotFound, fmt.Errorf("no such image in registry %s", ref.Registry())
+		e.Kind, e.Err = NotFound, fmt.Errorf("no such image in registry %s", s.Host)
 	case s.Unauthorized():
-		e.Kind, e.Err = Unauthorized, fmt.Errorf("registry %s denied access: %s", ref.Registry(), s.Reason())
-		e.hint = "check the name; if the image is private, put credentials for " + ref.Registry() + " into ~/.docker/config.json"
+		e.Kind, e.Err = Unauthorized, fmt.Errorf("registry %s denied access: %s", s.Host, s.Reason())
+		e.hint = "check the name; if the image is private: rootlet login " + s.Host
 	}
 }
 

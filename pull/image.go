@@ -1,10 +1,11 @@
 package pull
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,12 +25,11 @@ const (
 
 // Options say how to pull. The zero value pulls for this machine, anonymously.
 type Options struct {
-	Platform  string      // os/arch[/variant], empty for linux on this machine's architecture
-	AsItIs    bool        // without a Platform, an image that comes without an index is taken whatever it is for
-	TLSVerify *bool       // nil is true; false also allows plain http
-	AuthFiles []string    // where credentials are looked up, first match wins: see AuthFiles
-	Events    func(Event) // progress, one call at a time, from other goroutines
-	Parallel  int         // layers at once, 0 for what suits this machine
+	Platform  string            // os/arch[/variant], empty for linux on this machine's architecture
+	AsItIs    bool              // without a Platform, an image that comes without an index is taken whatever it is for
+	Endpoints []registry.Config // where to ask, in order (see registries.Settings); none for the registry itself, anonymously
+	Events    func(Event)       // progress, one call at a time, from other goroutines
+	Parallel  int               // layers at once, 0 for what suits this machine
 
 	// How patient to be with the registry; zero for the defaults of
 	// registry.Config.
@@ -59,12 +59,9 @@ func Image(ctx context.Context, ref Reference, o Options, store Store) (Result, 
 }
 
 func image(ctx context.Context, ref Reference, o Options, store Store) (Result, error) {
-	client, err := dial(ctx, ref, o)
-	if err != nil {
-		return Result{}, err
-	}
-	defer client.Close()
-	return FromSource(ctx, client, ref.identifier(), []string{ref.Name()}, o, store)
+	src := From(o.endpoints(ref))
+	defer src.Close()
+	return FromSource(ctx, src, ref.identifier(), []string{ref.Name()}, o, store)
 }
 
 // FromSource brings one image from a source into store, under full names
@@ -109,21 +106,19 @@ func (f *found) bears(names []string, store Store) (bool, error) {
 	return len(names) > 0, nil
 }
 
-func dial(ctx context.Context, ref Reference, o Options) (*registry.Client, error) {
-	login, err := findLogin(o.AuthFiles, ref)
-	if err != nil {
-		return nil, err
+// endpoints are where ref is looked for, with this pull's patience.
+func (o Options) endpoints(ref Reference) []registry.Config {
+	all := slices.Clone(o.Endpoints)
+	if len(all) == 0 {
+		all = []registry.Config{{Host: ref.Registry(), Repository: ref.Repository()}}
 	}
-	return registry.Dial(ctx, registry.Config{
-		Host:          ref.Registry(),
-		Repository:    ref.Repository(),
-		Insecure:      o.TLSVerify != nil && !*o.TLSVerify,
-		Login:         login,
-		Proxy:         registry.ProxyFrom(os.Getenv),
-		HeaderTimeout: o.HeaderTimeout,
-		Silence:       o.Silence,
-		RetryDelay:    o.RetryDelay,
-	})
+	for i := range all {
+		c := &all[i]
+		c.HeaderTimeout = cmp.Or(o.HeaderTimeout, c.HeaderTimeout)
+		c.Silence = cmp.Or(o.Silence, c.Silence)
+		c.RetryDelay = cmp.Or(o.RetryDelay, c.RetryDelay)
+	}
+	return all
 }
 
 // found is the manifest that a reference leads to on one platform.

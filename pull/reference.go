@@ -36,6 +36,15 @@ func ParseReference(s string) (Reference, error) {
 	return r, nil
 }
 
+// IsShort reports whether a reference names no registry, so that Docker's rule
+// gives it docker.io.
+func IsShort(s string) bool {
+	name, _, _ := strings.Cut(s, "@")
+	first, _, slash := strings.Cut(name, "/")
+	host, _ := splitHost(name)
+	return !slash || host == defaultHost && first != defaultHost && first != legacyHost
+}
+
 // Registry is the host, with its port if one was given.
 func (r Reference) Registry() string { return r.host }
 

@@ -2,12 +2,8 @@ package pull
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -16,17 +12,14 @@ import (
 	"rootlet/pull/registrytest"
 )
 
-func authJSON(key, user, password string) string {
-	return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, key, base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+// as is the registry itself with a login.
+func as(host, repository, user, password string) []registry.Config {
+	return []registry.Config{{Host: host, Repository: repository, Login: registry.Login{Username: user, Password: password}}}
 }
 
-func writeAuth(t *testing.T, body string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "auth.json")
-	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+// insecurely is the registry itself, whatever its certificate.
+func insecurely(host, repository string) []registry.Config {
+	return []registry.Config{{Host: host, Repository: repository, Insecure: true}}
 }
 
 func TestLogin(t *testing.T) {
@@ -40,15 +33,15 @@ func TestLogin(t *testing.T) {
 			r.Push("some/image", threeLayers())
 			require(r)
 			o := quick()
-			o.AuthFiles = []string{writeAuth(t, authJSON(r.Host, user, password))}
+			o.Endpoints = as(r.Host, "some/image", user, password)
 			mustPull(t, r.Host+"/some/image", o, newMemStore())
 
-			o.AuthFiles = []string{writeAuth(t, authJSON(r.Host, user, "wrong"))}
+			o.Endpoints = as(r.Host, "some/image", user, "wrong")
 			err := mustFail(t, r.Host+"/some/image", o, Unauthorized, "denied", "authentication required")
 			if !strings.Contains(err.Hint(), r.Host) {
 				t.Errorf("hint %q does not name the registry", err.Hint())
 			}
-			o.AuthFiles = nil
+			o.Endpoints = nil
 			mustFail(t, r.Host+"/some/image", o, Unauthorized, "denied")
 		})
 	}
@@ -88,7 +81,7 @@ func TestCredentialsStay(t *testing.T) {
 	r.RequireBasic("someone", "secret")
 	r.RedirectBlobs(elsewhere.Server.URL)
 	o := quick()
-	o.AuthFiles = []string{writeAuth(t, authJSON(r.Host, "someone", "secret"))}
+	o.Endpoints = as(r.Host, "some/image", "someone", "secret")
 	mustPull(t, r.Host+"/some/image", o, newMemStore())
 	if elsewhere.Count("/blobs/") == 0 {
 		t.Error("no blob was fetched from where the registry pointed")
@@ -115,7 +108,7 @@ func TestRealm(t *testing.T) {
 		r.Push("some/image", forHere())
 		r.RequireToken("someone", "secret", realm)
 		o := quick()
-		o.AuthFiles = []string{writeAuth(t, authJSON(r.Host, "someone", "secret"))}
+		o.Endpoints = as(r.Host, "some/image", "someone", "secret")
 		mustFail(t, r.Host+"/some/image", o, Unreachable, "token server")
 	}
 }
@@ -123,70 +116,7 @@ func TestRealm(t *testing.T) {
 func TestInsecure(t *testing.T) {
 	r := registrytest.NewTLS(t)
 	r.Push("some/image", threeLayers())
-	verify := false
-	mustPull(t, r.Host+"/some/image", Options{TLSVerify: &verify}, newMemStore())
-}
-
-func TestFindLogin(t *testing.T) {
-	ref := mustParse(t, "quay.io/team/app")
-	hub := mustParse(t, "debian")
-	one := func(key, user string) string { return writeAuth(t, authJSON(key, user, "x")) }
-	cases := []struct {
-		name  string
-		files []string
-		ref   Reference
-		user  string
-	}{
-		{"no file", []string{"/does/not/exist"}, ref, ""},
-		{"another registry", []string{one("quay.example", "u")}, ref, ""},
-		{"host", []string{one("quay.io", "host")}, ref, "host"},
-		{"old form", []string{one("https://quay.io/v1/", "old")}, ref, "old"},
-		{"namespace", []string{one("quay.io/team", "team")}, ref, "team"},
-		{"other namespace", []string{one("quay.io/te", "te")}, ref, ""},
-		{"first file wins", []string{one("quay.io", "first"), one("quay.io/team/app", "second")}, ref, "first"},
-		{"Docker Hub", []string{one("https://index.docker.io/v1/", "hub")}, hub, "hub"},
-		{"Docker Hub by Podman", []string{one("docker.io", "hub")}, hub, "hub"},
-		{"longest key", []string{writeAuth(t, `{"auths":{"quay.io":{"username":"a","password":"b"},"quay.io/team/app":{"username":"c","password":"d"}}}`)}, ref, "c"},
-		{"empty entry of a helper", []string{writeAuth(t, `{"auths":{"quay.io":{}},"credsStore":"x"}`), one("quay.io", "next")}, ref, "next"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			login, err := findLogin(c.files, c.ref)
-			if err != nil || login.Username != c.user {
-				t.Errorf("user %q, %v; want %q", login.Username, err, c.user)
-			}
-		})
-	}
-	for _, bad := range []string{"{", `{"auths":{"quay.io":{"auth":"*"}}}`, `{"auths":{"quay.io":{"auth":"bm9jb2xvbg=="}}}`} {
-		file := writeAuth(t, bad)
-		if login, err := findLogin([]string{file}, ref); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: %+v, %v; want an error that names the file", bad, login, err)
-		}
-	}
-}
-
-func TestDockercfg(t *testing.T) {
-	path := filepath.Join(t.TempDir(), ".dockercfg")
-	if err := os.WriteFile(path, []byte(`{"quay.io":{"auth":"dTpw"}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	login, err := findLogin([]string{path}, mustParse(t, "quay.io/a"))
-	if want := (registry.Login{Username: "u", Password: "p"}); err != nil || login != want {
-		t.Errorf("%+v, %v", login, err)
-	}
-}
-
-func TestAuthFiles(t *testing.T) {
-	env := map[string]string{"HOME": "/home/u", "XDG_RUNTIME_DIR": "/run/user/1"}
-	getenv := func(key string) string { return env[key] }
-	want := []string{"/run/user/1/containers/auth.json", "/home/u/.config/containers/auth.json", "/home/u/.docker/config.json", "/home/u/.dockercfg"}
-	if got := AuthFiles(getenv); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q", got)
-	}
-	env["REGISTRY_AUTH_FILE"], env["DOCKER_CONFIG"] = "/a", "/d"
-	if got := AuthFiles(getenv); got[0] != "/a" || got[3] != "/d/config.json" {
-		t.Errorf("got %q", got)
-	}
+	mustPull(t, r.Host+"/some/image", Options{Endpoints: insecurely(r.Host, "some/image")}, newMemStore())
 }
 
 // TestPlainHTTP stands on names that lead to loopback but are not it.
@@ -202,8 +132,8 @@ func TestPlainHTTP(t *testing.T) {
 	if !strings.Contains(err.Hint(), "--tls-verify=false") {
 		t.Errorf("hint %q", err.Hint())
 	}
-	verify := false
-	if _, err := Image(context.Background(), mustParse(t, name), Options{TLSVerify: &verify}, newMemStore()); err != nil {
+	o := Options{Endpoints: insecurely("0.0.0.0:"+port, "some/image")}
+	if _, err := Image(context.Background(), mustParse(t, name), o, newMemStore()); err != nil {
 		t.Error(err)
 	}
 }

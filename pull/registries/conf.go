@@ -1,0 +1,219 @@
+package registries
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/BurntSushi/toml"
+)
+
+const maxConf = 4 << 20
+
+// conf is what registries.conf and its drop-ins say together.
+type conf struct {
+	files   []string // that were read, in order
+	search  []string // unqualified-search-registries
+	mode    string   // short-name-mode
+	aliases map[string]string
+	rules   map[string]rule // by prefix
+}
+
+// fileForm is one file.
+type fileForm struct {
+	Search     []string          `toml:"unqualified-search-registries"`
+	Mode       string            `toml:"short-name-mode"`
+	Registries []rule            `toml:"registry"`
+	Aliases    map[string]string `toml:"aliases"`
+}
+
+// readConf reads the main file, the first that is there, then the drop-ins, each
+// of which may change what those before it said.
+func readConf(o Options) (*conf, error) {
+	c := &conf{aliases: map[string]string{}, rules: map[string]rule{}}
+	if named := o.Getenv("CONTAINERS_REGISTRIES_CONF"); named != "" {
+		if err := c.read(named); err != nil {
+			return nil, err
+		}
+	} else if err := c.readUsual(o); err != nil {
+		return nil, err
+	}
+	if last := o.Getenv("CONTAINERS_REGISTRIES_CONF_OVERRIDE"); last != "" {
+		if err := c.read(last); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.readLearned(o)
+}
+
+func (c *conf) readUsual(o Options) error {
+	for _, dir := range confDirs(o) {
+		err := c.read(filepath.Join(dir, "registries.conf"))
+		if err == nil {
+			break
+		}
+		if !missing(err) {
+			return err
+		}
+	}
+	dropIns, err := findDropIns(o)
+	if err != nil {
+		return err
+	}
+	for _, path := range dropIns {
+		if err := c.read(path); err != nil && !missing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// readLearned reads the aliases that Podman has learned from its user's answers.
+func (c *conf) readLearned(o Options) error {
+	cache := o.Getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		cache = filepath.Join(o.Getenv("HOME"), ".cache")
+	}
+	err := c.read(filepath.Join(cache, "containers/short-name-aliases.conf"))
+	if missing(err) {
+		return nil
+	}
+	return err
+}
+
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// confDirs are where the main file may be, the user's first.
+func confDirs(o Options) []string {
+	return []string{
+		filepath.Join(configHome(o.Getenv), "containers"),
+		filepath.Join(o.Root, "/etc/containers"),
+		filepath.Join(o.Root, "/usr/share/containers"),
+	}
+}
+
+func configHome(getenv func(string) string) string {
+	if dir := getenv("XDG_CONFIG_HOME"); dir != "" {
+		return dir
+	}
+	return filepath.Join(getenv("HOME"), ".config")
+}
+
+// findDropIns lists the drop-ins in the order of their names, whatever directory
+// they are in. Of two that have the same name the user's counts, then the
+// administrator's.
+func findDropIns(o Options) ([]string, error) {
+	dirs := []string{filepath.Join(configHome(o.Getenv), "containers/registries.conf.d")}
+	for _, base := range confDirs(o)[1:] {
+		kind := "rootless"
+		if o.UID == 0 {
+			kind = "rootful"
+		} else {
+			dirs = append(dirs, filepath.Join(base, "registries.rootless.conf.d", strconv.Itoa(o.UID)))
+		}
+		dirs = append(dirs, filepath.Join(base, "registries."+kind+".conf.d"), filepath.Join(base, "registries.conf.d"))
+	}
+	byName := map[string]string{}
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !missing(err) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if _, seen := byName[e.Name()]; !seen && !e.IsDir() && strings.HasSuffix(e.Name(), ".conf") {
+				byName[e.Name()] = filepath.Join(dir, e.Name())
+			}
+		}
+	}
+	var paths []string
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		paths = append(paths, byName[name])
+	}
+	return paths, nil
+}
+
+// read lays one file over what is there.
+func (c *conf) read(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConf+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > maxConf {
+		return fmt.Errorf("%s: larger than %d MiB", path, maxConf>>20)
+	}
+	if err := c.add(path, string(text)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	c.files = append(c.files, path)
+	return nil
+}
+
+func (c *conf) add(path, text string) error {
+	var form fileForm
+	meta, err := toml.Decode(text, &form)
+	if err != nil {
+		return tomlError(err)
+	}
+	if meta.IsDefined("registries") {
+		return errors.New("this is version 1 of the format, [registries.search] and the like; rootlet reads version 2, [[registry]]")
+	}
+	if meta.IsDefined("unqualified-search-registries") {
+		c.search = form.Search
+	}
+	for _, host := range c.search {
+		if strings.Contains(host, "/") || !namesHost(host) {
+			return fmt.Errorf("unqualified-search-registries: %q is not a registry host", host)
+		}
+	}
+	switch form.Mode {
+	case "":
+	case modeEnforcing, modePermissive, modeDisabled:
+		c.mode = form.Mode
+	default:
+		return fmt.Errorf("short-name-mode %q: want enforcing, permissive or disabled", form.Mode)
+	}
+	if err := c.addAliases(form.Aliases); err != nil {
+		return err
+	}
+	return c.addRules(path, form.Registries)
+}
+
+// tomlError is the line and what is wrong there, without a picture of it.
+func tomlError(err error) error {
+	var parse toml.ParseError
+	if errors.As(err, &parse) {
+		return fmt.Errorf("line %d: %s", parse.Position.Line, parse.Message)
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+func (c *conf) addRules(path string, rules []rule) error {
+	here := map[string]bool{}
+	for _, r := range rules {
+		r.file = path
+		if err := r.check(); err != nil {
+			return err
+		}
+		if here[r.Prefix] {
+			return fmt.Errorf("registry %s: two [[registry]] tables", r.Prefix)
+		}
+		here[r.Prefix] = true
+		c.rules[r.Prefix] = r
+	}
+	return nil
+}

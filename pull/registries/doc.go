@@ -1,0 +1,163 @@
+// Package registries knows what the user and the host have set up about
+// registries: registries.conf with its drop-ins, certs.d, credentials, proxies.
+// For a reference it gives the list of endpoints where to ask, as plain data. It
+// runs in the user's own process, before a worker is told what to pull; it speaks
+// to no registry.
+//
+// The formats are those of containers-registries.conf(5) and
+// containers-certs.d(5), and Docker's registry-mirrors and insecure-registries.
+package registries
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"rootlet/pull"
+	"rootlet/pull/credentials"
+	"rootlet/pull/registry"
+)
+
+// Options say where to look. Getenv is required.
+type Options struct {
+	Getenv func(string) string
+	UID    int
+	Root   string // before /etc and /usr: empty but in tests
+
+	Mirrors  []string          // Docker's registry-mirrors, asked before docker.io
+	Insecure []string          // Docker's insecure-registries: HOST[:PORT] or a network
+	AuthFile string            // the only file with credentials, where the user names one
+	Warn     func(text string) // told what the user should know; may be nil
+}
+
+// Settings are what was found.
+type Settings struct {
+	options Options
+	conf    *conf
+	hub     []mirror
+	logins  *credentials.Set
+}
+
+// Read reads registries.conf and its drop-ins. Credentials and certificates are
+// read when an endpoint needs them.
+func Read(o Options) (*Settings, error) {
+	s := &Settings{options: o, logins: credentials.Of(o.Getenv, o.AuthFile)}
+	s.logins.Warn = o.Warn
+	var err error
+	if s.hub, err = dockerMirrors(o.Mirrors); err != nil {
+		return nil, err
+	}
+	s.conf, err = readConf(o)
+	return s, err
+}
+
+// Logins are the user's credentials.
+func (s *Settings) Logins() *credentials.Set { return s.logins }
+
+// Endpoints lists where an image may be had, in the order in which to ask: the
+// mirrors, then the registry itself. A verify that is given counts for all.
+func (s *Settings) Endpoints(ctx context.Context, ref pull.Reference, verify *bool) ([]registry.Config, error) {
+	r, primary, err := s.primary(ref)
+	if err != nil {
+		return nil, err
+	}
+	places, err := mirrored(r.Mirrors, r, ref)
+	if err != nil {
+		return nil, err
+	}
+	if ref.Registry() == dockerHub {
+		own, err := mirrored(s.hub, rule{Prefix: dockerHub}, ref)
+		if err != nil {
+			return nil, err
+		}
+		places = append(own, places...)
+	}
+	var list []registry.Config
+	for _, l := range append(places, primary) {
+		c, err := s.config(ctx, l, verify)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// Endpoint is where to push an image, or to ask for what only the registry itself
+// knows: mirrors serve pulls alone.
+func (s *Settings) Endpoint(ctx context.Context, ref pull.Reference, verify *bool) (registry.Config, error) {
+	_, l, err := s.primary(ref)
+	if err != nil {
+		return registry.Config{}, err
+	}
+	return s.config(ctx, l, verify)
+}
+
+// Host is how to speak to a registry as such.
+func (s *Settings) Host(ctx context.Context, host string, verify *bool) (registry.Config, error) {
+	return s.config(ctx, location{host: host, insecure: s.conf.insecure(host)}, verify)
+}
+
+// location is where a repository stands.
+type location struct {
+	host, repository string
+	insecure, mirror bool
+}
+
+// primary is the rule for a reference, and where it says that the registry is.
+func (s *Settings) primary(ref pull.Reference) (rule, location, error) {
+	r, found := s.conf.rule(ref)
+	if !found {
+		return r, location{host: ref.Registry(), repository: ref.Repository()}, nil
+	}
+	if r.Blocked {
+		return r, location{}, &BlockedError{Name: ref.Familiar(), Prefix: r.Prefix, File: r.file}
+	}
+	l, err := r.rewrite(r.Location, ref)
+	l.insecure = r.Insecure
+	return r, l, err
+}
+
+// config is all that it takes to speak to a place.
+func (s *Settings) config(ctx context.Context, l location, verify *bool) (registry.Config, error) {
+	c := registry.Config{
+		Host: l.host, Repository: l.repository, Mirror: l.mirror,
+		Insecure: l.insecure || s.saidInsecure(l.host),
+		Proxy:    registry.ProxyFrom(s.options.Getenv),
+	}
+	if verify != nil {
+		c.Insecure = !*verify
+	}
+	var err error
+	if c.TLS, err = s.certificates(l.host); err != nil {
+		return c, err
+	}
+	c.Login, err = s.logins.Find(ctx, l.host, l.repository)
+	return c, err
+}
+
+// saidInsecure reports whether insecure-registries names the host.
+func (s *Settings) saidInsecure(host string) bool {
+	name := host
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		name = host[:i]
+	}
+	address, _ := netip.ParseAddr(strings.Trim(name, "[]"))
+	for _, said := range s.options.Insecure {
+		if network, err := netip.ParsePrefix(said); err == nil {
+			if address.IsValid() && network.Contains(address) {
+				return true
+			}
+		} else if said == host {
+			return true
+		}
+	}
+	return false
+}
+
+// BlockedError says that images of that name are not to be had.
+type BlockedError struct{ Name, Prefix, File string }
+
+func (e *BlockedError) Error() string {
+	return e.Name + ": registry " + e.Prefix + " is blocked by " + e.File
+}
