@@ -28,6 +28,8 @@ func commands() []command {
 	events := verb[eventsCmd]("events", "Show what happens, and what happened")
 	exec := verb[execCmd]("exec", "Run a command in a container that runs")
 	export := verb[exportCmd]("export", "Write a container's root as a tar archive")
+	history := verb[historyCmd]("history", "Show how an image was made")
+	imageDiff := verb[imageDiffCmd]("diff", "List what an image changes in the one below, or in another")
 	imagePrune := verb[imagePruneCmd]("prune", "Remove the images that no container is made of")
 	images := verb[imagesCmd]("images", "List images")
 	info := verb[infoCmd]("info", "Show what this host gives, and what was chosen")
@@ -50,6 +52,7 @@ func commands() []command {
 	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
 	systemPrune := verb[systemPruneCmd]("prune", "Remove stopped containers, and what nothing needs")
+	tag := verb[tagCmd]("tag", "Give an image one more name")
 	top := verb[topCmd]("top", "List the processes of a container")
 	unpause := verb[unpauseCmd]("unpause", "Let the processes of paused containers go on")
 	update := verb[updateCmd]("update", "Change the restart policy of containers")
@@ -77,6 +80,7 @@ func commands() []command {
 		diff,
 		events,
 		export,
+		history,
 		inspect,
 		kill,
 		logs,
@@ -89,6 +93,7 @@ func commands() []command {
 		start,
 		stats,
 		stop,
+		tag,
 		top,
 		unpause,
 		update,
@@ -122,11 +127,14 @@ func commands() []command {
 			wait,
 		}},
 		{name: "image", help: "Manage images", children: []command{
+			imageDiff,
+			history,
+			inspectOnly(kindImage),
 			images.as("ls", "list"),
 			imagePrune,
-			inspectOnly(kindImage),
 			pull,
 			rmi.as("rm", "remove"),
+			tag,
 		}},
 		{name: "network", help: "Manage networks", children: []command{
 			inspectOnly(kindNetwork),

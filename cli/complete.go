@@ -168,7 +168,7 @@ func (c *completer) completePositional(positional []*kong.Positional, given int,
 	switch p.Name {
 	case "container":
 		c.containers(states)
-	case "image":
+	case "image", "repository":
 		c.images()
 	case "volume":
 		if command != "create" {

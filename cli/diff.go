@@ -2,9 +2,7 @@ package cli
 
 import (
 	"bufio"
-	"fmt"
 
-	"rootlet/fuseoverlay/changes"
 	"rootlet/sandbox"
 )
 
@@ -25,14 +23,7 @@ func (c *diffCmd) Run(a *app) error {
 	}
 	out := bufio.NewWriter(a.stdout)
 	var listed int
-	err = a.have(plan, work{Paths: found.paths, Diff: &diffWork{ID: found.id}}, func(part []byte) {
-		var list []changes.Change
-		if decode(part, &list) == nil {
-			for _, change := range list {
-				fmt.Fprintf(out, "%s %s\n", change.Kind, printable(change.Path))
-			}
-		}
-	}, &listed)
+	err = a.have(plan, work{Paths: found.paths, Diff: &diffWork{ID: found.id}}, printChanges(out), &listed)
 	if err != nil {
 		return err
 	}
@@ -53,10 +44,5 @@ func (w *diffWork) do(t *task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := 0; i < len(list); i += perFrame {
-		if err := t.conn.SendJSON(kindEvent, list[i:min(i+perFrame, len(list))]); err != nil {
-			return nil, err
-		}
-	}
-	return len(list), nil
+	return t.sendChanges(list)
 }

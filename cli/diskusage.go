@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -71,16 +72,32 @@ func (u *diskUsage) addImages(paths sandbox.Paths) error {
 	if err != nil {
 		return err
 	}
-	holders, all, needed := map[string]int{}, map[string]bool{}, map[string]bool{}
+	u.images = imageUsages(images, layers, u.containers)
+	all, needed := map[string]bool{}, map[string]bool{}
+	for _, i := range u.images {
+		for _, id := range layers.Below(i.TopLayer) {
+			all[id] = true
+			needed[id] = needed[id] || i.containers > 0
+		}
+	}
+	maps.DeleteFunc(needed, func(_ string, is bool) bool { return !is })
+	u.layers, u.layersContainers = layers.Size(all), layers.Size(needed)
+	sort.SliceStable(u.images, func(i, k int) bool { return u.images[i].Created.After(u.images[k].Created) })
+	return nil
+}
+
+// imageUsages counts each image's containers, and what it shares with others.
+func imageUsages(images []fuseoverlay.Image, layers fuseoverlay.Layers, containers []record.Entry) []imageUsage {
+	holders := map[string]int{}
 	for _, i := range images {
 		for _, id := range layers.Below(i.TopLayer) {
 			holders[id]++
-			all[id] = true
 		}
 	}
+	var all []imageUsage
 	for _, i := range images {
 		now := imageUsage{Image: i}
-		for _, e := range u.containers {
+		for _, e := range containers {
 			if e.Spec.ImageID == i.ID {
 				now.containers++
 			}
@@ -90,16 +107,11 @@ func (u *diskUsage) addImages(paths sandbox.Paths) error {
 			if holders[id] > 1 {
 				shared[id] = true
 			}
-			if now.containers > 0 {
-				needed[id] = true
-			}
 		}
 		now.shared = layers.Size(shared)
-		u.images = append(u.images, now)
+		all = append(all, now)
 	}
-	u.layers, u.layersContainers = layers.Size(all), layers.Size(needed)
-	sort.SliceStable(u.images, func(i, k int) bool { return u.images[i].Created.After(u.images[k].Created) })
-	return nil
+	return all
 }
 
 // measure asks a worker for sizes, where there is something to measure.

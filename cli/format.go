@@ -14,6 +14,7 @@ import (
 type format struct {
 	text    string
 	columns string // the template of the table that is shown without --format
+	raw     string // that of --format raw, where there is such a thing
 	quiet   bool   // ids only, whatever the format
 }
 
@@ -29,6 +30,8 @@ func (f format) list(out io.Writer, header any, rows []any) error {
 	switch {
 	case f.quiet:
 		text, table = "{{.ID}}", false
+	case f.raw != "" && text == "raw":
+		text = f.raw
 	case table && strings.TrimSpace(text) == "":
 		text = f.columns
 	}

@@ -55,7 +55,7 @@ func (c *imagePruneCmd) Run(a *app) error {
 // are gone with them.
 func (a *app) pruneImages(plan *userns.Plan, paths sandbox.Paths, all bool, f filters) (int64, error) {
 	ids, err := unusedImages(paths, all, f, a.began)
-	if err != nil || len(ids) == 0 {
+	if err != nil {
 		return 0, err
 	}
 	before, err := view(paths).Layers()
@@ -66,22 +66,12 @@ func (a *app) pruneImages(plan *userns.Plan, paths sandbox.Paths, all bool, f fi
 	if err := a.have(plan, work{Paths: paths, PruneImages: &pruneImagesWork{IDs: ids, Named: all}}, nil, &gone); err != nil {
 		return 0, err
 	}
-	after, err := view(paths).Layers()
-	if err != nil {
-		return 0, err
-	}
 	var lines []string
 	freed := map[string]bool{}
 	for _, image := range gone {
-		for _, name := range image.Names {
-			repository, tag := splitName(name)
-			lines = append(lines, "untagged: "+repository+":"+tag)
-		}
-		lines = append(lines, "deleted: sha256:"+image.ID)
-		for _, id := range before.Below(image.TopLayer) {
-			if _, stays := after[id]; !stays {
-				freed[id] = true
-			}
+		lines = append(lines, image.lines("untagged: ", "deleted: ")...)
+		for _, id := range image.Layers {
+			freed[id] = true
 		}
 	}
 	return before.Size(freed), a.printDeleted("Deleted Images:", lines)
@@ -107,17 +97,8 @@ func unusedImages(paths sandbox.Paths, all bool, f filters, now time.Time) ([]st
 		if used || !all && len(i.Names) > 0 || !until.IsZero() && !i.Created.Before(until) {
 			continue
 		}
-		if f.has("label") || f.has("label!") {
-			labels, err := imageLabels(paths, i.ID)
-			if errors.Is(err, fuseoverlay.ErrNoImage) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if !f.labels(labels) {
-				continue
-			}
+		if !(imageFilter{filters: f, view: view(paths)}).labelled(i.ID) {
+			continue
 		}
 		ids = append(ids, i.ID)
 	}
@@ -125,8 +106,8 @@ func unusedImages(paths sandbox.Paths, all bool, f filters, now time.Time) ([]st
 }
 
 // imageLabels are those of an image's configuration.
-func imageLabels(paths sandbox.Paths, id string) (map[string]string, error) {
-	image, err := view(paths).Image(id)
+func imageLabels(images fuseoverlay.View, id string) (map[string]string, error) {
+	image, err := images.Image(id)
 	if err != nil {
 		return nil, err
 	}
@@ -143,21 +124,22 @@ type pruneImagesWork struct {
 	Named bool     `json:"named,omitempty"` // those that have a name by now, too
 }
 
+// errNamed says that an image has a name by now.
+var errNamed = errors.New("it has a name")
+
 // do leaves those that are needed by now, or gone.
 func (w *pruneImagesWork) do(t *task) (any, error) {
 	gone := []removedImage{}
 	for _, id := range w.IDs {
-		image, err := t.store.Image(id)
-		if err == nil && len(image.Names) > 0 && !w.Named {
-			continue
-		}
-		var removed removedImage
-		if err == nil {
-			removed, err = t.removeImage(image)
-		}
+		removed, err := t.removeImage(id, func(image *fuseoverlay.Image) ([]string, error) {
+			if len(image.Names) > 0 && !w.Named {
+				return nil, errNamed
+			}
+			return image.Names, nil
+		})
 		var inUse *inUseError
 		switch {
-		case errors.Is(err, fuseoverlay.ErrNoImage), errors.As(err, &inUse):
+		case errors.Is(err, errNamed), errors.Is(err, fuseoverlay.ErrNoImage), errors.As(err, &inUse):
 		case err != nil:
 			return nil, err
 		default:

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,53 +12,114 @@ import (
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
 	"rootlet/sandbox"
+	"rootlet/sandbox/record"
 )
 
 // imagesCmd is `rootlet images`. It reads files; no namespace, no lock.
 type imagesCmd struct {
-	Quiet   bool   `name:"quiet" short:"q" help:"Ids only."`
-	NoTrunc bool   `name:"no-trunc" help:"Do not shorten."`
-	Format  string `name:"format" placeholder:"FORMAT" help:"table, json, or a Go template."`
+	Repository string   `arg:"" optional:"" name:"repository" help:"Those of this REPOSITORY[:TAG], with wildcards."`
+	All        bool     `name:"all" short:"a" help:"All of them: none are hidden here, with or without."`
+	Digests    bool     `name:"digests" help:"Their digests, too."`
+	Filter     []string `name:"filter" short:"f" sep:"none" placeholder:"KEY=VALUE" help:"dangling, label, before, since, until or reference."`
+	Format     string   `name:"format" placeholder:"FORMAT" help:"table, json, raw, or a Go template."`
+	NoTrunc    bool     `name:"no-trunc" help:"Do not shorten."`
+	Quiet      bool     `name:"quiet" short:"q" help:"Ids only."`
 }
 
-const imagesColumns = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+func (c *imagesCmd) filterKeys() []string { return imageFilterKeys }
+
+// The columns of the table, and what --format raw stands for.
+const (
+	imagesColumns       = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+	imagesDigestColumns = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+
+	imagesRaw       = "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+	imagesDigestRaw = "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+)
 
 // imageRow is a line of the table; its fields are those of a --format template.
 type imageRow struct {
-	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize string
+	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize, VirtualSize string
 }
 
 func imageHeader() imageRow {
 	return imageRow{
 		Containers: "CONTAINERS", CreatedAt: "CREATED AT", CreatedSince: "CREATED", Digest: "DIGEST", ID: "IMAGE ID",
-		Repository: "REPOSITORY", SharedSize: "SHARED SIZE", Size: "SIZE", Tag: "TAG", UniqueSize: "UNIQUE SIZE",
+		Repository: "REPOSITORY", SharedSize: "SHARED SIZE", Size: "SIZE", Tag: "TAG", UniqueSize: "UNIQUE SIZE", VirtualSize: "SIZE",
 	}
 }
 
 // Run prints the table.
 func (c *imagesCmd) Run(a *app) error {
+	f, err := parseFilters(c.Filter, imageFilterKeys...)
+	if err != nil {
+		return err
+	}
+	if c.Repository != "" {
+		f["reference"] = append(f["reference"], c.Repository)
+	}
 	paths, err := findPaths()
 	if err != nil {
 		return err
 	}
-	images, err := view(paths).Images()
+	all, err := view(paths).Images()
+	if err != nil {
+		return err
+	}
+	images, err := imageFilter{filters: f, view: view(paths), all: all, now: a.began}.apply()
 	if err != nil {
 		return err
 	}
 	sort.SliceStable(images, func(i, k int) bool { return images[i].Created.After(images[k].Created) })
+	usage := map[string]imageUsage{}
+	if c.usage() {
+		if usage, err = usageOf(paths, all); err != nil {
+			return err
+		}
+	}
 	var rows []any
 	for _, i := range images {
-		rows = append(rows, c.rows(i, a.began)...)
+		rows = append(rows, c.rows(i, usage, a.began)...)
 	}
-	return format{text: c.Format, columns: imagesColumns, quiet: c.Quiet}.list(a.stdout, imageHeader(), rows)
+	out := format{text: c.Format, columns: imagesColumns, raw: imagesRaw, quiet: c.Quiet}
+	if c.Digests {
+		out.columns, out.raw = imagesDigestColumns, imagesDigestRaw
+	}
+	return out.list(a.stdout, imageHeader(), rows)
 }
 
-// rows are the lines of one image: one a name, or with --quiet one alone.
-func (c *imagesCmd) rows(i fuseoverlay.Image, now time.Time) []any {
+// usage reports whether the format asks for what takes a look at more than the
+// list of images.
+func (c *imagesCmd) usage() bool {
+	return !c.Quiet && (c.Format == "json" || strings.Contains(c.Format, ".Containers") || strings.Contains(c.Format, "edSize") || strings.Contains(c.Format, ".UniqueSize"))
+}
+
+// usageOf counts, for each image's id, its containers, and what it shares.
+func usageOf(paths sandbox.Paths, images []fuseoverlay.Image) (map[string]imageUsage, error) {
+	entries, err := record.Root(paths.Data).List()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := view(paths).Layers()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]imageUsage{}
+	for _, u := range imageUsages(images, layers, entries) {
+		all[u.ID] = u
+	}
+	return all, nil
+}
+
+// rows are the lines of one image: one a name.
+func (c *imagesCmd) rows(i fuseoverlay.Image, usage map[string]imageUsage, now time.Time) []any {
 	row := imageRow{
-		CreatedAt: i.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), CreatedSince: ago(i.Created, now), Digest: none,
-		ID: shortID(i.ID, false), Size: units.HumanSizeWithPrecision(float64(i.Size), 3), Repository: none, Tag: none,
-		Containers: unknown, SharedSize: unknown, UniqueSize: unknown,
+		CreatedAt: unknown, CreatedSince: unknown, Digest: none, ID: shortID(i.ID, false), Repository: none, Tag: none,
+		Containers: unknown, SharedSize: unknown, Size: units.HumanSizeWithPrecision(float64(i.Size), 3), UniqueSize: unknown,
+	}
+	row.VirtualSize = row.Size
+	if !i.Created.IsZero() {
+		row.CreatedAt, row.CreatedSince = i.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), ago(i.Created, now)
 	}
 	if c.NoTrunc {
 		row.ID = "sha256:" + i.ID
@@ -64,7 +127,11 @@ func (c *imagesCmd) rows(i fuseoverlay.Image, now time.Time) []any {
 	if i.Digest != "" {
 		row.Digest = printable(i.Digest)
 	}
-	if len(i.Names) == 0 || c.Quiet {
+	if u, ok := usage[i.ID]; ok {
+		row.Containers = strconv.Itoa(u.containers)
+		row.SharedSize, row.UniqueSize = units.HumanSizeWithPrecision(float64(u.shared), 3), units.HumanSizeWithPrecision(float64(i.Size-u.shared), 3)
+	}
+	if len(i.Names) == 0 {
 		return []any{row}
 	}
 	var rows []any
@@ -81,11 +148,7 @@ const none = "<none>"
 
 // splitName shows a full name as Docker does: docker.io and library left out.
 func splitName(full string) (repository, tag string) {
-	if full == helloFullName {
-		full = helloName + ":latest"
-	} else if ref, err := pull.ParseReference(full); err == nil {
-		full = ref.Familiar()
-	}
+	full = familiar(full)
 	if name, digest, ok := strings.Cut(full, "@"); ok && digest != "" {
 		return name, none
 	}
@@ -93,6 +156,17 @@ func splitName(full string) (repository, tag string) {
 		return full[:i], full[i+1:]
 	}
 	return full, none
+}
+
+// familiar is a full name in whole, as Docker shows it.
+func familiar(full string) string {
+	if full == helloFullName {
+		return helloName + ":latest"
+	}
+	if ref, err := pull.ParseReference(full); err == nil {
+		return ref.Familiar()
+	}
+	return full
 }
 
 // view is the store as it can be read here, by the user himself.
@@ -110,12 +184,15 @@ func storedName(images fuseoverlay.View, given string) (string, error) {
 		return name, err
 	}
 	if !prefixed && err == nil {
-		if _, err := images.Image(name); err == nil {
+		if _, err := images.Find(name); err == nil {
 			return name, nil
 		}
 	}
-	if i, err := images.Image(digits); err == nil {
+	if i, err := images.Find(digits); err == nil {
 		return i.ID, nil
 	}
 	return name, err
 }
+
+// noImage says that there is none by the name that the user gave.
+func noImage(given string) error { return fmt.Errorf("%w: %s", fuseoverlay.ErrNoImage, given) }

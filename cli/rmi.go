@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rootlet/fuseoverlay"
@@ -13,8 +14,9 @@ import (
 
 // rmiCmd is `rootlet rmi`.
 type rmiCmd struct {
-	Images []string `arg:"" name:"image" help:"Names or ids."`
-	Force  bool     `name:"force" short:"f" help:"One with several names, too; and not to find one is no error."`
+	Images  []string `arg:"" name:"image" help:"Names or ids."`
+	Force   bool     `name:"force" short:"f" help:"One with several names, too; and not to find one is no error."`
+	NoPrune bool     `name:"no-prune" help:"Leave untagged parents: nothing here removes any, with or without."`
 }
 
 // Run removes the images one after another and goes on past one that cannot be.
@@ -23,42 +25,58 @@ func (c *rmiCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	wrong := false
-	for _, given := range c.Images {
+	return a.each(c.Images, func(given string) error {
 		name, err := storedName(view(paths), given)
+		if err != nil {
+			return err
+		}
 		var gone removedImage
-		if err == nil {
-			err = a.have(plan, work{Paths: paths, Rmi: &rmiWork{Name: name, Given: given, Force: c.Force}}, nil, &gone)
-		}
-		switch {
-		case err == nil:
-			printRemoved(a, gone)
-		case c.Force && errors.Is(err, fuseoverlay.ErrNoImage):
+		err = a.have(plan, work{Paths: paths, Rmi: &rmiWork{Name: name, Given: given, Force: c.Force}}, nil, &gone)
+		if c.Force && errors.Is(err, fuseoverlay.ErrNoImage) {
 			a.notice(err.Error())
-		default:
-			a.failed(err)
-			wrong = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(a.stdout, printableLines(gone.lines("Untagged: ", "Deleted: ")))
+		return err
+	})
+}
+
+// removedImage is an image that has lost names, or is gone.
+type removedImage struct {
+	ID     string   `json:"id"`
+	Digest string   `json:"digest,omitempty"`
+	Names  []string `json:"names"`          // that it has lost
+	Left   []string `json:"left,omitempty"` // that it keeps
+	Whole  bool     `json:"whole"`
+	Layers []string `json:"layers,omitempty"` // that went with it
+}
+
+// lines say so as Docker does, which speaks of a repository's digest where its
+// last tag goes.
+func (r *removedImage) lines(untagged, deleted string) []string {
+	kept := map[string]bool{}
+	for _, name := range r.Left {
+		repository, _ := splitName(name)
+		kept[repository] = true
+	}
+	var lines []string
+	for _, name := range r.Names {
+		lines = append(lines, untagged+familiar(name))
+		if repository, tag := splitName(name); tag != none && r.Digest != "" && !kept[repository] {
+			kept[repository] = true
+			lines = append(lines, untagged+repository+"@"+r.Digest)
 		}
 	}
-	if wrong {
-		return exitStatus(ExitError)
+	if r.Whole {
+		lines = append(lines, deleted+"sha256:"+r.ID)
 	}
-	return nil
-}
-
-// removedImage is an image that is gone.
-type removedImage struct {
-	ID       string   `json:"id"`
-	Names    []string `json:"names"`
-	TopLayer string   `json:"topLayer"`
-}
-
-func printRemoved(a *app, image removedImage) {
-	for _, name := range image.Names {
-		repository, tag := splitName(name)
-		fmt.Fprintln(a.stdout, "Untagged: "+printable(repository+":"+tag))
+	for _, id := range r.Layers {
+		lines = append(lines, deleted+"sha256:"+id)
 	}
-	fmt.Fprintln(a.stdout, "Deleted: sha256:"+image.ID)
+	return lines
 }
 
 // rmiWork removes one image, for the worker.
@@ -69,31 +87,61 @@ type rmiWork struct {
 }
 
 func (w *rmiWork) do(t *task) (any, error) {
-	image, err := t.store.Image(w.Name)
+	gone, err := t.removeImage(w.Name, w.names)
 	if errors.Is(err, fuseoverlay.ErrNoImage) {
-		return nil, fmt.Errorf("%w: %s", fuseoverlay.ErrNoImage, w.Given)
+		return nil, noImage(w.Given)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if len(image.Names) > 1 && !w.Force {
-		return nil, &namedError{w.Given, image.Names}
-	}
-	return t.removeImage(image)
+	return gone, err
 }
 
-// removeImage removes an image that no container is made of.
-func (t *task) removeImage(image *fuseoverlay.Image) (removedImage, error) {
-	err := t.store.RemoveImage(image.ID, func() error { return unused(t.Paths, image) })
+// names are those that the image loses. By one of its names it loses that alone;
+// by a digest those of that repository; by its id all, if they are one image's to
+// any reader: several tags are somebody's who may not be asked (moby,
+// daemon/images/image_delete.go).
+func (w *rmiWork) names(image *fuseoverlay.Image) ([]string, error) {
+	if slices.Contains(image.Names, w.Name) {
+		return []string{w.Name}, nil
+	}
+	meant := image.Names
+	if strings.Contains(w.Name, "@") {
+		repository, _ := splitName(w.Name)
+		meant = slices.DeleteFunc(slices.Clone(meant), func(name string) bool {
+			other, _ := splitName(name)
+			return other != repository
+		})
+		if len(meant) == 0 { // it was renamed since
+			meant = image.Names
+		}
+	}
+	if len(meant) > 1 && !w.Force {
+		return nil, &namedError{w.Given, meant}
+	}
+	return meant, nil
+}
+
+// removeImage takes names from an image, and removes it where no name is left
+// and no container is made of it.
+func (t *task) removeImage(ref string, names func(*fuseoverlay.Image) ([]string, error)) (removedImage, error) {
+	gone, err := t.store.RemoveImage(ref, fuseoverlay.Removal{
+		Names:  names,
+		Needed: func(image *fuseoverlay.Image) error { return unused(t.Paths, image) },
+	})
 	if err != nil {
 		return removedImage{}, err
 	}
-	gone := removedImage{ID: image.ID, Names: image.Names, TopLayer: image.TopLayer}
-	for _, name := range image.Names {
-		t.imageEvent("untag", image.ID, name)
+	result := removedImage{ID: gone.Image.ID, Digest: gone.Image.Digest, Names: gone.Names, Whole: gone.Whole, Layers: gone.Layers}
+	for _, name := range gone.Image.Names {
+		if !slices.Contains(gone.Names, name) {
+			result.Left = append(result.Left, name)
+		}
 	}
-	t.imageEvent("delete", image.ID, "sha256:"+image.ID)
-	return gone, nil
+	for _, name := range gone.Names {
+		t.imageEvent("untag", result.ID, familiar(name))
+	}
+	if gone.Whole {
+		t.imageEvent("delete", result.ID, "sha256:"+result.ID)
+	}
+	return result, nil
 }
 
 func (t *task) imageEvent(action, id, name string) {

@@ -56,7 +56,7 @@ func (u *diskUsage) verbose(a *app, text string) error {
 func (u *diskUsage) imageRows(now time.Time) []any {
 	rows := []any{}
 	for _, i := range u.images {
-		row := (&imagesCmd{}).rows(i.Image, now)[0].(imageRow) // under its first name
+		row := (&imagesCmd{}).rows(i.Image, nil, now)[0].(imageRow) // under its first name
 		row.Containers = strconv.Itoa(i.containers)
 		row.SharedSize = units.HumanSize(float64(i.shared))
 		row.UniqueSize = units.HumanSize(float64(i.Size - i.shared))

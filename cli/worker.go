@@ -41,6 +41,9 @@ type work struct {
 	Sizes  *sizesWork  `json:"sizes,omitempty"`
 	Files  *filesWork  `json:"files,omitempty"`
 	Diff   *diffWork   `json:"diff,omitempty"`
+	Tag    *tagWork    `json:"tag,omitempty"`
+
+	ImageDiff *imageDiffWork `json:"imageDiff,omitempty"`
 
 	Volumes     *volumesWork     `json:"volumes,omitempty"`
 	PruneImages *pruneImagesWork `json:"pruneImages,omitempty"`
@@ -118,6 +121,10 @@ func (t *task) run() (any, error) {
 		return t.Rmi.do(t)
 	case t.PruneImages != nil:
 		return t.PruneImages.do(t)
+	case t.Tag != nil:
+		return t.Tag.do(t)
+	case t.ImageDiff != nil:
+		return t.ImageDiff.do(t)
 	case t.Info != nil:
 		return t.Info.do(t)
 	case t.Diff != nil:

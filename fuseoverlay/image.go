@@ -171,6 +171,7 @@ func (s *Store) putImage(r ImageRecord) error {
 		// The same image may come with another manifest, compressed anew.
 		return err
 	}
+	defer s.keepCopies()
 	return s.store.AddNames(id, r.Names)
 }
 

@@ -61,15 +61,18 @@ func (s *Store) removeOrphans() error {
 		return err
 	}
 	defer unlock()
-	return s.removeOrphansLocked()
+	_, err = s.removeOrphansLocked()
+	return err
 }
 
-// removeOrphansLocked is removeOrphans for who has the commit lock too.
-func (s *Store) removeOrphansLocked() error {
+// removeOrphansLocked is removeOrphans for who has the commit lock too. It says
+// which they were.
+func (s *Store) removeOrphansLocked() ([]string, error) {
 	orphans, err := s.orphans()
 	if err != nil {
-		return fmt.Errorf("look for layers without an image: %w", err)
+		return nil, fmt.Errorf("look for layers without an image: %w", err)
 	}
+	var removed []string
 	var errs []error
 	for len(orphans) > 0 {
 		var kept []string
@@ -78,7 +81,9 @@ func (s *Store) removeOrphansLocked() error {
 			switch {
 			case errors.Is(err, storage.ErrLayerHasChildren):
 				kept = append(kept, id) // they go first
-			case err != nil && !errors.Is(err, storage.ErrLayerUnknown):
+			case err == nil:
+				removed = append(removed, id)
+			case !errors.Is(err, storage.ErrLayerUnknown):
 				errs = append(errs, fmt.Errorf("remove layer %s: %w", id, err))
 			}
 		}
@@ -87,10 +92,12 @@ func (s *Store) removeOrphansLocked() error {
 		}
 		orphans = kept
 	}
-	return errors.Join(errs...)
+	return removed, errors.Join(errs...)
 }
 
-// orphans lists the layers that are in no image's chain.
+// orphans lists the layers that are in no image's chain. Where an image's files
+// are there and its record is not, the list of images is damaged and does not say
+// what is needed: then there are none.
 func (s *Store) orphans() ([]string, error) {
 	layers, err := s.store.Layers()
 	if err != nil {
@@ -98,6 +105,9 @@ func (s *Store) orphans() ([]string, error) {
 	}
 	images, err := s.store.Images()
 	if err != nil {
+		return nil, err
+	}
+	if lost, err := s.unrecorded(images); err != nil || len(lost) > 0 {
 		return nil, err
 	}
 	parent := make(map[string]string, len(layers))

@@ -3,6 +3,10 @@ package fuseoverlay
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -17,29 +21,110 @@ const imagesLock = "images.lock"
 // the container's record nobody else can see that the image is needed.
 func (s *Store) KeepImages() (func(), error) { return s.flock(imagesLock, unix.LOCK_SH) }
 
-// RemoveImage removes an image, and those of its layers that no other image
-// has. needed is asked before, when no container can get the image any more, and
-// its error is returned; it may be nil.
-func (s *Store) RemoveImage(id string, needed func() error) error {
+// Removal says what of an image is to go.
+type Removal struct {
+	// Names chooses the names that it loses, of those that it has when nobody
+	// else can change them. The image goes when it loses the last; nil takes all.
+	Names func(*Image) ([]string, error)
+	// Needed is asked before the image goes, when no container can get it any
+	// more; its error is returned. It may be nil.
+	Needed func(*Image) error
+}
+
+// Removed is what has gone.
+type Removed struct {
+	Image  *Image   // as it was, without config and manifest
+	Names  []string // that it has lost
+	Whole  bool     // the image is gone
+	Layers []string // the layers that went with it, the topmost first
+}
+
+// RemoveImage takes names from an image, or removes it, and those of its layers
+// that no other has. While something is being installed layers stay, as it may be
+// counting on them; who installs last takes them away. The image's own files need
+// not be whole. ref is what Image takes.
+func (s *Store) RemoveImage(ref string, r Removal) (Removed, error) {
+	var gone Removed
 	unkeep, err := s.flock(imagesLock, unix.LOCK_EX)
 	if err != nil {
-		return err
+		return gone, err
 	}
 	defer unkeep()
-	if needed != nil {
-		if err := needed(); err != nil {
-			return err
+	unlock, err := s.flock(commitLock, unix.LOCK_EX)
+	if err != nil {
+		return gone, err
+	}
+	defer unlock()
+	rec, err := s.find(ref)
+	if err != nil {
+		return gone, err
+	}
+	gone.Image = describe(rec)
+	gone.Names = slices.Clone(rec.Names)
+	if r.Names != nil {
+		if gone.Names, err = r.Names(gone.Image); err != nil {
+			return Removed{}, err
 		}
 	}
-	unlock, err := s.flock(commitLock, unix.LOCK_EX)
+	defer s.keepCopies()
+	if len(gone.Names) < len(rec.Names) {
+		if err := s.store.RemoveNames(rec.ID, gone.Names); err != nil {
+			return Removed{}, fmt.Errorf("untag image %s: %w", rec.ID, err)
+		}
+		return gone, nil
+	}
+	if r.Needed != nil {
+		if err := r.Needed(gone.Image); err != nil {
+			return Removed{}, err
+		}
+	}
+	gone.Whole = true
+	if err := s.dropImage(rec.ID); err != nil {
+		return Removed{}, fmt.Errorf("remove image %s: %w", rec.ID, err)
+	}
+	gone.Layers, err = s.collect()
+	return gone, err
+}
+
+// removedMark is in the directory of an image that is about to go: what is left
+// of it, should this process die, is no image whose record was lost.
+const removedMark = "removed"
+
+// dropImage takes an image off the list, and then away; its layers stay.
+func (s *Store) dropImage(id string) error {
+	err := os.WriteFile(filepath.Join(s.imageDir(id), removedMark), nil, 0o600)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err = s.editImages(func(list []storage.Image) ([]storage.Image, error) {
+		return slices.DeleteFunc(list, func(i storage.Image) bool { return i.ID == id }), nil
+	})
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	if _, err := s.store.DeleteImage(id, true); errors.Is(err, storage.ErrImageUnknown) || errors.Is(err, storage.ErrNotAnImage) {
-		return fmt.Errorf("%w: %s", ErrNoImage, id)
-	} else if err != nil {
-		return fmt.Errorf("remove image %s: %w", id, err)
+	return os.RemoveAll(s.imageDir(id))
+}
+
+// imageDir is where an image's config and manifest are.
+func (s *Store) imageDir(id string) string {
+	return filepath.Join(s.config.GraphRoot, filepath.Dir(imagesFile), id)
+}
+
+// TagImage gives an image one more name, which any other image that has it
+// loses. ref is what Image takes.
+func (s *Store) TagImage(ref, name string) (*Image, error) {
+	unlock, err := s.flock(commitLock, unix.LOCK_EX)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	defer unlock()
+	rec, err := s.find(ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.AddNames(rec.ID, []string{name}); err != nil {
+		return nil, fmt.Errorf("tag image %s as %s: %w", rec.ID, name, err)
+	}
+	s.keepCopies()
+	return describe(rec), nil
 }

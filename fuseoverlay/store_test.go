@@ -71,11 +71,11 @@ func TestImages(t *testing.T) {
 		t.Errorf("images %v, %v", images, err)
 	}
 	for _, img := range []*Image{a, b, c} {
-		if err := s.RemoveImage(img.ID, nil); err != nil {
+		if _, err := s.RemoveImage(img.ID, Removal{}); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := s.RemoveImage(a.ID, nil); !errors.Is(err, ErrNoImage) {
+	if _, err := s.RemoveImage(a.ID, Removal{}); !errors.Is(err, ErrNoImage) {
 		t.Errorf("removing it again: %v", err)
 	}
 	if left := layerDirs(t, s); len(left) > 0 {
@@ -118,7 +118,7 @@ func TestRemoveImageKeepsSharedLayers(t *testing.T) {
 	base, one := layer(t, file("base", "b")), layer(t, file("one", "1"))
 	a := putImage(t, s, "example.com/a:1", base)
 	b := putImage(t, s, "example.com/b:1", base, one)
-	if err := s.RemoveImage(a.ID, nil); err != nil {
+	if _, err := s.RemoveImage(a.ID, Removal{}); err != nil {
 		t.Fatal(err)
 	}
 	if !s.HasLayer(sum(string(base))) || len(layerDirs(t, s)) != 2 {

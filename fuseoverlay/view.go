@@ -105,9 +105,8 @@ func (l Layers) Size(ids map[string]bool) int64 {
 	return sum
 }
 
-// Image finds an image by what Store.Image takes, and reads its config and
-// manifest.
-func (v View) Image(ref string) (*Image, error) {
+// Find finds an image by what Store.Image takes, without its config and manifest.
+func (v View) Find(ref string) (*Image, error) {
 	recs, err := v.records()
 	if err != nil {
 		return nil, fmt.Errorf("look up image %q: %w", ref, err)
@@ -116,17 +115,25 @@ func (v View) Image(ref string) (*Image, error) {
 	if rec == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoImage, ref)
 	}
-	img := describe(rec)
+	return describe(rec), nil
+}
+
+// Image finds an image, and reads its config and manifest.
+func (v View) Image(ref string) (*Image, error) {
+	img, err := v.Find(ref)
+	if err != nil {
+		return nil, err
+	}
 	for _, part := range []struct {
 		key  string
 		into *[]byte
 	}{{configKey, &img.Config}, {manifestKey, &img.Manifest}} {
-		*part.into, err = os.ReadFile(filepath.Join(v.GraphRoot, filepath.Dir(imagesFile), rec.ID, part.key))
-		if errors.Is(err, fs.ErrNotExist) && !v.has(rec.ID) {
+		*part.into, err = os.ReadFile(filepath.Join(v.GraphRoot, filepath.Dir(imagesFile), img.ID, part.key))
+		if errors.Is(err, fs.ErrNotExist) && !v.has(img.ID) {
 			return nil, fmt.Errorf("%w: %s", ErrNoImage, ref) // removed as we read
 		}
 		if err != nil {
-			return nil, fmt.Errorf("image %s: %s: %w", rec.ID, part.key, err)
+			return nil, fmt.Errorf("image %s: %s: %w", img.ID, part.key, err)
 		}
 	}
 	return img, nil

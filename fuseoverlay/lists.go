@@ -1,0 +1,97 @@
+package fuseoverlay
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/ioutils"
+	"go.podman.io/storage/pkg/lockfile"
+)
+
+// containers/storage keeps two lists: of images and of layers. What it cannot do
+// with them is done here, under its own locks, so that every process that has
+// the store open sees it: to take an image away and leave its layers, and to mend
+// what is damaged.
+
+// editImages rewrites the list of images; a nil list from change leaves it.
+func (s *Store) editImages(change func([]storage.Image) ([]storage.Image, error)) error {
+	return editList(s.config.GraphRoot, imagesFile, change)
+}
+
+// editLayers rewrites the list of layers.
+func (s *Store) editLayers(change func([]storage.Layer) ([]storage.Layer, error)) error {
+	return editList(s.config.GraphRoot, layersFile, change)
+}
+
+func editList[T any](root, name string, change func([]T) ([]T, error)) error {
+	path := filepath.Join(root, name)
+	lock, err := lockList(path)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	var list []T
+	if err := (View{GraphRoot: root}).read(name, &list); err != nil {
+		return err
+	}
+	if list, err = change(list); err != nil || list == nil {
+		return err
+	}
+	return writeList(lock, path, list)
+}
+
+// lockList locks a list as containers/storage does: images.lock beside
+// images.json.
+func lockList(path string) (*lockfile.LockFile, error) {
+	lock, err := lockfile.GetLockFile(lockName(path))
+	if err != nil {
+		return nil, fmt.Errorf("lock %q: %w", path, err)
+	}
+	lock.Lock()
+	return lock, nil
+}
+
+// writeList replaces a list whole. The lock's word of it comes first, as
+// containers/storage has it: a process that dies in between makes others read
+// once too often, and not once too seldom.
+func writeList[T any](lock *lockfile.LockFile, path string, list []T) error {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	if _, err := lock.RecordWrite(); err != nil {
+		return fmt.Errorf("%q: %w", lockName(path), err)
+	}
+	if err := ioutils.AtomicWriteFile(path, text, 0o600); err != nil {
+		return fmt.Errorf("write %q: %w", path, err)
+	}
+	return nil
+}
+
+func lockName(path string) string { return strings.TrimSuffix(path, ".json") + ".lock" }
+
+// The lists' copies, below the graph root: what is left of the names where a list
+// is damaged. They are as new as the last image that came, went or was named.
+const (
+	imagesCopy = "images.json"
+	layersCopy = "layers.json"
+)
+
+// keepCopies copies the lists. That it cannot costs nothing but the copies.
+func (s *Store) keepCopies() {
+	for from, to := range map[string]string{imagesFile: imagesCopy, layersFile: layersCopy} {
+		text, err := os.ReadFile(filepath.Join(s.config.GraphRoot, from))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			_ = ioutils.AtomicWriteFileWithOpts(s.path(to), text, 0o600, &ioutils.AtomicFileWriterOptions{NoSync: true})
+		}
+	}
+}
