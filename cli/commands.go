@@ -31,10 +31,12 @@ func commands() []command {
 	history := verb[historyCmd]("history", "Show how an image was made")
 	imageDiff := verb[imageDiffCmd]("diff", "List what an image changes in the one below, or in another")
 	imagePrune := verb[imagePruneCmd]("prune", "Remove the images that no container is made of")
+	imageImport := verb[importCmd]("import", "Make an image of a tar archive or a directory")
 	images := verb[imagesCmd]("images", "List images")
 	info := verb[infoCmd]("info", "Show what this host gives, and what was chosen")
 	inspect := verb[inspectCmd]("inspect", "Show all that is known of containers, images, networks and volumes")
 	kill := verb[killCmd]("kill", "Send a signal to containers")
+	load := verb[loadCmd]("load", "Take images out of an archive or a layout")
 	logs := verb[logsCmd]("logs", "Show what a container wrote")
 	pause := verb[pauseCmd]("pause", "Hold the processes of containers still")
 	port := verb[portCmd]("port", "List the published ports of a container")
@@ -46,6 +48,7 @@ func commands() []command {
 	rm := verb[rmCmd]("rm", "Remove containers")
 	rmi := verb[rmiCmd]("rmi", "Remove images")
 	run := verb[runCmd]("run", "Create and run a container from an image")
+	save := verb[saveCmd]("save", "Write images into an archive or a layout")
 	start := verb[startCmd]("start", "Start containers that do not run")
 	stats := verb[statsCmd]("stats", "Show what containers use")
 	stop := verb[stopCmd]("stop", "Stop containers")
@@ -81,8 +84,10 @@ func commands() []command {
 		events,
 		export,
 		history,
+		imageImport,
 		inspect,
 		kill,
+		load,
 		logs,
 		pause,
 		port,
@@ -90,6 +95,7 @@ func commands() []command {
 		restart,
 		rm,
 		rmi,
+		save,
 		start,
 		stats,
 		stop,
@@ -131,9 +137,12 @@ func commands() []command {
 			history,
 			inspectOnly(kindImage),
 			images.as("ls", "list"),
+			imageImport,
 			imagePrune,
+			load,
 			pull,
 			rmi.as("rm", "remove"),
+			save,
 			tag,
 		}},
 		{name: "network", help: "Manage networks", children: []command{

@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"rootlet/internal/linux"
 )
 
 // exportCmd is `rootlet export`.
@@ -57,15 +60,53 @@ func toFile(path string, write func(io.Writer) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := unnamed(filepath.Dir(path))
+	if errors.Is(err, errors.ErrUnsupported) {
+		f, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	}
 	if err != nil {
 		return fmt.Errorf("invalid output path: %w", err)
 	}
-	defer os.Remove(f.Name())
-	// CreateTemp makes it the user's alone, as is only right for files of any
-	// owner.
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return err
+	// Both make it the user's alone, as is only right for files of any owner.
+	if err := write(f); err != nil {
+		return errors.Join(err, f.Close(), dropName(f))
+	}
+	if err := name(f, path); err != nil {
+		return errors.Join(err, f.Close(), dropName(f))
+	}
+	return f.Close()
+}
+
+// unnamed makes a file without a name (open(2), O_TMPFILE): nothing is left of it
+// if we are killed, or the disk is full. Not every file system has them.
+func unnamed(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if errors.Is(err, unix.EISDIR) {
+		err = errors.ErrUnsupported // a kernel that does not know the flag
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "make a file in", Path: dir, Err: err}
+	}
+	return os.NewFile(uintptr(fd), ""), nil
+}
+
+// name gives a file that is written its name, in place of what had it: linkat(2)
+// replaces nothing, rename(2) does.
+func name(f *os.File, path string) error {
+	if f.Name() == "" {
+		hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), os.Getpid()))
+		if err := unix.Linkat(unix.AT_FDCWD, linux.FDPath(f), unix.AT_FDCWD, hidden, unix.AT_SYMLINK_FOLLOW); err != nil {
+			return &os.LinkError{Op: "link", Old: "what was written", New: hidden, Err: err}
+		}
+		return os.Rename(hidden, path)
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// dropName removes a file that has one and is not to be.
+func dropName(f *os.File) error {
+	if f.Name() == "" {
+		return nil
+	}
+	return os.Remove(f.Name())
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -80,11 +79,7 @@ func tellPulled(paths sandbox.Paths, name string) {
 
 func (w *pullWork) do(ctx context.Context, t *task) (any, error) {
 	options := pull.Options{Platform: w.Platform}
-	options.Events = func(e pull.Event) {
-		if text, err := json.Marshal(e); err == nil {
-			_ = t.conn.Send(kindEvent, text)
-		}
-	}
+	options.Events = t.pullEvent
 	var failed []error
 	for _, source := range w.Sources {
 		ref, err := pull.ParseReference(source.Ref)

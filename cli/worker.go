@@ -34,6 +34,8 @@ type work struct {
 	Driver string        `json:"driver,omitempty"`
 
 	Pull   *pullWork   `json:"pull,omitempty"`
+	Load   *loadWork   `json:"load,omitempty"`
+	Import *importWork `json:"import,omitempty"`
 	Hello  *helloWork  `json:"hello,omitempty"`
 	Remove *removeWork `json:"remove,omitempty"`
 	Rmi    *rmiWork    `json:"rmi,omitempty"`
@@ -94,7 +96,7 @@ func (t *task) run() (any, error) {
 		_, _, _ = t.conn.Recv()
 		cancel()
 	}()
-	if t.Remove != nil || t.Pull != nil || t.Volumes != nil {
+	if t.Remove != nil || t.Pull != nil || t.Load != nil || t.Import != nil || t.Volumes != nil {
 		defer t.sweep()
 	}
 	switch {
@@ -115,6 +117,10 @@ func (t *task) run() (any, error) {
 	switch {
 	case t.Pull != nil:
 		return t.Pull.do(ctx, t)
+	case t.Load != nil:
+		return t.Load.do(ctx, t)
+	case t.Import != nil:
+		return t.Import.do(ctx, t)
 	case t.Hello != nil:
 		return t.Hello.do(ctx, t)
 	case t.Rmi != nil:

@@ -182,3 +182,22 @@ func with(set map[string]struct{}, more []string) map[string]struct{} {
 	}
 	return all
 }
+
+// Scratch is an image with nothing in it, for a platform; empty for this machine.
+func Scratch(platform string) (ImageRecord, error) {
+	p, err := parsePlatform(platform)
+	if err != nil {
+		return ImageRecord{}, err
+	}
+	config, err := json.Marshal(v1.ConfigFile{
+		Architecture: p.Architecture, OS: p.OS, Variant: p.Variant, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
+	})
+	if err != nil {
+		return ImageRecord{}, err
+	}
+	manifest, err := json.Marshal(v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
+		Config: descriptor(types.OCIConfigJSON, digestOf(config), int64(len(config))), Layers: []v1.Descriptor{},
+	})
+	return ImageRecord{Config: config, Manifest: manifest}, err
+}

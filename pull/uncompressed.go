@@ -1,0 +1,61 @@
+package pull
+
+import (
+	"bufio"
+	"io"
+	"sync/atomic"
+)
+
+// Uncompressed is what a file that was compressed as a whole holds, gzip or zstd;
+// one that is not comes as it is. What inflates like no real one is refused
+// (threats 28).
+func Uncompressed(r io.Reader) (io.ReadCloser, error) {
+	in := &passed{from: r}
+	b := bufio.NewReaderSize(in, 256<<10)
+	head, err := b.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	out, err := decompressor(b, sniff(head))
+	if err != nil {
+		return nil, err
+	}
+	return &inflated{noPanic{out}, out, in, 0}, nil
+}
+
+// IsCompressed tells by the first bytes of a file, of which four are enough.
+func IsCompressed(head []byte) bool { return sniff(head) != formatTar }
+
+// passed counts what is read.
+type passed struct {
+	from  io.Reader
+	bytes atomic.Int64 // a decoder may read ahead in a goroutine of its own
+}
+
+// Read implements io.Reader.
+func (p *passed) Read(b []byte) (int, error) {
+	n, err := p.from.Read(b)
+	p.bytes.Add(int64(n))
+	return n, err
+}
+
+// inflated is bombGuard for what is no layer.
+type inflated struct {
+	io.Reader
+	closer io.Closer
+	in     *passed
+	bytes  int64
+}
+
+// Read implements io.Reader.
+func (i *inflated) Read(b []byte) (int, error) {
+	n, err := i.Reader.Read(b)
+	i.bytes += int64(n)
+	if i.bytes > bombFree && i.bytes/bombRatio > i.in.bytes.Load() {
+		return 0, errBomb
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (i *inflated) Close() error { return i.closer.Close() }
