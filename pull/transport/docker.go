@@ -36,7 +36,6 @@ type dockerImage struct {
 type docker struct {
 	files
 	images    []Listed
-	names     [][]string // of each image, as they stand there
 	manifests map[string][]byte
 	blobs     map[string]string        // digest: the file that has it
 	layers    map[string]v1.Descriptor // file: what it is, as far as that is known

@@ -43,5 +43,7 @@ func OneLayer(layer *os.File, manifest, config []byte) (pull.Source, error) {
 	return d, nil
 }
 
-var _ pull.Source = (*layout)(nil)
-var _ pull.Source = flat{}
+var (
+	_ pull.Source = (*layout)(nil)
+	_ pull.Source = flat{}
+)

@@ -1,0 +1,393 @@
+package transport
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/klauspost/compress/gzip"
+
+	"rootlet/pull"
+)
+
+// entry is a member of an archive of the tests.
+type entry struct {
+	tar.Header
+	content string
+}
+
+func reg(name, content string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}, content}
+}
+
+func link(name, to string) entry {
+	return entry{tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to}, ""}
+}
+
+func pack(t testing.TB, entries ...entry) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, e := range entries {
+		if err := w.WriteHeader(&e.Header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, e.content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func opened(t testing.TB, content string) *os.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "archive")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func sha(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
+
+func zipped(t testing.TB, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// The image of the tests: two layers.
+func testImage(t testing.TB) (config string, layers []string) {
+	layers = []string{pack(t, reg("a", "lower")), pack(t, reg("b", "upper"))}
+	return fmt.Sprintf(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["sha256:%s","sha256:%s"]}}`,
+		sha(layers[0]), sha(layers[1])), layers
+}
+
+// whole reads all that a manifest names, and returns it by digest.
+func whole(t testing.TB, s pull.Source, identifier string) (v1.Manifest, map[string]string) {
+	t.Helper()
+	body, _, err := s.Manifest(context.Background(), identifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := v1.Manifest{}
+	if err := json.Unmarshal(body, &m); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, d := range append([]v1.Descriptor{m.Config}, m.Layers...) {
+		r, err := s.Blob(context.Background(), d.Digest.String(), d.Size, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := "sha256:" + sha(string(text)); got != d.Digest.String() {
+			t.Errorf("blob %s has digest %s", d.Digest, got)
+		}
+		all[d.Digest.String()] = string(text)
+	}
+	return m, all
+}
+
+func TestDockerArchive(t *testing.T) {
+	config, layers := testImage(t)
+	packed := zipped(t, layers[1])
+	manifest := func(config string, layers ...string) entry {
+		text, _ := json.Marshal([]dockerImage{{Config: config, RepoTags: []string{"x:1", "example.com/y:2"}, Layers: layers}})
+		return reg("manifest.json", string(text))
+	}
+	id := sha(config) + ".json"
+	for name, entries := range map[string][]entry{
+		"of today":         {manifest("blobs/sha256/"+sha(config), "blobs/sha256/"+sha(layers[0]), "blobs/sha256/"+sha(layers[1])), reg("blobs/sha256/"+sha(config), config), reg("blobs/sha256/"+sha(layers[0]), layers[0]), reg("blobs/sha256/"+sha(layers[1]), layers[1])},
+		"of 1.10":          {reg("0/layer.tar", layers[0]), reg("1/layer.tar", layers[1]), reg(id, config), manifest(id, "0/layer.tar", "1/layer.tar")},
+		"compressed layer": {reg("0/layer.tar", layers[0]), reg("1/layer.tar", packed), reg(id, config), manifest(id, "0/layer.tar", "1/layer.tar")},
+		"compressed blob":  {reg("0/layer.tar", layers[0]), reg("blobs/sha256/"+sha(packed), packed), reg(id, config), manifest(id, "0/layer.tar", "blobs/sha256/"+sha(packed))},
+		"linked layer":     {reg("0/layer.tar", layers[0]), link("1/layer.tar", "../2/layer.tar"), reg("2/layer.tar", layers[1]), reg(id, config), manifest(id, "0/layer.tar", "1/layer.tar")},
+		"dots in names":    {reg("./0/layer.tar", layers[0]), reg("./1.tar", layers[1]), reg("./"+id, config), manifest(id, "0/layer.tar", "1.tar")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Open(context.Background(), opened(t, pack(t, entries...)), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			all, err := s.Images()
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%v, %v", all, err)
+			}
+			if want := []string{"docker.io/library/x:1", "example.com/y:2"}; !slices.Equal(all[0].Names, want) {
+				t.Errorf("names %q", all[0].Names)
+			}
+			m, blobs := whole(t, s, all[0].Identifier)
+			if blobs[m.Config.Digest.String()] != config || len(m.Layers) != 2 {
+				t.Errorf("manifest %+v", m)
+			}
+			for _, by := range []string{"x:1", "docker.io/library/x:1", "example.com/y:2", "@0", ""} {
+				if one, err := s.Find(by); err != nil || one.Identifier != all[0].Identifier {
+					t.Errorf("find %q: %v, %v", by, one, err)
+				}
+			}
+			for _, by := range []string{"x:2", "@1", "@-1", "UPPER"} {
+				if one, err := s.Find(by); err == nil {
+					t.Errorf("find %q: %v", by, one)
+				}
+			}
+		})
+	}
+}
+
+func TestLegacyArchive(t *testing.T) {
+	_, layers := testImage(t)
+	text := pack(t,
+		reg("repositories", `{"x":{"1":"bb"}}`),
+		reg("aa/json", `{"id":"aa","created":"2014-01-02T03:04:05Z","container_config":{"Cmd":["/bin/sh","-c","make"]}}`), reg("aa/layer.tar", layers[0]),
+		reg("bb/json", `{"id":"bb","parent":"aa","os":"linux","architecture":"amd64","config":{"Cmd":["run"]}}`), reg("bb/layer.tar", layers[1]))
+	s, err := Open(context.Background(), opened(t, text), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	one, err := s.Find("x:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, blobs := whole(t, s, one.Identifier)
+	config := v1.ConfigFile{}
+	if err := json.Unmarshal([]byte(blobs[m.Config.Digest.String()]), &config); err != nil {
+		t.Fatal(err)
+	}
+	if len(config.RootFS.DiffIDs) != 2 || config.RootFS.DiffIDs[0].Hex != sha(layers[0]) || config.Config.Cmd[0] != "run" || config.History[0].CreatedBy != "make" {
+		t.Errorf("config %+v", config)
+	}
+}
+
+func TestHostileArchives(t *testing.T) {
+	config, layers := testImage(t)
+	id := sha(config) + ".json"
+	entries := func(manifest string, more ...entry) string {
+		return pack(t, append([]entry{reg("manifest.json", manifest), reg(id, config), reg("0.tar", layers[0]), reg("1.tar", layers[1])}, more...)...)
+	}
+	short := pack(t, reg("manifest.json", "[]"))
+	lying := []byte(pack(t, reg("manifest.json", strings.Repeat(" ", 600))))
+	for _, c := range []struct{ name, archive, want string }{
+		{"empty", "", "no image archive"},
+		{"no tar", strings.Repeat("not a tar ", 200), "archive: "},
+		{"ends early", string(lying[:600]), "archive: "},
+		{"nothing in it", pack(t, reg("README", "")), "no image archive"},
+		{"twice", entries(`[]`, reg("./0.tar", layers[1])), "twice"},
+		{"no config", entries(`[{"Config":"other.json","Layers":[]}]`), "not in the archive"},
+		{"no layer", entries(`[{"Config":"` + id + `","Layers":["0.tar","2.tar"]}]`), "not in the archive"},
+		{"out of it", entries(`[{"Config":"../../../../etc/passwd","Layers":[]}]`), "not in the archive"},
+		{"link out of it", entries(`[{"Config":"` + id + `","Layers":["0.tar","l.tar"]}]`, link("l.tar", "/etc/passwd")), "not in the archive"},
+		{"links in a ring", entries(`[{"Config":"` + id + `","Layers":["0.tar","l"]}]`, link("l", "m"), link("m", "l")), "too many links"},
+		{"too few layers", entries(`[{"Config":"` + id + `","Layers":["0.tar"]}]`), "1 layers, and the config lists 2"},
+		{"another config", entries(`[{"Config":"` + sha("x") + `.json","Layers":[]}]`, reg(sha("x")+".json", config)), "has digest"},
+		{"a bad name", entries(`[{"Config":"` + id + `","RepoTags":["../x"],"Layers":["0.tar","1.tar"]}]`), "image reference"},
+		{"no JSON", entries(`[{]`), "manifest.json: "},
+		{"too long", pack(t, reg("manifest.json", strings.Repeat(" ", 4<<20+1))), "larger than 4 MiB"},
+		{"layout of the future", pack(t, reg("oci-layout", `{"imageLayoutVersion":"9"}`)), "not known"},
+		{"layout without index", pack(t, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`)), "index.json"},
+		{"index is a fifo", pack(t, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), entry{tar.Header{Typeflag: tar.TypeFifo, Name: "index.json"}, ""}), "not in the archive"},
+		{"legacy ring", pack(t, reg("repositories", `{"x":{"1":"aa"}}`), reg("aa/json", `{"parent":"aa"}`)), "below itself"},
+		{"legacy without a layer", pack(t, reg("repositories", `{"x":{"1":""}}`)), "without a layer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := Open(context.Background(), opened(t, c.archive), "")
+			if err == nil {
+				s.Close()
+				t.Fatal("was opened")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %q, not %q", err, c.want)
+			}
+		})
+	}
+	s, err := Open(context.Background(), opened(t, short), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if one, err := s.Find(""); err == nil {
+		t.Errorf("found %v", one)
+	}
+}
+
+func TestBlobNames(t *testing.T) {
+	s, err := Open(context.Background(), opened(t, pack(t, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), reg("index.json", `{}`), reg("secret", "x"), reg("blobs/sha256/"+sha("x"), "x"))), OCIArchive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, digest := range []string{"", "sha256:../../secret", "sha256:", "md5:" + sha("x"), "sha256:" + strings.ToUpper(sha("y")), "sha512:" + sha("x")} {
+		if _, err := s.Blob(context.Background(), digest, 1, 0); err == nil {
+			t.Errorf("%q was opened", digest)
+		}
+		if _, _, err := s.Manifest(context.Background(), digest); err == nil {
+			t.Errorf("manifest %q was opened", digest)
+		}
+	}
+	if _, err := s.Blob(context.Background(), "sha256:"+sha("x"), 2, 0); err == nil {
+		t.Error("a blob of another size was opened")
+	}
+}
+
+func TestDirectoryFollowsNoSymlink(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "index.json")
+	if err := os.WriteFile(outside, []byte(`{}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, layoutFile), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{outside, layoutFile} {
+		_ = os.Remove(filepath.Join(dir, indexFile))
+		if err := os.Symlink(to, filepath.Join(dir, indexFile)); err != nil {
+			t.Fatal(err)
+		}
+		top, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = Open(context.Background(), top, ""); err == nil || !strings.Contains(err.Error(), "symlink") {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+}
+
+// TestWrittenAndRead writes an image in each format and reads it back: the same
+// manifest, the same blobs; and twice the same bytes.
+func TestWrittenAndRead(t *testing.T) {
+	config, layers := testImage(t)
+	archived, err := Open(context.Background(), opened(t, pack(t, reg("0", layers[0]), reg("1", zipped(t, layers[1])), reg("c.json", config),
+		reg("manifest.json", `[{"Config":"c.json","Layers":["0","1"]}]`))), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archived.Close()
+	body, _, err := archived.Manifest(context.Background(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, blobs := whole(t, archived, "")
+	kept := Kept{Manifest: body, Config: []byte(config), Open: func(digest string, offset int64) (io.ReadCloser, error) {
+		return from([]byte(blobs[digest]), offset), nil
+	}}
+	send := func(target *Target, err error, names ...string) {
+		t.Helper()
+		if err == nil {
+			err = Send(context.Background(), kept, target, names...)
+		}
+		if err == nil {
+			err = target.Finish()
+		}
+		if err == nil {
+			err = target.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, kind := range []Kind{DockerArchive, OCIArchive, OCI, Dir} {
+		t.Run(string(kind), func(t *testing.T) {
+			var f *os.File
+			names := []string{"docker.io/library/x:1", "example.com/x:2"}
+			if kind.IsDir() {
+				dir := t.TempDir()
+				for range 2 {
+					top, err := os.Open(dir)
+					if err != nil {
+						t.Fatal(err)
+					}
+					target, err := NewDirectory(top, kind)
+					send(target, err, names...)
+				}
+				if f, err = os.Open(dir); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				var once, again bytes.Buffer
+				target, err := NewArchive(&once, kind)
+				send(target, err, names...)
+				target, err = NewArchive(&again, kind)
+				send(target, err, names...)
+				if !bytes.Equal(once.Bytes(), again.Bytes()) {
+					t.Error("twice is not the same")
+				}
+				f = opened(t, once.String())
+			}
+			s, err := Open(context.Background(), f, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			all, err := s.Images()
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%v, %v", all, err)
+			}
+			if kind != Dir && !slices.Equal(all[0].Names, names) {
+				t.Errorf("names %q", all[0].Names)
+			}
+			got, _, err := s.Manifest(context.Background(), all[0].Identifier)
+			if err != nil || !bytes.Equal(got, body) {
+				t.Errorf("manifest %s, %v", got, err)
+			}
+			if n, _ := whole(t, s, all[0].Identifier); len(n.Layers) != len(m.Layers) {
+				t.Errorf("%d layers", len(n.Layers))
+			}
+		})
+	}
+}
+
+func TestUndo(t *testing.T) {
+	dir := t.TempDir()
+	top, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := NewDirectory(top, OCI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, layers := testImage(t)
+	manifest := fmt.Sprintf(`{"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%d},"layers":[{"digest":"sha256:%s","size":%d}]}`, sha(config), len(config), sha(layers[0]), len(layers[0])+1)
+	err = Send(context.Background(), Kept{Manifest: []byte(manifest), Config: []byte(config), Open: func(string, int64) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(layers[0])), nil
+	}}, target)
+	if err == nil {
+		t.Error("a layer that ends early was written")
+	}
+	if err := target.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
