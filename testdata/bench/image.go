@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // files are what a layer is made of: names on this machine, and the prefix under
@@ -35,11 +36,36 @@ type descriptor struct {
 	unpacked  int64
 }
 
-// buildImage writes an OCI layout of one image into dir, its layers gzipped, and
-// says how large it is.
-func buildImage(dir string, layers []func(*tar.Writer) error) (built []descriptor, err error) {
-	blobs := filepath.Join(dir, "blobs", "sha256")
-	if err := os.MkdirAll(blobs, 0o755); err != nil {
+// packing is how a layer is compressed.
+type packing struct {
+	mediaType string
+	open      func(io.Writer) (io.WriteCloser, error)
+}
+
+var (
+	gzipped = packing{"application/vnd.oci.image.layer.v1.tar+gzip", func(w io.Writer) (io.WriteCloser, error) {
+		return gzip.NewWriter(w), nil
+	}}
+	zstandard = packing{"application/vnd.oci.image.layer.v1.tar+zstd", func(w io.Writer) (io.WriteCloser, error) {
+		return zstd.NewWriter(w)
+	}}
+)
+
+// buildImage writes an OCI layout of one image into dir, and says how large its
+// layers are.
+func buildImage(dir string, p packing, layers []fill) (built []descriptor, err error) {
+	if built, err = buildLayers(dir, p, layers); err != nil {
+		return nil, err
+	}
+	return built, writeLayout(dir, built, nil)
+}
+
+// fill writes what a layer holds.
+type fill func(*tar.Writer) error
+
+// buildLayers writes layers into the blobs of a layout.
+func buildLayers(dir string, p packing, layers []fill) (built []descriptor, err error) {
+	if err := os.MkdirAll(blobsOf(dir), 0o755); err != nil {
 		return nil, err
 	}
 	built = make([]descriptor, len(layers))
@@ -50,18 +76,17 @@ func buildImage(dir string, layers []func(*tar.Writer) error) (built []descripto
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			built[i], failures[i] = buildLayer(blobs, fill)
+			built[i], failures[i] = buildLayer(blobsOf(dir), p, fill)
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(failures...); err != nil {
-		return nil, err
-	}
-	return built, writeLayout(dir, blobs, built)
+	return built, errors.Join(failures...)
 }
 
-// buildLayer writes one gzipped layer into blobs, under its digest.
-func buildLayer(blobs string, fill func(*tar.Writer) error) (d descriptor, err error) {
+func blobsOf(dir string) string { return filepath.Join(dir, "blobs", "sha256") }
+
+// buildLayer writes one layer into blobs, under its digest.
+func buildLayer(blobs string, p packing, fill fill) (d descriptor, err error) {
 	f, err := os.CreateTemp(blobs, "layer")
 	if err != nil {
 		return d, err
@@ -69,14 +94,17 @@ func buildLayer(blobs string, fill func(*tar.Writer) error) (d descriptor, err e
 	defer f.Close()
 	blobHash, diffHash := sha256.New(), sha256.New()
 	blobSize, diffSize := &counter{}, &counter{}
-	z := gzip.NewWriter(io.MultiWriter(f, blobHash, blobSize))
+	z, err := p.open(io.MultiWriter(f, blobHash, blobSize))
+	if err != nil {
+		return d, err
+	}
 	tw := tar.NewWriter(io.MultiWriter(z, diffHash, diffSize))
 	if err := errors.Join(fill(tw), tw.Close(), z.Close()); err != nil {
 		return d, err
 	}
 	digest := hex.EncodeToString(blobHash.Sum(nil))
 	d = descriptor{
-		MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Digest: "sha256:" + digest, Size: blobSize.n,
+		MediaType: p.mediaType, Digest: "sha256:" + digest, Size: blobSize.n,
 		diffID: "sha256:" + hex.EncodeToString(diffHash.Sum(nil)), unpacked: diffSize.n,
 	}
 	return d, os.Rename(f.Name(), filepath.Join(blobs, digest))
@@ -90,14 +118,15 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 // writeLayout adds the configuration, the manifest and the index.
-func writeLayout(dir, blobs string, layers []descriptor) error {
+func writeLayout(dir string, layers []descriptor, labels map[string]string) error {
+	blobs := blobsOf(dir)
 	var diffIDs []string
 	for _, l := range layers {
 		diffIDs = append(diffIDs, l.diffID)
 	}
 	config, err := writeBlob(blobs, "application/vnd.oci.image.config.v1+json", map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin:/usr/bin"}, "Cmd": []string{"sh"}},
+		"config": map[string]any{"Env": []string{"PATH=/bin:/usr/bin"}, "Cmd": []string{"sh"}, "Labels": labels},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
 	})
 	if err != nil {

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -48,7 +47,7 @@ func bench(binary, doc, only string) (passed bool, err error) {
 		return false, err
 	}
 	defer b.cleanup()
-	if err := b.images(strings.Contains("pull", only)); err != nil {
+	if err := b.images(b.needsLarge(only)); err != nil {
 		return false, err
 	}
 	if err := b.describe(); err != nil {

@@ -19,10 +19,11 @@ const (
 )
 
 // benchCase is commands that do the same thing; the first is podman's, the second
-// rootlet's, a third is for reference.
+// rootlet's, others are for reference.
 type benchCase struct {
 	name     string
 	commands []string
+	others   []string // the names of those from the third on
 	before   []string // lines for a shell, before all runs; containers go after them
 	prepare  []string // before each run of the command of that place; not measured
 	env      []string
@@ -48,7 +49,7 @@ type row struct {
 }
 
 func (b *bencher) cases() []benchCase {
-	busybox, large := b.ref("busybox"), b.ref("large")
+	busybox := b.ref("busybox")
 	run := func(tool, flags string) string {
 		return fmt.Sprintf("%s run --rm %s %s true", tool, flags, busybox)
 	}
@@ -56,11 +57,11 @@ func (b *bencher) cases() []benchCase {
 		return fmt.Sprintf("sh -c 'seq 16 | xargs -P 16 -I N %s'", run(tool, "--network none"))
 	}
 	bwrap := "bwrap --unshare-all --ro-bind " + b.path("rootfs") + " / --proc /proc --dev /dev /bin/true"
-	emptyPull := "sh -c 'unshare " + strings.Join(b.removeTree(b.path("pull/rootlet")), " ") + "; sync'"
 	return append([]benchCase{
 		{
 			name:     "run --network none",
 			commands: []string{run("podman", "--network none"), run("rootlet", "--network none"), bwrap},
+			others:   []string{"bubblewrap"},
 			share:    1, target: target{ratio: 0.20, goal: 0.12},
 		},
 		{
@@ -83,14 +84,7 @@ func (b *bencher) cases() []benchCase {
 			commands: []string{"podman --version", "rootlet version"},
 			share:    1, target: target{absolute: 5},
 		},
-		{
-			name:     "pull",
-			commands: []string{"podman pull -q --tls-verify=false " + large, "rootlet pull " + large},
-			prepare:  []string{"sh -c 'podman rmi -f " + large + " 2>/dev/null; sync'", emptyPull},
-			env:      []string{"XDG_DATA_HOME=" + b.path("pull/rootlet")},
-			share:    6, target: target{ratio: 0.75, goal: 0.60},
-		},
-	}, b.lifecycleCases()...)
+	}, slices.Concat(b.imageCases(), b.lifecycleCases())...)
 }
 
 func (b *bencher) measure(only string) (rows []row, err error) {
@@ -104,10 +98,15 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 		r := row{name: c.name, unit: "ms", podman: medians[0], rootlet: medians[1], target: c.target}
-		if len(medians) > 2 {
-			r.note = fmt.Sprintf("bubblewrap: %.1f ms", medians[2])
+		var others []string
+		for i, name := range c.others {
+			others = append(others, fmt.Sprintf("%s: %.1f ms", name, medians[2+i]))
 		}
+		r.note = strings.Join(others, ", ")
 		rows = append(rows, r)
+		if i := slices.Index(c.others, floor); i >= 0 {
+			rows = append(rows, toFloor(r, medians[2+i]))
+		}
 	}
 	if r, ok := flatness(rows); ok {
 		rows = append(rows, r)
@@ -115,7 +114,7 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 	for _, special := range []struct {
 		name    string
 		measure func() ([]row, error)
-	}{{"package init", b.packageInit}, {"memory", b.memory}, {"hundred", b.hundred}, {"wake-ups", b.wakeUps}} {
+	}{{"peak memory of a pull", b.peak}, {"package init", b.packageInit}, {"memory", b.memory}, {"hundred", b.hundred}, {"wake-ups", b.wakeUps}} {
 		if !strings.Contains(special.name, only) {
 			continue
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"archive/tar"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,27 +10,22 @@ import (
 	"strings"
 )
 
-// The large image: five layers of files from Debian packages, about 1 GB unpacked.
-const (
-	largeLayers = 5
-	layerBytes  = 200e6
-	// maxPackage leaves out what would fill a layer alone, in bytes.
-	maxPackage = layerBytes / 10
-)
+// maxPackage leaves out what would fill a layer alone, in bytes.
+const maxPackage = 20e6
 
-// largeLayersOf spreads the files of the installed Debian packages, by name, over
-// the layers. A machine with few packages has them more than once, under other
+// packageLayers spreads the files of the installed Debian packages, by name, over n
+// layers of so many bytes each. A machine with few packages has them more than once, under other
 // prefixes: the sizes are the same everywhere, which makes runs comparable.
-func largeLayersOf() (layers []func(*tar.Writer) error, err error) {
+func packageLayers(n int, bytes int64) (layers []fill, err error) {
 	packages, err := debianPackages()
 	if err != nil {
 		return nil, err
 	}
 	next := 0
-	for range largeLayers {
+	for range n {
 		var layer files
 		layer.prefix = fmt.Sprintf("/part%d", next/len(packages))
-		for size := int64(0); size < layerBytes; next++ {
+		for size := int64(0); size < bytes; next++ {
 			names := filesOf(packages[next%len(packages)])
 			layer.names = append(layer.names, names...)
 			size += sizeOf(names)

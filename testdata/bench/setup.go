@@ -19,6 +19,7 @@ var programs = map[string]string{
 	"hyperfine": "hyperfine", "podman": "podman", "crun": "crun", "bwrap": "bubblewrap",
 	"skopeo": "skopeo", "docker-registry": "docker-registry", "fuse-overlayfs": "fuse-overlayfs",
 	"slirp4netns": "slirp4netns", "newuidmap": "uidmap", "busybox": "busybox-static",
+	"curl": "curl",
 }
 
 // bencher is one run of the benchmark.
@@ -29,8 +30,10 @@ type bencher struct {
 	cred    *syscall.Credential // nil when not root
 	scratch string
 	port    int // the registry's, on loopback
-	undo    []func()
-	facts   []string // what a reader must know, in the table's foot
+	// pushPort is that of the registry that images are pushed to.
+	pushPort int
+	undo     []func()
+	facts    []string // what a reader must know, in the table's foot
 }
 
 // prepare gets the machine, the user and the scratch directory ready.
@@ -167,7 +170,7 @@ func (b *bencher) makeScratch() (err error) {
 		return err
 	}
 	b.undo = append(b.undo, b.removeScratch)
-	for _, dir := range []string{"bin", "home", "config-native/containers", "config-fuse/containers", "data", "pull", "registry", "rootfs"} {
+	for _, dir := range []string{"bin", "home", "config-native/containers", "config-fuse/containers", "data", "pull", "many", "pushed", "registry", "rootfs"} {
 		if err := os.MkdirAll(b.path(dir), 0o755); err != nil {
 			return err
 		}
