@@ -37,6 +37,8 @@ func commands() []command {
 	inspect := verb[inspectCmd]("inspect", "Show all that is known of containers, images, networks and volumes")
 	kill := verb[killCmd]("kill", "Send a signal to containers")
 	load := verb[loadCmd]("load", "Take images out of an archive or a layout")
+	login := verb[loginCmd]("login", "Log in to a registry")
+	logout := verb[logoutCmd]("logout", "Log out of a registry")
 	logs := verb[logsCmd]("logs", "Show what a container wrote")
 	pause := verb[pauseCmd]("pause", "Hold the processes of containers still")
 	port := verb[portCmd]("port", "List the published ports of a container")
@@ -88,6 +90,8 @@ func commands() []command {
 		inspect,
 		kill,
 		load,
+		login,
+		logout,
 		logs,
 		pause,
 		port,

@@ -95,16 +95,16 @@ func byPlainKey[T any](m map[string]T) map[string]T {
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		if _, there := m[plainKey(key)]; !there || key == plainKey(key) {
-			plain[plainKey(key)] = m[key]
+		if _, there := m[PlainKey(key)]; !there || key == PlainKey(key) {
+			plain[PlainKey(key)] = m[key]
 		}
 	}
 	return plain
 }
 
-// plainKey turns what older tools wrote, https://index.docker.io/v1/, into
-// host or host/path.
-func plainKey(key string) string {
+// PlainKey turns what older tools wrote, and what users paste, such as
+// https://index.docker.io/v1/, into host or host/path.
+func PlainKey(key string) string {
 	key = strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://")
 	key = strings.TrimSuffix(key, "/")
 	if host, path, _ := strings.Cut(key, "/"); path == "v1" || path == "v2" {

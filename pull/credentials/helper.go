@@ -35,8 +35,8 @@ type answer struct {
 	Secret    string
 }
 
-// server is what a helper knows a registry by.
-func server(host string) string {
+// Server is what Docker and its helpers know a registry by.
+func Server(host string) string {
 	if host == hub {
 		return hubServer
 	}
@@ -45,7 +45,7 @@ func server(host string) string {
 
 // ask gets a login from a helper; none is no error.
 func ask(ctx context.Context, helper, host string) (registry.Login, error) {
-	output, err := run(ctx, helper, "get", []byte(server(host)))
+	output, err := run(ctx, helper, "get", []byte(Server(host)))
 	if errors.Is(err, errNone) {
 		return registry.Login{}, nil
 	}
@@ -64,7 +64,7 @@ func ask(ctx context.Context, helper, host string) (registry.Login, error) {
 
 // tell has a helper keep a login.
 func tell(ctx context.Context, helper, host string, l registry.Login) error {
-	a := answer{ServerURL: server(host), Username: l.Username, Secret: l.Password}
+	a := answer{ServerURL: Server(host), Username: l.Username, Secret: l.Password}
 	if l.IdentityToken != "" {
 		a.Username, a.Secret = tokenUser, l.IdentityToken
 	}
@@ -78,7 +78,7 @@ func tell(ctx context.Context, helper, host string, l registry.Login) error {
 
 // forget has a helper forget a login, whether it has one or not.
 func forget(ctx context.Context, helper, host string) error {
-	_, err := run(ctx, helper, "erase", []byte(server(host)))
+	_, err := run(ctx, helper, "erase", []byte(Server(host)))
 	if errors.Is(err, errNone) {
 		return nil
 	}

@@ -22,7 +22,7 @@ type Place struct {
 	Helper string // the program that keeps it; empty where the file does, as plain text
 }
 
-// Save keeps the login of a host: in the first file that has one for it, so that
+// Save keeps the login of a host, or of a HOST/PATH: in the first file that has one for it, so that
 // no older one is found before it; else in the first that is there; else in
 // docker, where Docker would. Where that file names a helper for the host, the
 // helper keeps it. Nothing is added to a .dockercfg.
@@ -39,7 +39,7 @@ func (s *Set) Save(ctx context.Context, host string, l registry.Login, docker st
 		return Place{}, err
 	}
 	helper := f.helpers[host]
-	if helper == "" {
+	if helper == "" && !strings.Contains(host, "/") { // helpers know hosts only
 		helper = f.store
 	}
 	if helper == "" {
@@ -101,7 +101,7 @@ func put(auths map[string]json.RawMessage, path, host string, e entry) error {
 		key = hubServer
 	}
 	for old := range auths {
-		if plainKey(old) == host {
+		if PlainKey(old) == host {
 			delete(auths, old)
 		}
 	}
@@ -135,7 +135,7 @@ func (s *Set) Erase(ctx context.Context, host string) (int, error) {
 		if has {
 			errs = append(errs, edit(path, func(auths map[string]json.RawMessage) error {
 				for key := range auths {
-					if plainKey(key) == host {
+					if PlainKey(key) == host {
 						delete(auths, key)
 					}
 				}

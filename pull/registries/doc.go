@@ -10,6 +10,7 @@ package registries
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -160,4 +161,29 @@ type BlockedError struct{ Name, Prefix, File string }
 
 func (e *BlockedError) Error() string {
 	return e.Name + ": registry " + e.Prefix + " is blocked by " + e.File
+}
+
+// LoginKey reads a registry as a user gives it, perhaps as a URL, for a login: its
+// host, and the key for credentials, HOST or HOST/PATH. Nothing is Docker Hub.
+func LoginKey(given string) (host, key string, err error) {
+	key = credentials.PlainKey(given)
+	if key == "" {
+		key = dockerHub
+	}
+	host, path, below := strings.Cut(key, "/")
+	if below {
+		ref, err := pull.ParseReference(key)
+		if err != nil {
+			return "", "", err
+		}
+		if ref.Registry() != host || strings.ContainsAny(path, ":@") {
+			return "", "", errors.New("want REGISTRY or REGISTRY/PATH")
+		}
+		return host, key, nil
+	}
+	if host != "localhost" && !strings.ContainsAny(host, ".:") {
+		return "", "", errors.New("the host needs a dot or a port, or to be localhost")
+	}
+	_, err = pull.ParseReference(host + "/x")
+	return host, key, err
 }
