@@ -45,6 +45,7 @@ func commands() []command {
 	pruneStopped := verb[containerPruneCmd]("prune", "Remove all stopped containers")
 	ps := verb[psCmd]("ps", "List containers")
 	pull := verb[pullCmd]("pull", "Fetch an image from a registry")
+	registryServe := verb[registryServeCmd]("serve", "Serve a registry, of your own images or of a folder")
 	rename := verb[renameCmd]("rename", "Rename a container")
 	restart := verb[restartCmd]("restart", "Stop containers and start them again")
 	rm := verb[rmCmd]("rm", "Remove containers")
@@ -151,6 +152,9 @@ func commands() []command {
 		}},
 		{name: "network", help: "Manage networks", children: []command{
 			inspectOnly(kindNetwork),
+		}},
+		{name: "registry", help: "Serve images to others", children: []command{
+			registryServe,
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
 			systemAutostart,

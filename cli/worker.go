@@ -42,6 +42,7 @@ type work struct {
 	Info   *infoWork   `json:"info,omitempty"`
 	Sizes  *sizesWork  `json:"sizes,omitempty"`
 	Files  *filesWork  `json:"files,omitempty"`
+	Served *servedWork `json:"served,omitempty"`
 	Diff   *diffWork   `json:"diff,omitempty"`
 	Tag    *tagWork    `json:"tag,omitempty"`
 
@@ -121,6 +122,8 @@ func (t *task) run() (any, error) {
 		return t.Load.do(ctx, t)
 	case t.Import != nil:
 		return t.Import.do(ctx, t)
+	case t.Served != nil:
+		return t.Served.do(ctx, t)
 	case t.Hello != nil:
 		return t.Hello.do(ctx, t)
 	case t.Rmi != nil:
