@@ -157,5 +157,6 @@ func (w *servedWork) do(ctx context.Context, t *task) (any, error) {
 		return nil, err
 	}
 	from := folder.Source{Folder: kept, Repository: w.Repository}
-	return pull.FromSource(ctx, from, w.Digest, []string{w.Name}, pull.Options{}, storeForPull{t.store})
+	result, err := pull.FromSource(ctx, from, w.Digest, []string{w.Name}, pull.Options{}, storeForPull{t.store})
+	return result, pull.Explain("unpack", w.Name, err)
 }
