@@ -10,6 +10,7 @@ import (
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
 	"rootlet/pull/registry"
+	"rootlet/pull/transport"
 	"rootlet/sandbox"
 	"rootlet/sandbox/events"
 	"rootlet/userns"
@@ -26,6 +27,15 @@ type pullCmd struct {
 // Run fetches the image and prints its id.
 func (c *pullCmd) Run(a *app) error {
 	a.quiet = c.Quiet
+	from, byTransport, err := transport.Parse(c.Image)
+	switch {
+	case err != nil:
+		return err
+	case from.Kind == transport.Registry:
+		c.Image = from.Image
+	case byTransport:
+		return c.fromFiles(a, from)
+	}
 	sources, err := a.sources(c.Image, c.TLSVerify)
 	if err != nil {
 		return err
@@ -40,6 +50,20 @@ func (c *pullCmd) Run(a *app) error {
 	}
 	fmt.Fprintln(a.stdout, result.ID)
 	return nil
+}
+
+// fromFiles takes the image out of a layout or archive.
+func (c *pullCmd) fromFiles(a *app, from transport.Name) error {
+	paths, plan, err := a.place()
+	if err != nil {
+		return err
+	}
+	loaded, err := a.loadOne(plan, paths, from, c.Platform, c.Quiet)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.stdout, loaded.ID)
+	return err
 }
 
 // pullWork is a pull, for the worker.

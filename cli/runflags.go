@@ -107,6 +107,9 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	if r.Paths, err = findPaths(); err != nil {
 		return r, err
 	}
+	if err := c.fillTransport(a, &r); err != nil {
+		return r, err
+	}
 	if r.ImageName, err = storedName(view(r.Paths), c.Image); err != nil {
 		return r, err
 	}
