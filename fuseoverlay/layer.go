@@ -39,14 +39,15 @@ func (s *Store) HasLayer(chainID string) bool {
 // StageLayer unpacks a layer where nobody sees it yet. Layers may be staged in
 // any order, several at a time; no lock is held. It reads the archive, which
 // must be uncompressed, to its very end, so that a digest computed on the way
-// is that of the whole.
-func (s *Store) StageLayer(ctx context.Context, tar io.Reader) (*StagedLayer, error) {
+// is that of the whole. Without limits of its own it has those of unpack, and
+// leaves a part of the disk free.
+func (s *Store) StageLayer(ctx context.Context, tar io.Reader, limits LayerLimits) (*StagedLayer, error) {
 	area, err := s.newStagingArea()
 	if err != nil {
 		return nil, fmt.Errorf("stage layer: %w", err)
 	}
 	staged := &StagedLayer{store: s, area: area}
-	if err := staged.fill(ctx, tar); err != nil {
+	if err := staged.fill(ctx, tar, limits); err != nil {
 		return nil, errors.Join(fmt.Errorf("unpack layer: %w", err), staged.Discard())
 	}
 	return staged, nil
@@ -64,13 +65,14 @@ func (l *StagedLayer) Result() unpack.Result { return *l.result }
 
 // fill unpacks and syncs. The sync is done here, where no lock is held, so that
 // the one that containers/storage does under its lock finds little to do.
-func (l *StagedLayer) fill(ctx context.Context, tar io.Reader) error {
+func (l *StagedLayer) fill(ctx context.Context, tar io.Reader, limits LayerLimits) error {
 	root, err := unix.Open(l.area.layerDir(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(root)
-	l.result, err = unpack.Unpack(ctx, tar, root, unpack.Options{OneID: onlyOneID()})
+	kept := &reserve{tar: tar, dir: root, percent: limits.FreePercent}
+	l.result, err = unpack.Unpack(ctx, kept, root, unpack.Options{Limits: limits.Limits, OneID: onlyOneID()})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package pull
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -19,10 +21,6 @@ const (
 	formatGzip format = "gzip"
 	formatZstd format = "zstd"
 )
-
-// maxWindow bounds the memory that a zstd frame may ask for, in bytes; 128 MiB
-// is what zstd --long makes by itself, and what it reads without a flag.
-const maxWindow = 128 << 20
 
 // layerFormat reads a layer's media type. Foreign layers ("nondistributable")
 // are layers like others; the URLs they name are never followed.
@@ -55,7 +53,7 @@ func sniff(head []byte) format {
 // decompressor makes a tar of a blob. It fails where the blob is not what its
 // media type says: no two readers shall see different layers in it. Reading to
 // the end reads the blob to its end.
-func decompressor(blob *bufio.Reader, want format) (io.ReadCloser, error) {
+func (b *bringing) decompressor(ctx context.Context, blob *bufio.Reader, want format) (io.ReadCloser, error) {
 	head, err := blob.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -71,16 +69,76 @@ func decompressor(blob *bufio.Reader, want format) (io.ReadCloser, error) {
 		}
 		return r, nil
 	case formatZstd:
-		// One goroutine per layer is enough: other layers use the other
-		// cores. Low memory keeps a decoder at its window plus a block.
-		r, err := zstd.NewReader(blob, zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return nil, fmt.Errorf("zstd: %w", err)
-		}
-		return r.IOReadCloser(), nil
+		return b.zstdReader(ctx, blob)
 	}
 	return io.NopCloser(blob), nil
+}
+
+// windows holds a place for the one zstd decoder that has a large window, so that
+// several of them do not add up.
+type windows chan struct{}
+
+// smallWindow is what any decoder may have, in bytes: zstd makes no more up to its
+// level 19, and asks decoders for no less (RFC 8878, 3.1.1.1.2).
+const smallWindow = 8 << 20
+
+// zstdReader decodes a blob with the window that its first frame asks for. One
+// goroutine per layer is enough: other layers use the other cores. Low memory
+// keeps a decoder at its window plus a block.
+func (b *bringing) zstdReader(ctx context.Context, blob *bufio.Reader) (io.ReadCloser, error) {
+	window, release := int64(smallWindow), func() {}
+	if asksForMore(blob) {
+		select {
+		case b.windows <- struct{}{}:
+			window, release = max(window, b.Limits.ZstdWindow), func() { <-b.windows }
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	r, err := zstd.NewReader(blob, zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxWindow(uint64(window)), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	return &decoder{r, window, release}, nil
+}
+
+// asksForMore says that a small window will not do, or that one cannot tell from
+// the first frame.
+func asksForMore(blob *bufio.Reader) bool {
+	head, _ := blob.Peek(zstd.HeaderMaxSize)
+	var h zstd.Header
+	if err := h.Decode(head); err != nil || h.Skippable {
+		return true
+	}
+	if h.SingleSegment {
+		return h.FrameContentSize > smallWindow
+	}
+	return h.WindowSize > smallWindow
+}
+
+// decoder is one for zstd that says which limit it came upon.
+type decoder struct {
+	*zstd.Decoder
+	window  int64
+	release func()
+}
+
+// Read implements io.Reader.
+func (d *decoder) Read(p []byte) (int, error) {
+	n, err := d.Decoder.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		err = limitf("zstd-window", "needs more than %d bytes of memory to decode", d.window)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (d *decoder) Close() error {
+	d.Decoder.Close()
+	d.release()
+	return nil
 }
 
 // noPanic turns a decoder's panic into an error: what it reads comes from

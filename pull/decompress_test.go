@@ -3,6 +3,7 @@ package pull
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -50,7 +51,7 @@ func TestNoPanic(t *testing.T) {
 }
 
 func unpackAll(blob []byte, f format) ([]byte, error) {
-	r, err := decompressor(bufio.NewReader(bytes.NewReader(blob)), f)
+	r, err := newDecompressor(bufio.NewReader(bytes.NewReader(blob)), f)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func FuzzDecompressor(f *testing.F) {
 		f.Add(registrytest.NewLayer(c, file("a")).Blob())
 	}
 	f.Fuzz(func(t *testing.T, blob []byte) {
-		r, err := decompressor(bufio.NewReader(bytes.NewReader(blob)), sniff(blob[:min(4, len(blob))]))
+		r, err := newDecompressor(bufio.NewReader(bytes.NewReader(blob)), sniff(blob[:min(4, len(blob))]))
 		if err != nil {
 			return
 		}
@@ -72,4 +73,9 @@ func FuzzDecompressor(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+func newDecompressor(blob *bufio.Reader, f format) (io.ReadCloser, error) {
+	b := &bringing{Options: Options{Limits: Limits{}.orDefaults()}, windows: make(windows, 1)}
+	return b.decompressor(context.Background(), blob, f)
 }

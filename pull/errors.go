@@ -93,12 +93,15 @@ func explain(ref Reference, err error) error {
 	}
 	e := &Error{Name: ref.Familiar(), Err: err}
 	var known *fault
+	var limit interface{ LimitKey() string }
 	var status *registry.StatusError
 	var network *registry.NetworkError
 	switch {
 	case errors.Is(err, context.Canceled):
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		e.Kind, e.hint = DiskFull, "df -h: free some space, or remove images with rootlet rmi"
+	case errors.As(err, &limit):
+		e.limited(limit.LimitKey())
 	case errors.As(err, &known):
 		e.Kind = known.kind
 	case errors.As(err, &status):
@@ -120,6 +123,14 @@ func explain(ref Reference, err error) error {
 		e.Err = fmt.Errorf("%w%s", e.Err, mirrors.words())
 	}
 	return e
+}
+
+// limited names the way around a limit.
+func (e *Error) limited(key string) {
+	e.Kind, e.hint = TooLarge, "if you trust the image, raise "+key+" in the section [limits] of rootlet's config.toml"
+	if key == "free-disk" {
+		e.Kind, e.hint = DiskFull, "free some space, or lower free-disk in the section [limits] of rootlet's config.toml"
+	}
 }
 
 // refused sorts the answers that are a no.

@@ -65,6 +65,14 @@ func (p *progress) fetched(n int) {
 	}
 }
 
+// elsewhere says how many bytes another process has of the blob that it fetches.
+func (p *progress) elsewhere(bytes int64) {
+	p.last.State, p.last.Fetched = Fetching, bytes
+	if time.Since(p.sent) >= eventGap {
+		p.send()
+	}
+}
+
 func (p *progress) send() {
 	p.sent = time.Now()
 	p.to.send(p.last)

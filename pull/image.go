@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"rootlet/pull/blobs"
 	"rootlet/pull/registry"
 )
 
@@ -30,6 +31,13 @@ type Options struct {
 	Endpoints []registry.Config // where to ask, in order (see registries.Settings); none for the registry itself, anonymously
 	Events    func(Event)       // progress, one call at a time, from other goroutines
 	Parallel  int               // layers at once, 0 for what suits this machine
+	Limits    Limits            // on what the image may cost
+
+	// Blobs is where layers' blobs are kept, so that the image can be pushed and
+	// saved as it came; nil for nowhere, and a pull that breaks off begins anew.
+	Blobs *blobs.Store
+	// DropBlobs removes them once their layers are unpacked.
+	DropBlobs bool
 
 	// How patient to be with the registry; zero for the defaults of
 	// registry.Config.
@@ -80,7 +88,8 @@ func FromSource(ctx context.Context, src Source, identifier string, names []stri
 	if len(names) > 0 {
 		result.Name = names[0]
 	}
-	if there, err := found.bears(names, store); there || err != nil {
+	there, err := found.bears(names, store)
+	if err != nil || there && found.hasBlobs(o) {
 		return result, err
 	}
 	if o.AsItIs && o.Platform == "" {
@@ -91,7 +100,7 @@ func FromSource(ctx context.Context, src Source, identifier string, names []stri
 		return Result{}, err
 	}
 	plan.Names = names
-	result.Pulled = true
+	result.Pulled = !there
 	return result, plan.install(ctx, o, store)
 }
 
@@ -104,6 +113,16 @@ func (f *found) bears(names []string, store Store) (bool, error) {
 		}
 	}
 	return len(names) > 0, nil
+}
+
+// hasBlobs reports whether all blobs are here that are to be.
+func (f *found) hasBlobs(o Options) bool {
+	for _, l := range f.manifest.Layers {
+		if o.keepsBlobs() && !o.Blobs.Has(l.Digest.String()) {
+			return false
+		}
+	}
+	return true
 }
 
 // endpoints are where ref is looked for, with this pull's patience.
@@ -203,9 +222,15 @@ func (f *found) plan(ctx context.Context, src Source, platform v1.Platform) (*pl
 	p := &plan{ImageRecord: ImageRecord{
 		ID: f.id(), Digest: f.digest, Manifest: f.body, Config: body, Created: c.created(),
 	}}
-	return p, p.addLayers(m.Layers, c.RootFS.DiffIDs, func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-		return src.Blob(ctx, d.Digest.String(), d.Size, 0)
+	err = p.addLayers(m.Layers, c.RootFS.DiffIDs, func(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error) {
+		return src.Blob(ctx, d.Digest.String(), d.Size, offset)
 	})
+	if files, ok := src.(Local); ok && files.Local() {
+		for _, l := range p.layers {
+			l.local = true
+		}
+	}
+	return p, err
 }
 
 // document reads a blob that is a JSON document, whole.

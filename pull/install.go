@@ -20,7 +20,7 @@ type Opener func() (io.ReadCloser, error)
 // checks, the same staging. name is taken as it is (docker.io/library/x:latest).
 // cfg is an OCI image configuration; its rootfs is filled in from layers,
 // lowest first. The image's digest is that of an OCI manifest made for it.
-func Install(ctx context.Context, name string, cfg []byte, layers []Opener, store Store) (Result, error) {
+func Install(ctx context.Context, name string, cfg []byte, layers []Opener, o Options, store Store) (Result, error) {
 	p, err := built(cfg, layers)
 	if err != nil {
 		return Result{}, fmt.Errorf("install %s: %w", name, err)
@@ -33,7 +33,7 @@ func Install(ctx context.Context, name string, cfg []byte, layers []Opener, stor
 	}
 	result.Pulled = true
 	p.Names = []string{name}
-	if err := p.install(ctx, Options{}, store); err != nil {
+	if err := p.install(ctx, o, store); err != nil {
 		return Result{}, fmt.Errorf("install %s: %w", name, err)
 	}
 	return result, nil
@@ -70,7 +70,8 @@ func built(cfg []byte, layers []Opener) (*plan, error) {
 		return nil, err
 	}
 	for i, open := range layers {
-		p.layers[i].open = func(context.Context) (io.ReadCloser, error) { return open() }
+		p.layers[i].local = true
+		p.layers[i].open = func(context.Context, int64) (io.ReadCloser, error) { return open() }
 	}
 	return p, nil
 }

@@ -11,63 +11,101 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-)
 
-// A layer that inflates more than any real one is a bomb (threats 28). Zeros
-// in gzip reach 1030:1, and images do hold files of zeros, so the first
-// megabytes are free.
-const (
-	bombRatio = 1000
-	bombFree  = 100 << 20
+	"rootlet/pull/blobs"
 )
-
-var errBomb = faultf(TooLarge, "inflates to more than %d times its size", bombRatio)
 
 // layer is one layer of the image that is being pulled.
 type layer struct {
 	LayerRecord
 	format   format
 	blobSize int64
-	open     func(ctx context.Context) (io.ReadCloser, error)
+	open     func(ctx context.Context, offset int64) (io.ReadCloser, error)
+	local    bool // open reads a file of this host
 	progress *progress
+	below    *layer
 
-	staged StagedLayer
+	hadBlob bool          // the blob was here before
+	there   bool          // the layer is in the store, brought by another
+	done    chan struct{} // closed when it is
+	unlock  func()        // nil: not reserved
+	staged  StagedLayer
 }
 
-// stage brings the layer from its source into the store's staging area:
+// tryTwice brings the layer. Where it was a blob of an earlier try that was not
+// right, all of it is fetched anew.
+func (b *bringing) tryTwice(ctx context.Context, l *layer) error {
+	again, err := b.bringLayer(ctx, l)
+	if err == nil || !again || ctx.Err() != nil || isPassing(err) {
+		return err
+	}
+	if err := b.Blobs.Remove(l.BlobDigest); err != nil {
+		return err
+	}
+	l.progress.last.Fetched = 0
+	_, err = b.bringLayer(ctx, l)
+	return err
+}
+
+// bringLayer brings the layer from its source into the store's staging area:
 //
-//	source -> sha256, size | decompress -> bomb check | sha256 -> StageLayer
+//	source -> blob kept, sha256, size | decompress -> bomb check | sha256 -> StageLayer
 //
 // with a goroutine for each part between bars. It returns when all of them
 // have ended; without an error the layer was what the manifest and the config
-// say, to its last byte.
-func (l *layer) stage(ctx context.Context, buffers pool, store Store) error {
+// say, to its last byte, and its blob is kept. With an error it says whether
+// some of the blob was of an earlier try.
+func (b *bringing) bringLayer(ctx context.Context, l *layer) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	blob, err := l.open(ctx)
+	blob, fresh, err := b.openBlob(ctx, l)
 	if err != nil {
-		return err
+		return errors.Is(err, blobs.ErrDamaged), err
 	}
 	defer blob.Close()
 	l.progress.state(Fetching)
+	source := &counted{from: blob, progress: l.progress}
+	pack, err := b.packer(l)
+	if err != nil {
+		return false, err
+	}
+	defer pack.Close()
+	if l.there {
+		_, err = io.Copy(pack, source)
+		err = l.lie(err)
+	} else {
+		err = b.unpack(ctx, cancel, l, source, pack)
+	}
+	if err != nil {
+		return !fresh, err
+	}
+	return false, pack.Keep(l.BlobDigest)
+}
 
+// unpack runs the parts; cancel ends them.
+func (b *bringing) unpack(ctx context.Context, cancel context.CancelCauseFunc, l *layer, source *counted, pack packer) error {
 	var ends sync.WaitGroup
 	defer ends.Wait()
 	defer cancel(nil) // before Wait, or the goroutines would not end
-	fetched, unpacked := newPipe(ctx, buffers), newPipe(ctx, buffers)
-	source := &counted{from: blob, hash: sha256.New(), progress: l.progress}
-	ends.Go(func() { fetched.fill(source, func(err error) error { return l.checkBlob(source, err) }) })
-	ends.Go(func() { l.decompress(fetched, unpacked, source) })
-
-	diff := &diffReader{reader: reader{from: unpacked}, hash: sha256.New(), want: l.DiffID}
+	fetched, unpacked := newPipe(ctx, b.buffers), newPipe(ctx, b.buffers)
+	ends.Go(func() {
+		fetched.fill(source, func(err error) error {
+			if err == io.EOF {
+				l.progress.state(Unpacking)
+			}
+			return l.lie(err)
+		})
+	})
+	ends.Go(func() { b.decompress(ctx, l, fetched, unpacked, source, pack) })
+	diff := &diffReader{reader: reader{from: unpacked}, hash: sha256.New(), layer: l, budget: b.budget}
 	diff.reader.see = diff.count
-	return l.store(ctx, diff, store)
+	return b.storeLayer(ctx, l, diff)
 }
 
-// store hands the tar to the store, and reads what the store left of it:
+// storeLayer hands the tar to the store, and reads what the store left of it:
 // digests are compared at the end only, and trailing bytes count (threats 29).
-func (l *layer) store(ctx context.Context, diff *diffReader, store Store) error {
-	staged, err := store.StageLayer(ctx, diff)
+func (b *bringing) storeLayer(ctx context.Context, l *layer, diff *diffReader) error {
+	staged, err := b.store.StageLayer(ctx, diff, b.Limits)
 	if err == nil {
 		_, err = io.Copy(io.Discard, diff)
 	}
@@ -86,15 +124,16 @@ func (l *layer) store(ctx context.Context, diff *diffReader, store Store) error 
 }
 
 // decompress turns one pipe's blob into the other's tar.
-func (l *layer) decompress(from, to *pipe, source *counted) {
+func (b *bringing) decompress(ctx context.Context, l *layer, from, to *pipe, source *counted, pack packer) {
 	blob := bufio.NewReaderSize(&reader{from: from, see: func([]byte) {}}, 64<<10)
-	tar, err := decompressor(blob, l.format)
+	tar, err := b.decompressor(ctx, blob, l.format)
 	if err != nil {
 		tar = io.NopCloser(failing{err})
 	}
 	defer tar.Close()
-	to.fill(&bombGuard{from: noPanic{tar}, source: source}, func(err error) error {
-		if errors.Is(err, errBomb) {
+	guarded := &bombGuard{from: noPanic{tar}, source: source, ratio: b.Limits.Ratio}
+	to.fill(io.TeeReader(guarded, pack), func(err error) error {
+		if errors.Is(err, context.Canceled) || errors.As(err, new(*LimitError)) {
 			return err
 		}
 		// The blob's end decides first: what does not unpack because it was
@@ -109,22 +148,17 @@ func (l *layer) decompress(from, to *pipe, source *counted) {
 	})
 }
 
-// checkBlob makes of the blob's end what it means for the layer.
-func (l *layer) checkBlob(source *counted, err error) error {
-	if err != io.EOF {
-		return err
+// lie gives a blob that is not the one that was asked for its kind and words.
+func (l *layer) lie(err error) error {
+	if errors.Is(err, blobs.ErrMismatch) {
+		return faultf(DigestMismatch, "the registry sent other content: %v", err)
 	}
-	if got := sum(source.hash); got != l.BlobDigest {
-		return faultf(DigestMismatch, "content with digest %s came", got)
-	}
-	l.progress.state(Unpacking)
-	return io.EOF
+	return err
 }
 
-// counted hashes and counts a blob as it comes in.
+// counted counts a blob as it comes in.
 type counted struct {
 	from     io.Reader
-	hash     hash.Hash
 	bytes    atomic.Int64
 	progress *progress
 }
@@ -132,7 +166,6 @@ type counted struct {
 // Read implements io.Reader.
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
-	c.hash.Write(p[:n])
 	c.bytes.Add(int64(n))
 	c.progress.fetched(n)
 	return n, err
@@ -142,6 +175,7 @@ func (c *counted) Read(p []byte) (int, error) {
 type bombGuard struct {
 	from   io.Reader
 	source *counted
+	ratio  int64
 	bytes  int64
 }
 
@@ -149,8 +183,8 @@ type bombGuard struct {
 func (g *bombGuard) Read(p []byte) (int, error) {
 	n, err := g.from.Read(p)
 	g.bytes += int64(n)
-	if g.bytes > bombFree && g.bytes/bombRatio > g.source.bytes.Load() {
-		return 0, errBomb
+	if g.bytes > bombFree && g.bytes/g.ratio > g.source.bytes.Load() {
+		return 0, limitf("ratio", "inflates to more than %d times its size", g.ratio)
 	}
 	return n, err
 }
@@ -159,29 +193,46 @@ func (g *bombGuard) Read(p []byte) (int, error) {
 // digest is right.
 type diffReader struct {
 	reader
+	*layer
 	hash   hash.Hash
 	size   int64
-	want   string
+	budget *budget
 	failed error // what Read returned, other than io.EOF
 }
 
 func (d *diffReader) count(p []byte) {
 	d.hash.Write(p)
 	d.size += int64(len(p))
+	if err := d.budget.take(len(p)); err != nil && d.failed == nil {
+		d.failed = err
+	}
 }
 
 // Read implements io.Reader.
 func (d *diffReader) Read(p []byte) (int, error) {
 	n, err := d.reader.Read(p)
+	if d.failed != nil {
+		return 0, d.failed
+	}
 	if err == io.EOF {
-		if got := sum(d.hash); got != d.want {
-			err = faultf(DigestMismatch, "unpacks to DiffID %s, not %s", got, d.want)
-		}
+		err = d.compare(sum(d.hash))
 	}
 	if err != nil && err != io.EOF {
 		d.failed = err
 	}
 	return n, err
+}
+
+// compare is the end of a tar that has this digest. What came uncompressed is its
+// own blob.
+func (d *diffReader) compare(got string) error {
+	switch {
+	case d.format == formatTar && got != d.BlobDigest:
+		return faultf(DigestMismatch, "the registry sent other content: it has digest %s", got)
+	case got != d.DiffID:
+		return faultf(DigestMismatch, "unpacks to DiffID %s, not %s", got, d.DiffID)
+	}
+	return io.EOF
 }
 
 type failing struct{ err error }
@@ -191,7 +242,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func sum(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }
 
-// layerError says which layer it was.
+// error says which layer it was.
 func (l *layer) error(err error) error {
 	return fmt.Errorf("layer %s: %w", short(l.BlobDigest), err)
 }

@@ -11,10 +11,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// maxLayers bounds what one manifest makes us do; overlay itself stops at 500
-// lower directories (fs/overlayfs/params.h, OVL_MAX_STACK).
-const maxLayers = 500
-
 // shape is what tells manifests, indexes and schema 1 apart by their bodies.
 type shape struct {
 	SchemaVersion int             `json:"schemaVersion"`
@@ -77,7 +73,7 @@ func parseManifest(body []byte) (*v1.Manifest, error) {
 		return nil, err
 	}
 	if len(m.Layers) > maxLayers {
-		return nil, faultf(TooLarge, "%d layers, more than %d", len(m.Layers), maxLayers)
+		return nil, limitf("layers", "%d layers, more than %d", len(m.Layers), maxLayers)
 	}
 	for _, l := range m.Layers {
 		if err := checkDescriptor("layer", l); err != nil {

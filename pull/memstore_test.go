@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 )
 
@@ -16,7 +16,8 @@ type memStore struct {
 	mu     sync.Mutex
 	layers map[string]LayerRecord
 	bytes  map[string]string // by ChainID, the digest of the tar that was read
-	images map[string]ImageRecord
+	images map[string]ImageRecord // by name
+	tops   map[string]bool        // TopLayer of all images, with a name or without
 
 	staged    int // not committed, not discarded
 	fetched   int // StageLayer calls
@@ -25,11 +26,13 @@ type memStore struct {
 	commitErr error // of the commitAt-th Commit
 	commitAt  int
 	putErr    error
+	inside    int             // EnterInstall without leave
+	locked    map[string]bool // by ChainID
 	lazy      bool // stop reading before the end
 }
 
 func newMemStore() *memStore {
-	return &memStore{layers: map[string]LayerRecord{}, bytes: map[string]string{}, images: map[string]ImageRecord{}}
+	return &memStore{layers: map[string]LayerRecord{}, bytes: map[string]string{}, images: map[string]ImageRecord{}, tops: map[string]bool{}, locked: map[string]bool{}}
 }
 
 func (s *memStore) HasLayer(chainID string) (bool, error) {
@@ -39,7 +42,7 @@ func (s *memStore) HasLayer(chainID string) (bool, error) {
 	return ok, nil
 }
 
-func (s *memStore) StageLayer(_ context.Context, tar io.Reader) (StagedLayer, error) {
+func (s *memStore) StageLayer(_ context.Context, tar io.Reader, _ Limits) (StagedLayer, error) {
 	s.mu.Lock()
 	s.fetched++
 	s.mu.Unlock()
@@ -69,6 +72,7 @@ func (s *memStore) PutImage(r ImageRecord) error {
 	if _, ok := s.layers[r.TopLayer]; !ok && r.TopLayer != "" {
 		s.broken = append(s.broken, "image before its top layer")
 	}
+	s.tops[r.TopLayer] = true
 	for _, name := range r.Names {
 		s.images[name] = r
 	}
@@ -85,11 +89,63 @@ func (s *memStore) LookUp(name string) (string, string, bool, error) {
 // unlike says how the store differs from one that has only n layers and i
 // images, and no rule broken.
 func (s *memStore) unlike(layers, images int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inside != 0 || len(s.locked) != 0 {
+		return fmt.Errorf("store: %d still bring images in, %d layers are locked", s.inside, len(s.locked))
+	}
 	if s.staged != 0 || len(s.layers) != layers || len(s.images) != images || len(s.broken) > 0 {
 		return fmt.Errorf("store: %d staged, %d layers (want %d), %d images (want %d), broken rules: %q",
 			s.staged, len(s.layers), layers, len(s.images), images, s.broken)
 	}
 	return nil
+}
+
+func (s *memStore) EnterInstall() (func() error, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inside++
+	return func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.inside--; s.inside > 0 {
+			return nil
+		}
+		needed := map[string]bool{}
+		for top := range s.tops {
+			for id := top; id != ""; id = s.layers[id].Parent {
+				needed[id] = true
+			}
+		}
+		maps.DeleteFunc(s.layers, func(id string, _ LayerRecord) bool { return !needed[id] })
+		return nil
+	}, nil
+}
+
+func (s *memStore) LockLayer(chainID string) (func(), bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.locked[chainID] {
+		return nil, false, nil
+	}
+	s.locked[chainID] = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.locked, chainID)
+	}, true, nil
+}
+
+func (s *memStore) LiveBlobs() (map[string]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	live := map[string]bool{}
+	for _, image := range s.images {
+		for _, d := range BlobsOf(image.Manifest) {
+			live[d] = true
+		}
+	}
+	return live, nil
 }
 
 type memStaged struct {
@@ -122,13 +178,6 @@ func (l *memStaged) Discard() error {
 	defer s.mu.Unlock()
 	if l.committed == "" {
 		s.staged--
-		return nil
 	}
-	for _, other := range s.layers {
-		if other.Parent == l.committed {
-			return errors.New("has children")
-		}
-	}
-	delete(s.layers, l.committed)
 	return nil
 }

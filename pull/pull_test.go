@@ -242,7 +242,7 @@ func TestInstall(t *testing.T) {
 	cfg := []byte(`{"os":"linux","architecture":"amd64","created":"2020-01-02T03:04:05Z","config":{"Cmd":["/hello"]}}`)
 	store := newMemStore()
 	const name = "docker.io/library/hello:latest"
-	first, err := Install(context.Background(), name, cfg, []Opener{open, open}, store)
+	first, err := Install(context.Background(), name, cfg, []Opener{open, open}, Options{}, store)
 	if err != nil || !first.Pulled {
 		t.Fatalf("%+v, %v", first, err)
 	}
@@ -257,12 +257,12 @@ func TestInstall(t *testing.T) {
 	if m, err := parseManifest(record.Manifest); err != nil || len(m.Layers) != 2 {
 		t.Errorf("manifest %s: %v", record.Manifest, err)
 	}
-	again, err := Install(context.Background(), name, cfg, []Opener{open, open}, store)
+	again, err := Install(context.Background(), name, cfg, []Opener{open, open}, Options{}, store)
 	if err != nil || again.Pulled || again.ID != first.ID || again.Digest != first.Digest {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	broken := func() (io.ReadCloser, error) { return nil, os.ErrNotExist }
-	if _, err := Install(context.Background(), name, cfg, []Opener{broken}, store); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Install(context.Background(), name, cfg, []Opener{broken}, Options{}, store); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("broken opener: %v", err)
 	}
 }

@@ -24,6 +24,10 @@ type Source interface {
 	Close() error
 }
 
+// Local is a Source whose blobs are on this host: they come fast, and need not be
+// kept half fetched.
+type Local interface{ Local() bool }
+
 // BlobOpener opens a blob that is to be sent at an offset, as often as it takes.
 type BlobOpener func(offset int64) (io.ReadCloser, error)
 

@@ -6,18 +6,27 @@ import (
 	"time"
 )
 
-// Store is where layers and images go. All its methods but Commit and
-// PutImage may be called from several goroutines at once.
+// Store is where layers and images go. All its methods but PutImage may
+// be called from several goroutines at once.
 type Store interface {
 	// HasLayer reports whether a layer, and with it all below it, is there.
 	HasLayer(chainID string) (bool, error)
+
+	// EnterInstall begins bringing an image in: layers that are there stay, until
+	// leave is called, after PutImage or a failure. Layers that were committed and
+	// have no image then are removed by the last to leave.
+	EnterInstall() (leave func() error, err error)
+
+	// LockLayer reserves a layer that is not there for this caller, across all
+	// processes. It does not wait: ok is false where another has it.
+	LockLayer(chainID string) (unlock func(), ok bool, err error)
 
 	// StageLayer unpacks an uncompressed tar stream where nobody sees it.
 	// Layers come in any order, several at once. Reading ends with io.EOF only
 	// if size, digest and DiffID were right, so a store that reads to the end
 	// never stages a lie; one that stops at the tar's end may, and it is then
-	// discarded.
-	StageLayer(ctx context.Context, tar io.Reader) (StagedLayer, error)
+	// discarded. An error that has a method LimitKey names one of the limits.
+	StageLayer(ctx context.Context, tar io.Reader, limits Limits) (StagedLayer, error)
 
 	// PutImage records an image whose layers are all committed, and gives it
 	// its names, taking them from the image that had them.
@@ -25,18 +34,19 @@ type Store interface {
 
 	// LookUp finds the image that bears a full name (Reference.Name).
 	LookUp(name string) (imageID, digest string, ok bool, err error)
+
+	// LiveBlobs are the digests of the layers' blobs of all images (BlobsOf).
+	LiveBlobs() (map[string]bool, error)
 }
 
 // StagedLayer is an unpacked layer that is not yet part of the store.
 type StagedLayer interface {
 	// Commit makes the layer visible. Its parent is committed before it. That
 	// another pull committed the same layer meanwhile is no error: the staged
-	// copy goes, and Discard leaves the other's alone.
+	// copy goes.
 	Commit(LayerRecord) error
 
-	// Discard takes the layer away: what was staged, or after Commit the layer
-	// itself, as when a later layer could not be committed. Layers are
-	// discarded from the top down.
+	// Discard takes the staged layer away. After Commit it does nothing.
 	Discard() error
 }
 

@@ -38,23 +38,35 @@ func (l Limits) orDefaults() Limits {
 	return l
 }
 
+// The settings' names, as the user knows them.
+const (
+	keyEntries = "entries"
+	keySize    = "layer-size"
+	keyPath    = "path-length"
+	keyXattrs  = "xattr-size"
+)
+
 // LimitError says which limit a layer exceeds.
 type LimitError struct {
+	Key  string // of the setting
 	What string
 	Max  int64
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("layer exceeds the limit of %d %s", e.Max, e.What)
+	return fmt.Sprintf("more than %d %s (limit %s)", e.Max, e.What, e.Key)
 }
+
+// LimitKey is the setting's name, for whoever knows no more of the error.
+func (e *LimitError) LimitKey() string { return e.Key }
 
 // check holds one header against the limits and against what an inode can be.
 func (u *unpacker) check(h *tar.Header) error {
 	if h.Size < 0 || h.Size > u.limits.Bytes-u.result.Size {
-		return &LimitError{What: "bytes of files", Max: u.limits.Bytes}
+		return &LimitError{Key: keySize, What: "bytes of files", Max: u.limits.Bytes}
 	}
 	if len(h.Linkname) > u.limits.Path {
-		return &LimitError{What: "bytes of a link's target", Max: int64(u.limits.Path)}
+		return &LimitError{Key: keyPath, What: "bytes of a link's target", Max: int64(u.limits.Path)}
 	}
 	attrs := 0
 	for key, value := range h.PAXRecords {
@@ -63,7 +75,7 @@ func (u *unpacker) check(h *tar.Header) error {
 		}
 	}
 	if attrs > u.limits.Xattrs {
-		return &LimitError{What: "bytes of extended attributes", Max: int64(u.limits.Xattrs)}
+		return &LimitError{Key: keyXattrs, What: "bytes of extended attributes", Max: int64(u.limits.Xattrs)}
 	}
 	if !validID(h.Uid) || !validID(h.Gid) {
 		return fmt.Errorf("owner %d:%d is no valid id", h.Uid, h.Gid)

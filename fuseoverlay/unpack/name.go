@@ -13,7 +13,7 @@ import (
 // kernel's business (openInRoot).
 func cleanName(name string, most int) (string, error) {
 	if len(name) > most {
-		return "", &LimitError{What: "bytes of a name", Max: int64(most)}
+		return "", &LimitError{Key: keyPath, What: "bytes of a name", Max: int64(most)}
 	}
 	clean := path.Clean(strings.TrimLeft(name, "/"))
 	if clean == ".." || strings.HasPrefix(clean, "../") {

@@ -132,7 +132,7 @@ func (u *unpacker) entries() error {
 		}
 		u.result.Entries++
 		if u.result.Entries > u.limits.Entries {
-			return &LimitError{What: "entries", Max: int64(u.limits.Entries)}
+			return &LimitError{Key: keyEntries, What: "entries", Max: int64(u.limits.Entries)}
 		}
 		if err := u.entry(h); err != nil {
 			return fmt.Errorf("entry %q: %w", shorten(h.Name), err)
@@ -256,7 +256,7 @@ func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.read += int64(n)
 	if s.read > s.limit {
-		return n, &LimitError{What: "bytes of the archive", Max: s.limit}
+		return n, &LimitError{Key: keySize, What: "bytes of the archive", Max: s.limit}
 	}
 	return n, err
 }

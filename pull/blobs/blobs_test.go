@@ -106,7 +106,7 @@ func TestDigestsThatAreNone(t *testing.T) {
 		"sha256:" + strings.ToUpper(hex), "sha256:" + hex[:62] + "/a", "sha256:" + hex[:62] + "\x00a", "SHA256:" + hex,
 	} {
 		_, _, readErr := s.Read(d)
-		_, fetchErr := s.Fetch(context.Background(), Fetch{Digest: d})
+		_, _, fetchErr := s.Fetch(context.Background(), Fetch{Digest: d})
 		for step, err := range map[string]error{
 			"read": readErr, "fetch": fetchErr, "put": s.Put(d, -1, strings.NewReader("x")), "remove": s.Remove(d),
 			"adopt": s.Adopt(d, os.DevNull),

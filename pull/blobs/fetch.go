@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -38,33 +39,41 @@ const waitStep = 50 * time.Millisecond
 // io.EOF only if digest and size were right, and from then on the store has it.
 // Errors are ErrMismatch where the blob that came was not right, ErrStale and
 // ErrDamaged where it may be with another Fetch, else those of From. What has
-// come of a fetch that is closed before its end stays for the next.
-func (s *Store) Fetch(ctx context.Context, f Fetch) (io.ReadCloser, error) {
+// come of a fetch that is closed before its end stays for the next. fresh says
+// that all of it comes from there now.
+func (s *Store) Fetch(ctx context.Context, f Fetch) (blob io.ReadCloser, fresh bool, err error) {
 	hex, err := digits(f.Digest)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	path := filepath.Join(s.dir, partialDir, hex)
 	for {
 		if s.Has(f.Digest) {
 			blob, size, err := s.Read(f.Digest)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed since
+			}
 			if err == nil && size != f.Size {
 				blob.Close()
-				return nil, fmt.Errorf("blob %s: %w: %d bytes, not %d", f.Digest, ErrMismatch, size, f.Size)
+				return nil, false, fmt.Errorf("blob %s: %w: %d bytes, not %d", f.Digest, ErrMismatch, size, f.Size)
 			}
-			return blob, err
+			return blob, false, err
 		}
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("fetch: %w", err)
+			return nil, false, fmt.Errorf("fetch: %w", err)
 		}
 		locked, err := lock(file)
 		if err != nil {
 			file.Close()
-			return nil, err
+			return nil, false, err
 		}
 		if locked {
-			return s.resume(ctx, f, file)
+			p, err := s.resume(ctx, f, file)
+			if err != nil {
+				return nil, false, err
+			}
+			return p, p.had == 0, nil
 		}
 		if st, err := file.Stat(); err == nil && f.Elsewhere != nil && isThere(file) {
 			f.Elsewhere(min(st.Size(), f.Size))
@@ -72,14 +81,29 @@ func (s *Store) Fetch(ctx context.Context, f Fetch) (io.ReadCloser, error) {
 		file.Close()
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, false, context.Cause(ctx)
 		case <-time.After(waitStep):
 		}
 	}
 }
 
+// Coming is how many bytes there are of a blob that somebody fetches, or has
+// fetched.
+func (s *Store) Coming(digest string) int64 {
+	hex, err := digits(digest)
+	if err != nil {
+		return 0
+	}
+	for _, dir := range []string{partialDir, wholeDir} {
+		if st, err := os.Stat(filepath.Join(s.dir, dir, hex)); err == nil {
+			return st.Size()
+		}
+	}
+	return 0
+}
+
 // resume takes over the file, which is locked, with what is in it.
-func (s *Store) resume(ctx context.Context, f Fetch, file *os.File) (io.ReadCloser, error) {
+func (s *Store) resume(ctx context.Context, f Fetch, file *os.File) (*fetching, error) {
 	p := &fetching{store: s, Fetch: f, ctx: ctx, file: file, hash: sha256.New()}
 	st, err := file.Stat()
 	if err != nil {

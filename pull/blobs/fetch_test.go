@@ -56,7 +56,7 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 func fetch(s *Store, o *origin, digest string, size int64, elsewhere func(int64)) ([]byte, error) {
-	r, err := s.Fetch(context.Background(), Fetch{Digest: digest, Size: size, From: o.from, Elsewhere: elsewhere})
+	r, _, err := s.Fetch(context.Background(), Fetch{Digest: digest, Size: size, From: o.from, Elsewhere: elsewhere})
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func TestFetchOnce(t *testing.T) {
 func TestWaiterTakesOver(t *testing.T) {
 	s, o := open(t), &origin{content: content(100_000)}
 	d := digestOf(o.content)
-	first, err := s.Fetch(context.Background(), Fetch{Digest: d, Size: 100_000, From: o.from})
+	first, _, err := s.Fetch(context.Background(), Fetch{Digest: d, Size: 100_000, From: o.from})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,14 +178,14 @@ func TestWaiterTakesOver(t *testing.T) {
 func TestFetchEndsWithItsContext(t *testing.T) {
 	s, o := open(t), &origin{content: content(1000)}
 	d := digestOf(o.content)
-	first, err := s.Fetch(context.Background(), Fetch{Digest: d, Size: 1000, From: o.from})
+	first, _, err := s.Fetch(context.Background(), Fetch{Digest: d, Size: 1000, From: o.from})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*waitStep)
 	defer cancel()
-	if _, err := s.Fetch(ctx, Fetch{Digest: d, Size: 1000, From: o.from}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := s.Fetch(ctx, Fetch{Digest: d, Size: 1000, From: o.from}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
