@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -95,6 +94,11 @@ func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (string
 	if _, err := pull.Derive(derive); err != nil {
 		return "", err // before all the copying
 	}
+	leave, err := t.store.EnterInstall()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = leave() }() // what it could not remove, the next one will
 	layer, err := w.pausing(t, c, func() (*pull.AddedLayer, error) { return w.addLayer(ctx, t, c) })
 	if err != nil {
 		return "", err
@@ -162,14 +166,22 @@ func processOf(s *record.Spec) pull.Process {
 // of its image's; nil says that it has changed nothing.
 func (w *commitWork) addLayer(ctx context.Context, t *task, c *sandbox.Opened) (*pull.AddedLayer, error) {
 	stream, writer := io.Pipe()
-	digest, size := sha256.New(), &counted{to: io.Discard}
+	kept, err := openBlobs(t.Paths)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := kept.CreatePacked() // for push and save, while it is made anyway
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
 	written := make(chan fuseoverlay.LayerChanges, 1)
 	go func() {
 		result, err := t.store.WriteLayer(ctx, writer, c.Image, c.Own())
 		written <- result
 		writer.CloseWithError(err)
 	}()
-	staged, err := t.store.StageLayer(ctx, io.TeeReader(stream, io.MultiWriter(digest, size)))
+	staged, err := t.store.StageLayer(ctx, io.TeeReader(stream, blob), layerLimits(t.Installing.Limits))
 	stream.CloseWithError(err) // or the writer would wait for ever
 	result := <-written
 	if err != nil {
@@ -181,8 +193,11 @@ func (w *commitWork) addLayer(ctx context.Context, t *task, c *sandbox.Opened) (
 	if result.Entries == 0 {
 		return nil, staged.Discard()
 	}
-	layer := &pull.AddedLayer{DiffID: fmt.Sprintf("sha256:%x", digest.Sum(nil)), Size: size.n}
+	layer := &pull.AddedLayer{DiffID: blob.Digest(), Size: blob.Size()}
 	below, err := pull.DiffIDs(c.Image.Config)
+	if err == nil && !t.Installing.DropBlobs {
+		err = blob.Keep(layer.DiffID)
+	}
 	if err != nil {
 		return nil, errors.Join(err, staged.Discard())
 	}

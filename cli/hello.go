@@ -86,5 +86,9 @@ func (*helloWork) do(ctx context.Context, t *task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pull.Install(ctx, helloFullName, helloConfig(), []pull.Opener{opener(layer)}, storeForPull{t.store})
+	options, err := t.installOptions()
+	if err != nil {
+		return nil, err
+	}
+	return pull.Install(ctx, helloFullName, helloConfig(), []pull.Opener{opener(layer)}, options, storeForPull{t.store})
 }

@@ -180,7 +180,12 @@ func (w *importWork) do(ctx context.Context, t *task) (any, error) {
 	if w.Name != "" {
 		names = []string{w.Name}
 	}
-	result, err := pull.FromSource(ctx, from, "", names, pull.Options{AsItIs: true, Events: t.pullEvent}, storeForPull{t.store})
+	options, err := t.installOptions()
+	if err != nil {
+		return nil, err
+	}
+	options.AsItIs = true
+	result, err := pull.FromSource(ctx, from, "", names, options, storeForPull{t.store})
 	if err != nil {
 		return nil, pull.Explain("import", w.Source, err)
 	}

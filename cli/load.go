@@ -124,7 +124,11 @@ func (w *loadWork) chosen(store transport.Store) ([]transport.Listed, error) {
 }
 
 func (w *loadWork) one(ctx context.Context, t *task, from pull.Source, i transport.Listed) (loadedImage, error) {
-	options := pull.Options{Platform: w.Platform, AsItIs: true, Events: t.pullEvent}
+	options, err := t.installOptions()
+	if err != nil {
+		return loadedImage{}, err
+	}
+	options.Platform, options.AsItIs = w.Platform, true
 	result, err := pull.FromSource(ctx, from, i.Identifier, i.Names, options, storeForPull{t.store})
 	if err != nil {
 		return loadedImage{}, pull.Explain("load", w.Path, err)

@@ -102,8 +102,11 @@ func tellPulled(paths sandbox.Paths, name string) {
 }
 
 func (w *pullWork) do(ctx context.Context, t *task) (any, error) {
-	options := pull.Options{Platform: w.Platform}
-	options.Events = t.pullEvent
+	options, err := t.installOptions()
+	if err != nil {
+		return nil, err
+	}
+	options.Platform = w.Platform
 	var failed []error
 	for _, source := range w.Sources {
 		ref, err := pull.ParseReference(source.Ref)
@@ -140,8 +143,10 @@ func (s storeForPull) HasLayer(chainID string) (bool, error) {
 	return s.Store.HasLayer(chainID), nil
 }
 
-func (s storeForPull) StageLayer(ctx context.Context, tar io.Reader) (pull.StagedLayer, error) {
-	layer, err := s.Store.StageLayer(ctx, tar)
+func (s storeForPull) LiveBlobs() (map[string]bool, error) { return liveBlobs(s.Store) }
+
+func (s storeForPull) StageLayer(ctx context.Context, tar io.Reader, limits pull.Limits) (pull.StagedLayer, error) {
+	layer, err := s.Store.StageLayer(ctx, tar, layerLimits(limits))
 	if err != nil {
 		return nil, err
 	}

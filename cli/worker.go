@@ -33,6 +33,8 @@ type work struct {
 	Paths  sandbox.Paths `json:"paths"`
 	Driver string        `json:"driver,omitempty"`
 
+	Installing installing `json:"installing"`
+
 	Pull   *pullWork   `json:"pull,omitempty"`
 	Load   *loadWork   `json:"load,omitempty"`
 	Import *importWork `json:"import,omitempty"`

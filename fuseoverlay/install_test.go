@@ -18,7 +18,7 @@ func commitLayer(t *testing.T, s *Store, parent string, archive []byte) string {
 	if parent != "" {
 		chain = sum(parent + " " + diffID)
 	}
-	staged, err := s.StageLayer(context.Background(), bytes.NewReader(archive))
+	staged, err := s.StageLayer(context.Background(), bytes.NewReader(archive), LayerLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}

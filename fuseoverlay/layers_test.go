@@ -113,7 +113,7 @@ func putImage(t testing.TB, s *Store, name string, archives ...[]byte) *Image {
 			next = sum(chain + " " + diffID)
 		}
 		if !s.HasLayer(next) {
-			staged, err := s.StageLayer(context.Background(), bytes.NewReader(a))
+			staged, err := s.StageLayer(context.Background(), bytes.NewReader(a), LayerLimits{})
 			if err != nil {
 				t.Fatal(err)
 			}

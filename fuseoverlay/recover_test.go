@@ -45,7 +45,7 @@ func TestHalfLayersAreDropped(t *testing.T) {
 	s := openStoreAt(t, dir, "")
 	putImage(t, s, "example.com/a:1", good)
 	for _, h := range half {
-		staged, err := s.StageLayer(context.Background(), bytes.NewReader(h))
+		staged, err := s.StageLayer(context.Background(), bytes.NewReader(h), LayerLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestFullDisk(t *testing.T) {
 	s := openStoreAt(t, top, Copy)
 	img := putImage(t, s, "example.com/a:1", layer(t, file("f", "small")))
 	big := layer(t, file("big", string(bytes.Repeat([]byte("x"), 4<<20))))
-	if _, err := s.StageLayer(context.Background(), bytes.NewReader(big)); !errors.Is(err, unix.ENOSPC) {
+	if _, err := s.StageLayer(context.Background(), bytes.NewReader(big), LayerLimits{}); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("error %v", err)
 	}
 	if left := staging(t, s); len(left) > 0 {

@@ -138,18 +138,18 @@ func TestFailedLayerLeavesNothing(t *testing.T) {
 		"truncated": layer(t, file("f", strings.Repeat("x", 3000)))[:2000],
 		"hostile":   layer(t, file("../../f", "x")),
 	} {
-		if _, err := s.StageLayer(context.Background(), bytes.NewReader(data)); err == nil {
+		if _, err := s.StageLayer(context.Background(), bytes.NewReader(data), LayerLimits{}); err == nil {
 			t.Errorf("%s is staged", name)
 		}
 	}
-	staged, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("f", "x"))))
+	staged, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("f", "x"))), LayerLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := staged.Commit(LayerRecord{ChainID: "sha256:../../x"}); err == nil {
 		t.Error("a malformed chain id is taken")
 	}
-	staged, err = s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("f", "x"))))
+	staged, err = s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("f", "x"))), LayerLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestFailedLayerLeavesNothing(t *testing.T) {
 func TestDiscard(t *testing.T) {
 	testns.Need(t)
 	s := openStore(t, "")
-	staged, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, dir("d", 0), file("d/f", "x"))))
+	staged, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, dir("d", 0), file("d/f", "x"))), LayerLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestConcurrentStaging(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			staged, err := s.StageLayer(context.Background(), bytes.NewReader(data))
+			staged, err := s.StageLayer(context.Background(), bytes.NewReader(data), LayerLimits{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -209,7 +209,7 @@ func TestCrashedStaging(t *testing.T) {
 			_, _ = out.Write(layer(t, file("f", "x"), file("g", strings.Repeat("y", 5000)))[:4000])
 			os.Exit(7)
 		}()
-		_, err := s.StageLayer(context.Background(), in)
+		_, err := s.StageLayer(context.Background(), in, LayerLimits{})
 		t.Fatalf("staged: %v", err)
 	}
 	dir := t.TempDir()
@@ -222,7 +222,7 @@ func TestCrashedStaging(t *testing.T) {
 	if got := staging(t, s); len(got) != 1 {
 		t.Fatalf("the crash left %v", got)
 	}
-	held, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("held", "x"))))
+	held, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("held", "x"))), LayerLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestCrashedStaging(t *testing.T) {
 		t.Errorf("staging areas %v, want only %s", got, held.area.path)
 	}
 	// What is in use is not taken for a crash's.
-	other, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("other", "x"))))
+	other, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t, file("other", "x"))), LayerLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestSkippedDevicesAreCounted(t *testing.T) {
 	testns.Need(t)
 	s := openStore(t, "")
 	staged, err := s.StageLayer(context.Background(), bytes.NewReader(layer(t,
-		tar.Header{Typeflag: tar.TypeChar, Name: "dev/null", Devmajor: 1, Devminor: 3}, file("f", "x"))))
+		tar.Header{Typeflag: tar.TypeChar, Name: "dev/null", Devmajor: 1, Devminor: 3}, file("f", "x"))), LayerLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}

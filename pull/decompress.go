@@ -53,7 +53,7 @@ func sniff(head []byte) format {
 // decompressor makes a tar of a blob. It fails where the blob is not what its
 // media type says: no two readers shall see different layers in it. Reading to
 // the end reads the blob to its end.
-func (b *bringing) decompressor(ctx context.Context, blob *bufio.Reader, want format) (io.ReadCloser, error) {
+func (w windows) decompressor(ctx context.Context, blob *bufio.Reader, want format) (io.ReadCloser, error) {
 	head, err := blob.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -69,14 +69,19 @@ func (b *bringing) decompressor(ctx context.Context, blob *bufio.Reader, want fo
 		}
 		return r, nil
 	case formatZstd:
-		return b.zstdReader(ctx, blob)
+		return w.zstdReader(ctx, blob)
 	}
 	return io.NopCloser(blob), nil
 }
 
-// windows holds a place for the one zstd decoder that has a large window, so that
-// several of them do not add up.
-type windows chan struct{}
+// windows are the memory of zstd decoders: there is a place for one with a large
+// window, so that several of them do not add up.
+type windows struct {
+	place chan struct{}
+	most  int64 // bytes
+}
+
+func newWindows(most int64) windows { return windows{make(chan struct{}, 1), most} }
 
 // smallWindow is what any decoder may have, in bytes: zstd makes no more up to its
 // level 19, and asks decoders for no less (RFC 8878, 3.1.1.1.2).
@@ -85,12 +90,12 @@ const smallWindow = 8 << 20
 // zstdReader decodes a blob with the window that its first frame asks for. One
 // goroutine per layer is enough: other layers use the other cores. Low memory
 // keeps a decoder at its window plus a block.
-func (b *bringing) zstdReader(ctx context.Context, blob *bufio.Reader) (io.ReadCloser, error) {
+func (w windows) zstdReader(ctx context.Context, blob *bufio.Reader) (io.ReadCloser, error) {
 	window, release := int64(smallWindow), func() {}
 	if asksForMore(blob) {
 		select {
-		case b.windows <- struct{}{}:
-			window, release = max(window, b.Limits.ZstdWindow), func() { <-b.windows }
+		case w.place <- struct{}{}:
+			window, release = max(window, w.most), func() { <-w.place }
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

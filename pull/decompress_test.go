@@ -76,6 +76,5 @@ func FuzzDecompressor(f *testing.F) {
 }
 
 func newDecompressor(blob *bufio.Reader, f format) (io.ReadCloser, error) {
-	b := &bringing{Options: Options{Limits: Limits{}.orDefaults()}, windows: make(windows, 1)}
-	return b.decompressor(context.Background(), blob, f)
+	return newWindows(maxWindow).decompressor(context.Background(), blob, f)
 }

@@ -126,7 +126,7 @@ func (b *bringing) storeLayer(ctx context.Context, l *layer, diff *diffReader) e
 // decompress turns one pipe's blob into the other's tar.
 func (b *bringing) decompress(ctx context.Context, l *layer, from, to *pipe, source *counted, pack packer) {
 	blob := bufio.NewReaderSize(&reader{from: from, see: func([]byte) {}}, 64<<10)
-	tar, err := b.decompressor(ctx, blob, l.format)
+	tar, err := b.windows.decompressor(ctx, blob, l.format)
 	if err != nil {
 		tar = io.NopCloser(failing{err})
 	}

@@ -43,7 +43,7 @@ func bring(ctx context.Context, layers []*layer, o Options, store Store) error {
 	defer cancel(nil)
 	parallel := min(o.parallel(), len(layers))
 	b := &bringing{
-		Options: o, store: store, buffers: newPool(parallel), windows: make(windows, 1), budget: newBudget(o.Limits.ImageSize),
+		Options: o, store: store, buffers: newPool(parallel), windows: newWindows(o.Limits.ZstdWindow), budget: newBudget(o.Limits.ImageSize),
 		queue: make(chan *layer, len(layers)), cancel: cancel,
 	}
 	var stagers, reserving sync.WaitGroup

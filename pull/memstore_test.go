@@ -15,7 +15,7 @@ import (
 type memStore struct {
 	mu     sync.Mutex
 	layers map[string]LayerRecord
-	bytes  map[string]string // by ChainID, the digest of the tar that was read
+	bytes  map[string]string      // by ChainID, the digest of the tar that was read
 	images map[string]ImageRecord // by name
 	tops   map[string]bool        // TopLayer of all images, with a name or without
 
@@ -28,7 +28,7 @@ type memStore struct {
 	putErr    error
 	inside    int             // EnterInstall without leave
 	locked    map[string]bool // by ChainID
-	lazy      bool // stop reading before the end
+	lazy      bool            // stop reading before the end
 }
 
 func newMemStore() *memStore {

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"sync/atomic"
 )
@@ -16,7 +17,7 @@ func Uncompressed(r io.Reader) (io.ReadCloser, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	out, err := decompressor(b, sniff(head))
+	out, err := newWindows(maxWindow).decompressor(context.Background(), b, sniff(head))
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (i *inflated) Read(b []byte) (int, error) {
 	n, err := i.Reader.Read(b)
 	i.bytes += int64(n)
 	if i.bytes > bombFree && i.bytes/bombRatio > i.in.bytes.Load() {
-		return 0, errBomb
+		return 0, limitf("ratio", "inflates to more than %d times its size", bombRatio)
 	}
 	return n, err
 }
