@@ -11,6 +11,7 @@ import (
 type chosen struct {
 	command
 	path string   // as typed: "rootlet container ls"
+	at   []string // the same by their first names, without rootlet: container, ls
 	args []string // what follows
 
 	help          bool
@@ -49,7 +50,7 @@ func choose(all []command, args []string) (chosen, error) {
 			if !ok {
 				return c, usage(c.path, "unknown command %q%s", word, nearest(word, names(c.children)))
 			}
-			c.command, c.path = next, c.path+" "+word
+			c.command, c.path, c.at = next, c.path+" "+word, append(c.at, next.name)
 		}
 	}
 	c.args = args

@@ -19,6 +19,8 @@ type app struct {
 	stdout io.Writer
 	*printer
 	storageDriver string
+	config        config         // the user's own
+	configErr     error          // why it was not read, where that ends nothing
 	spare         *sandbox.Spare // a monitor that loads while we read, for run
 	signals       chan os.Signal // the user's, once they are caught: see catchSignals
 }

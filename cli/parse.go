@@ -24,11 +24,28 @@ func (c chosen) run(a *app) error {
 		a.spare, _ = sandbox.Prepare()
 		defer func() { a.spare.Discard() }()
 	}
+	if err := c.configure(a, target); err != nil {
+		return err
+	}
 	helped, err := c.parse(a, target)
 	if helped || err != nil {
 		return err
 	}
 	return target.Run(a)
+}
+
+// configure reads the user's own configuration. Where it is wrong nothing is done
+// but what tells about it, and what has no use for it.
+func (c chosen) configure(a *app, target runner) error {
+	a.config, a.configErr = readConfig(configPath(), commands())
+	switch target.(type) {
+	case *infoCmd, *versionCmd, *completionCmd:
+		return nil
+	}
+	if a.configErr != nil && !c.help {
+		return &engineError{a.configErr}
+	}
+	return nil
 }
 
 // startsOne reports whether a command will need a monitor.
@@ -77,16 +94,20 @@ func (c chosen) parse(a *app, target runner) (helped bool, err error) {
 // called where help was printed.
 func (c chosen) model(a *app, target runner, exit func(int)) (*kong.Kong, *globalFlags, error) {
 	var global globalFlags
-	parser, err := kong.New(target,
+	options := []kong.Option{
 		kong.Name(c.path),
-		kong.Description(c.command.help+"."),
+		kong.Description(c.command.help + "."),
 		kong.Embed(&global),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{{Key: "global", Title: "Flags of every command:"}}),
 		kong.Help(c.explain),
 		kong.Writers(a.stdout, a.out),
 		kong.Exit(exit),
-	)
+	}
+	if a.config.path != "" && a.configErr == nil {
+		options = append(options, kong.Resolvers(a.config.defaults(commands(), c.at)))
+	}
+	parser, err := kong.New(target, options...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("command line: %w", err)
 	}
