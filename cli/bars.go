@@ -18,6 +18,7 @@ type bars struct {
 	columns int
 	rows    int
 	speed   float64 // bytes a second
+	push    bool    // layers go, and do not come
 }
 
 // Widths of the columns. The bar takes what is left, between least and most.
@@ -53,7 +54,7 @@ func (b bars) choose() (shown []pull.Event, hidden int) {
 	space-- // how many more
 	picked := make([]bool, len(b.layers))
 	left := space
-	for _, rank := range []pull.State{pull.Fetching, pull.Unpacking, pull.Waiting, pull.Done, pull.Exists} {
+	for _, rank := range []pull.State{pull.Fetching, pull.Unpacking, pull.Compressing, pull.Waiting, pull.Done, pull.Exists} {
 		for i, l := range b.layers {
 			if left > 0 && l.State == rank {
 				picked[i] = true
@@ -73,8 +74,8 @@ func (b bars) choose() (shown []pull.Event, hidden int) {
 // narrow terminal costs the bar first.
 func (b bars) layer(l pull.Event) string {
 	_, digest, _ := strings.Cut(l.Layer, ":")
-	line := fmt.Sprintf("%-*.*s  %-*s", digestWidth, digestWidth, printable(digest), stateWidth, stateWord(l.State))
-	if l.State != pull.Fetching && l.State != pull.Unpacking {
+	line := fmt.Sprintf("%-*.*s  %-*s", digestWidth, digestWidth, printable(digest), stateWidth, b.stateWord(l.State))
+	if l.State != pull.Fetching && l.State != pull.Unpacking && l.State != pull.Compressing {
 		return strings.TrimRight(line, " ")
 	}
 	size := fmt.Sprintf("%*s", sizeWidth, bytesOf(l.Fetched, l.Size))
@@ -84,9 +85,14 @@ func (b bars) layer(l pull.Event) string {
 	return line + "  " + size
 }
 
-func stateWord(s pull.State) string {
+func (b bars) stateWord(s pull.State) string {
 	switch s {
+	case pull.Compressing:
+		return "compress"
 	case pull.Fetching:
+		if b.push {
+			return "pushing"
+		}
 		return "fetching"
 	case pull.Unpacking:
 		return "unpacking"
@@ -117,7 +123,7 @@ func (b bars) total() string {
 	var here int
 	var fetched, size int64
 	for _, l := range b.layers {
-		if l.State >= pull.Unpacking {
+		if l.State >= pull.Unpacking && l.State != pull.Compressing {
 			here++
 		}
 		if l.State != pull.Exists {

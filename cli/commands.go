@@ -45,6 +45,7 @@ func commands() []command {
 	pruneStopped := verb[containerPruneCmd]("prune", "Remove all stopped containers")
 	ps := verb[psCmd]("ps", "List containers")
 	pull := verb[pullCmd]("pull", "Fetch an image from a registry")
+	push := verb[pushCmd]("push", "Send an image to a registry")
 	registryServe := verb[registryServeCmd]("serve", "Serve a registry, of your own images or of a folder")
 	rename := verb[renameCmd]("rename", "Rename a container")
 	restart := verb[restartCmd]("restart", "Stop containers and start them again")
@@ -96,6 +97,7 @@ func commands() []command {
 		logs,
 		pause,
 		port,
+		push,
 		rename,
 		restart,
 		rm,
@@ -146,6 +148,7 @@ func commands() []command {
 			imagePrune,
 			load,
 			pull,
+			push,
 			rmi.as("rm", "remove"),
 			save,
 			tag,

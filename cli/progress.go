@@ -33,6 +33,7 @@ type progress struct {
 	mu     sync.Mutex
 	layers []pull.Event
 	speed  speedometer
+	push   bool
 
 	ended chan struct{}
 	drawn sync.WaitGroup
@@ -67,7 +68,23 @@ func newProgress(a *app, quiet bool) *progress {
 // event takes news of a layer.
 func (p *progress) event(text []byte) {
 	var e pull.Event
-	if p == nil || json.Unmarshal(text, &e) != nil || e.Index < 0 || e.Index >= maxLayers {
+	if p != nil && json.Unmarshal(text, &e) == nil {
+		p.show(e)
+	}
+}
+
+// pushing is a push's news of a layer.
+func (p *progress) pushing(e pull.Event) {
+	if p != nil {
+		p.mu.Lock()
+		p.push = true
+		p.mu.Unlock()
+		p.show(e)
+	}
+}
+
+func (p *progress) show(e pull.Event) {
+	if e.Index < 0 || e.Index >= maxLayers {
 		return
 	}
 	p.mu.Lock()
@@ -96,7 +113,7 @@ func (p *progress) keepDrawing() {
 func (p *progress) picture() bars {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := bars{layers: append([]pull.Event(nil), p.layers...)}
+	b := bars{layers: append([]pull.Event(nil), p.layers...), push: p.push}
 	b.columns, b.rows = p.size()
 	var fetched int64
 	for _, l := range p.layers {

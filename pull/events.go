@@ -8,13 +8,15 @@ import (
 // State is where a layer is on its way.
 type State int
 
-// The states of a layer, in their order; Exists and Done are final.
+// The states of a layer, in their order up to Exists and Done, which are final.
+// What is pushed is Fetching while it is sent.
 const (
 	Waiting   State = iota
 	Fetching        // bytes come from the registry and are unpacked as they come
 	Unpacking       // all bytes have come, unpacking or committing goes on
 	Done
-	Exists // was in the store
+	Exists      // was in the store, or where it was to go
+	Compressing // is made smaller before it is sent
 )
 
 // Event says how far one layer is.

@@ -6,6 +6,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"rootlet/pull/registry"
 )
 
 // Source is where an image comes from: a repository in a registry, or a layout
@@ -29,7 +31,7 @@ type Source interface {
 type Local interface{ Local() bool }
 
 // BlobOpener opens a blob that is to be sent at an offset, as often as it takes.
-type BlobOpener func(offset int64) (io.ReadCloser, error)
+type BlobOpener = func(offset int64) (io.ReadCloser, error)
 
 // Target is where an image goes. Blobs may be put side by side; a manifest
 // comes after all that it names.
@@ -45,3 +47,8 @@ type Target interface {
 
 	Close() error
 }
+
+var (
+	_ Source = (*registry.Client)(nil)
+	_ Target = (*registry.Client)(nil)
+)

@@ -4,7 +4,7 @@
 // A directory holds sha256/HEX, a blob as it came; sha256/HEX.zst, one that came
 // uncompressed and lies here packed, read back exact; partial/HEX, what has
 // come of one that is being fetched, locked by who fetches it; and
-// partial/tmp-*, what is being put.
+// partial/tmp-*, what is being put; and notes/HEX, what is remembered of a blob.
 //
 // Nothing is synced, as layers are: a blob can be had again. Instead each is
 // compared with its digest whenever it is read to its end, and one that a power
@@ -72,7 +72,7 @@ func (s *Store) Remove(digest string) error {
 		return err
 	}
 	path := filepath.Join(s.dir, wholeDir, hex)
-	return errors.Join(gone(path), gone(path+packedExt), s.dropPartial(hex))
+	return errors.Join(gone(path), gone(path+packedExt), s.dropPartial(hex), s.dropNotes(hex))
 }
 
 // Blob is one in the list.

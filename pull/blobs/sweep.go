@@ -36,6 +36,7 @@ func (s *Store) Sweep(live map[string]bool, olderThan time.Duration) (int64, err
 			continue
 		}
 		freed += b.Stored
+		errs = append(errs, s.dropNotes(strings.TrimPrefix(b.Digest, algorithm)))
 	}
 	n, err := s.sweepPartial(before)
 	return freed + n, errors.Join(append(errs, err)...)

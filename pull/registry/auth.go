@@ -34,6 +34,7 @@ type auth struct {
 	mu     sync.Mutex
 	asked  challenge // the registry's last, empty where it asked nothing
 	scopes []string
+	mounts []string // scopes that are nice to have
 	token  token
 	login  Login // with the refresh token that a token server gave
 }
@@ -168,10 +169,10 @@ func (a *auth) alsoRead(repository string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	scope := repositoryScope(repository, false)
-	if slices.Contains(a.scopes, scope) || len(a.scopes) >= maxScopes {
+	if a.asked.scheme != "bearer" || slices.Contains(a.mounts, scope) || len(a.mounts) >= maxScopes {
 		return
 	}
-	a.scopes, a.token = append(a.scopes, scope), token{}
+	a.mounts, a.token = append(a.mounts, scope), token{}
 }
 
 // bearer is a token that is good, fetched where there is none.
@@ -183,7 +184,7 @@ func (a *auth) bearer(ctx context.Context, asked challenge) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	a.mu.Lock()
-	now, scopes := a.token, slices.Clone(a.scopes)
+	now, scopes, mounts := a.token, slices.Clone(a.scopes), slices.Clone(a.mounts)
 	a.mu.Unlock()
 	if now.text != "" && time.Now().Before(now.expires) {
 		return now.text, nil
@@ -192,7 +193,10 @@ func (a *auth) bearer(ctx context.Context, asked challenge) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fresh, err := a.fetch(ctx, to, scopes)
+	fresh, err := a.fetch(ctx, to, append(scopes, mounts...))
+	if status := (*StatusError)(nil); len(mounts) > 0 && errors.As(err, &status) {
+		fresh, err = a.fetch(ctx, to, scopes) // it gives all or nothing
+	}
 	if err != nil {
 		return "", a.refusedBy(to, err)
 	}

@@ -73,7 +73,7 @@ func Dial(ctx context.Context, c Config) (*Client, error) {
 		return nil, err
 	}
 	a := newAuth(c, p)
-	client := &Client{config: c, policy: p, auth: a, http: &http.Client{Transport: a, CheckRedirect: checkRedirect}}
+	client := &Client{config: c, policy: p, auth: a, http: &http.Client{Transport: a, CheckRedirect: followGet}}
 	if client.base, err = client.greet(ctx, host); err == nil {
 		_, err = a.header(ctx)
 	}

@@ -23,7 +23,7 @@ var (
 	errNoProxy       = errors.New("HTTP_PROXY or HTTPS_PROXY is not the address of a proxy")
 	errNoToken       = errors.New("the answer holds no token")
 	errTokenTooLarge = fmt.Errorf("answer larger than %d MiB", maxToken>>20)
-	errAnswerTooLong = errors.New("answer too long")
+	errLonger        = errors.New("is longer than its descriptor says")
 	errWebPage       = errors.New("a web page was sent instead: no registry, or a login page on the way to it")
 )
 

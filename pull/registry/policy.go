@@ -152,6 +152,15 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// followGet is checkRedirect for all but HEAD: that a blob lies elsewhere says
+// that it is there, and elsewhere may be a link that is signed for GET alone.
+func followGet(req *http.Request, via []*http.Request) error {
+	if req.Method == http.MethodHead {
+		return http.ErrUseLastResponse
+	}
+	return checkRedirect(req, via)
+}
+
 func sameHost(u *url.URL, host string) bool {
 	return strings.EqualFold(withPort(u.Scheme, u.Host), withPort(u.Scheme, host))
 }
