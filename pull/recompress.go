@@ -143,4 +143,3 @@ func (s stopAt) Read(p []byte) (int, error) {
 func openText(text []byte, offset int64) io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(text[min(offset, int64(len(text))):]))
 }
-
