@@ -30,6 +30,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"digest":       digest,
 	"fetched":      fetched,
 	"fault":        fault,
+	"archived":     archived,
 }
 
 // script is what one running script has at hand.
