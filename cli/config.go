@@ -29,7 +29,7 @@ type config struct {
 type settings struct {
 	RegistryMirrors    []string
 	InsecureRegistries []string
-	DropBlobs          bool // keep-blobs = false
+	installing         // [limits], keep-blobs
 }
 
 const maxConfig = 1 << 20

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +13,7 @@ import (
 	"testing"
 
 	"rootlet/internal/testenv"
+	"rootlet/pull"
 )
 
 // userFile makes the user's config.toml.
@@ -99,6 +102,26 @@ all = true
 	}
 }
 
+func TestConfigLimits(t *testing.T) {
+	userFile(t, "[limits]\nlayer-size = '1g'\nimage-size = 5\nlayers = 7\nratio = 9\n")
+	a, _, err := parsed(t, "ps")
+	if want := (pull.Limits{LayerSize: 1 << 30, ImageSize: 5, Layers: 7, Ratio: 9}); err != nil || a.config.Limits != want {
+		t.Errorf("%+v, %v", a.config.Limits, err)
+	}
+	var all pull.Limits
+	for _, k := range limitKeys(&all) {
+		if err := k.set(int64(1)); err != nil {
+			t.Error(err)
+		}
+	}
+	fields := reflect.ValueOf(all)
+	for i := range fields.NumField() {
+		if fields.Field(i).Int() != 1 {
+			t.Errorf("no key sets %s", fields.Type().Field(i).Name)
+		}
+	}
+}
+
 func TestConfigRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"storage-drivr = 'copy'":                 "line 1: storage-drivr: unknown: did you mean storage-driver?",
@@ -115,6 +138,11 @@ func TestConfigRefused(t *testing.T) {
 		"[run]\nname = 3":                        "line 2: run.name: want a string, not 3",
 		"keep-blobs = 'no'":                      `line 1: keep-blobs: want true or false, not "no"`,
 		"registry-mirrors = 'https://m.example'": "line 1: registry-mirrors: want an array of strings",
+		"[limits]\nlayer-sise = 1":               "line 2: limits.layer-sise: unknown: did you mean layer-size?",
+		"[limits]\nlayer-size = 'much'":          "line 2: limits.layer-size: want bytes",
+		"[limits]\nlayers = '10'":                "line 2: limits.layers: want a number",
+		"[limits]\nfree-disk = -1":               "line 2: limits.free-disk: want a number above 0",
+		"limits = 1":                             "line 1: limits: want a table",
 		"storage-driver = true":                  "line 1: storage-driver: want a string, not true",
 		"[run]\nrm = ":                           "line 2: ",
 		"[run]\nrm = true\n[run]\nrm = false":    "line 3: ",
@@ -214,14 +242,13 @@ func TestConfigPage(t *testing.T) {
 		row(name, f.wants(), f.help)
 	}
 	own := ownSettings()
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name := range own {
-			if !yield(name) {
-				return
-			}
-		}
-	}) {
+	for _, name := range slices.Sorted(maps.Keys(own)) {
 		row(name, "", own[name].help)
+	}
+	page.WriteString("\n## [limits]\n\n| key | value | |\n|---|---|---|\n")
+	limits := limitKeys(&pull.Limits{})
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		row(name, limits[name].wants(), limits[name].help)
 	}
 	everyCommand(func(path []string, c command) {
 		flags := flagsOf(reflect.TypeOf(c.form()).Elem())
@@ -245,15 +272,10 @@ func TestConfigPage(t *testing.T) {
 	}
 }
 
-func sortedFlags(of reflect.Type) func(func(string, flagOf) bool) {
+func sortedFlags(of reflect.Type) iter.Seq2[string, flagOf] {
 	flags := flagsOf(of)
-	var names []string
-	for name := range flags {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	return func(yield func(string, flagOf) bool) {
-		for _, name := range names {
+		for _, name := range slices.Sorted(maps.Keys(flags)) {
 			if !yield(name, flags[name]) {
 				return
 			}

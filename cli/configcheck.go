@@ -17,6 +17,12 @@ func (c *config) check(all []command) error {
 	global := flagsOf(reflect.TypeFor[globalFlags]())
 	for _, key := range slices.Sorted(maps.Keys(c.values)) {
 		value := c.values[key]
+		if key == limitsTable {
+			if err := c.checkLimits(value); err != nil {
+				return err
+			}
+			continue
+		}
 		if set, ok := known[key]; ok {
 			if err := set(c, value); err != nil {
 				return c.wrong([]string{key}, "%v", err)
@@ -32,7 +38,7 @@ func (c *config) check(all []command) error {
 		table, isTable := value.(map[string]any)
 		of, isCommand := byName(all, key)
 		if !isTable || !isCommand {
-			return c.wrong([]string{key}, "unknown%s", nearest(key, append(slices.Collect(maps.Keys(known)), append(slices.Collect(maps.Keys(global)), names(all)...)...)))
+			return c.wrong([]string{key}, "unknown%s", nearest(key, slices.Concat([]string{limitsTable}, slices.Collect(maps.Keys(known)), slices.Collect(maps.Keys(global)), names(all))))
 		}
 		if err := c.checkCommand([]string{key}, of, table, all); err != nil {
 			return err

@@ -37,7 +37,7 @@ func (a *app) haveBy(start func(userns.Command) (*os.Process, error), w work, ev
 	}
 	defer conn.Close()
 	a.catchSignals()
-	w.Driver = a.storageDriver
+	w.Driver, w.Installing = a.storageDriver, a.config.installing
 	files = append([]*os.File{theirs}, files...)
 	process, err := start(userns.Command{Stage: stage.Worker, Files: files, Stderr: os.Stderr})
 	for _, f := range files {
