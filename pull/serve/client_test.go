@@ -40,8 +40,8 @@ func storages(t *testing.T) map[string]serve.Storage {
 
 type noImages struct{}
 
-func (noImages) Names() (map[string][]string, error)          { return nil, nil }
-func (noImages) Image(string) ([]byte, []byte, error)         { return nil, nil, serve.ErrNotThere }
+func (noImages) Names() (map[string][]string, error)           { return nil, nil }
+func (noImages) Image(string) ([]byte, []byte, error)          { return nil, nil, serve.ErrNotThere }
 func (noImages) Blob(digest string) (io.ReadSeekCloser, error) { return nil, serve.ErrNotThere }
 
 // overEach runs a test against a registry over each storage.

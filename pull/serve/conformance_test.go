@@ -150,8 +150,8 @@ func TestMountingABlob(t *testing.T) {
 		content := []byte("shared")
 		d := c.push("from/here", content)
 		post := func(query string) answer { return c.do("POST", "/v2/to/there/blobs/uploads/?mount="+query, nil) }
-		post(d+"&from=no/where").is(http.StatusAccepted).location()
-		post(d+"&from=../etc").is(http.StatusAccepted).location()
+		post(d + "&from=no/where").is(http.StatusAccepted).location()
+		post(d + "&from=../etc").is(http.StatusAccepted).location()
 		post(digest([]byte("?")) + "&from=from/here").is(http.StatusAccepted).location()
 		post("sha256:no").is(http.StatusBadRequest).says("DIGEST_INVALID")
 		c.do("GET", "/v2/to/there/blobs/"+d, nil).is(http.StatusNotFound)
@@ -433,8 +433,12 @@ func TestReadOnly(t *testing.T) {
 			c := dial(t, storage, serve.Options{ReadOnly: true})
 			c.do("GET", "/v2/x/manifests/v1", nil).is(http.StatusOK)
 			for _, r := range [][2]string{
-				{"POST", "/v2/x/blobs/uploads/"}, {"PUT", "/v2/x/manifests/v2"}, {"DELETE", "/v2/x/manifests/v1"},
-				{"DELETE", "/v2/x/manifests/" + digest(m)}, {"DELETE", "/v2/x/blobs/" + digest([]byte("{}"))}, {"PATCH", "/v2/x/blobs/uploads/" + strings.Repeat("0", 32)},
+				{"POST", "/v2/x/blobs/uploads/"},
+				{"PUT", "/v2/x/manifests/v2"},
+				{"DELETE", "/v2/x/manifests/v1"},
+				{"DELETE", "/v2/x/manifests/" + digest(m)},
+				{"DELETE", "/v2/x/blobs/" + digest([]byte("{}"))},
+				{"PATCH", "/v2/x/blobs/uploads/" + strings.Repeat("0", 32)},
 			} {
 				c.do(r[0], r[1], m).is(http.StatusMethodNotAllowed).says("UNSUPPORTED")
 			}
