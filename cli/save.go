@@ -123,6 +123,7 @@ func (k keptImages) findAll(given string) ([]savedImage, error) {
 		if err != nil {
 			return nil, err
 		}
+		i.given = given
 		found = append(found, i)
 	}
 	if len(found) == 0 {
@@ -217,14 +218,15 @@ func (a *app) write(kind transport.Kind, file, compress string, send func(contex
 // writeDirectory writes into a directory that is there or is made. A signal takes
 // back what was written.
 func (a *app) writeDirectory(kind transport.Kind, path string, send func(context.Context, *transport.Target) error) (err error) {
-	if err := os.Mkdir(path, 0o755); err == nil {
+	switch made := os.Mkdir(path, 0o755); {
+	case made == nil:
 		defer func() {
 			if err != nil {
 				_ = os.Remove(path)
 			}
 		}()
-	} else if !errors.Is(err, fs.ErrExist) {
-		return err
+	case !errors.Is(made, fs.ErrExist):
+		return made
 	}
 	top, err := os.Open(path)
 	if err != nil {
