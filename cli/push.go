@@ -155,6 +155,9 @@ func (p *pushing) send(ctx context.Context, image savedImage, to pull.Target, id
 	if p.Force != nil {
 		o.Recompress = *p.Force
 	}
+	if p.settings == nil {
+		o.Parallel = 1 // one after the other: the same image, the same archive
+	}
 	return pull.Push(ctx, pull.Stored{Manifest: image.Manifest, Config: image.Config}, p.store.blobs, to, identifiers, o)
 }
 

@@ -70,8 +70,8 @@ func (c *saveCmd) Run(a *app) error {
 	}
 	return a.write(c.kind(), c.Output, c.Compress, func(ctx context.Context, to *transport.Target) error {
 		for _, i := range images {
-			if err := transport.Send(ctx, store.kept(i), to, i.names...); err != nil {
-				return fmt.Errorf("save %s: %w", i.given, err)
+			if err := store.save(ctx, i, to); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -153,34 +153,16 @@ func (k keptImages) find(given string) (savedImage, error) {
 	return s, nil
 }
 
-// kept is an image for package transport.
-func (k keptImages) kept(i savedImage) transport.Kept {
-	return transport.Kept{
-		Manifest: i.Manifest, Config: i.Config,
-		Open: func(digest string, offset int64) (io.ReadCloser, error) {
-			r, _, err := k.blobs.Open(digest, offset)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, blobs.ErrDamaged) {
-				return nil, &blobGoneError{i.given, err}
-			}
-			return r, err
-		},
+// save writes one image as it came. One layer comes after the other, so that the
+// same images make the same archive.
+func (k keptImages) save(ctx context.Context, i savedImage, to pull.Target) error {
+	names := i.names
+	if len(names) == 0 {
+		names = []string{i.Digest}
 	}
-}
-
-// blobGoneError says that a layer is there only as it was unpacked.
-type blobGoneError struct {
-	image string
-	err   error
-}
-
-func (e *blobGoneError) Error() string { return "the bytes that it came with are not kept here" }
-
-// Unwrap gives the cause.
-func (e *blobGoneError) Unwrap() error { return e.err }
-
-// Hint says how to get them.
-func (e *blobGoneError) Hint() string {
-	return fmt.Sprintf("`rootlet pull %s` brings them back", e.image)
+	image := pull.Stored{Manifest: i.Manifest, Config: i.Config}
+	_, err := pull.Push(ctx, image, k.blobs, to, names, pull.PushOptions{AsItIs: true, Parallel: 1})
+	return pull.Explain("save", i.given, err)
 }
 
 // write has images written to a file, a directory, or standard output.

@@ -161,7 +161,7 @@ func (f *layoutFormat) manifest(to sink, identifier string, body []byte, t types
 	}
 	d := v1.Descriptor{MediaType: t, Digest: digest, Size: int64(len(body))}
 	tag := ""
-	if identifier != "" && identifier != digest.String() {
+	if identifier != "" && !strings.HasPrefix(identifier, "sha256:") {
 		d.Annotations, tag = f.annotations(identifier)
 	}
 	f.replace(d)

@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"rootlet/pull"
+	"rootlet/pull/blobs"
 )
 
 // entry is a member of an archive of the tests.
@@ -297,13 +300,11 @@ func TestWrittenAndRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, blobs := whole(t, archived, "")
-	kept := Kept{Manifest: body, Config: []byte(config), Open: func(digest string, offset int64) (io.ReadCloser, error) {
-		return from([]byte(blobs[digest]), offset), nil
-	}}
+	kept := keep(t, slices.Collect(maps.Values(blobs))...)
 	send := func(target *Target, err error, names ...string) {
 		t.Helper()
 		if err == nil {
-			err = Send(context.Background(), kept, target, names...)
+			_, err = pull.Push(context.Background(), pull.Stored{Manifest: body, Config: []byte(config)}, kept, target, names, asItIs)
 		}
 		if err == nil {
 			err = target.Finish()
@@ -366,6 +367,24 @@ func TestWrittenAndRead(t *testing.T) {
 	}
 }
 
+// asItIs is how save pushes.
+var asItIs = pull.PushOptions{AsItIs: true, Parallel: 1}
+
+// keep is a store of blobs.
+func keep(t testing.TB, all ...string) *blobs.Store {
+	t.Helper()
+	kept, err := blobs.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range all {
+		if err := kept.Put("sha256:"+sha(b), int64(len(b)), strings.NewReader(b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return kept
+}
+
 func TestUndo(t *testing.T) {
 	dir := t.TempDir()
 	top, err := os.Open(dir)
@@ -377,12 +396,17 @@ func TestUndo(t *testing.T) {
 		t.Fatal(err)
 	}
 	config, layers := testImage(t)
-	manifest := fmt.Sprintf(`{"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%d},"layers":[{"digest":"sha256:%s","size":%d}]}`, sha(config), len(config), sha(layers[0]), len(layers[0])+1)
-	err = Send(context.Background(), Kept{Manifest: []byte(manifest), Config: []byte(config), Open: func(string, int64) (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(layers[0])), nil
-	}}, target)
-	if err == nil {
-		t.Error("a layer that ends early was written")
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%d},"layers":[`, sha(config), len(config))
+	for _, l := range layers {
+		manifest += fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%d},`, sha(l), len(l))
+	}
+	manifest = strings.TrimSuffix(manifest, ",") + "]}"
+	_, err = pull.Push(context.Background(), pull.Stored{Manifest: []byte(manifest), Config: []byte(config)}, keep(t, layers[0]), target, []string{"x"}, asItIs)
+	if !errors.Is(err, pull.ErrNoBlob) {
+		t.Errorf("a layer that is not there: %v", err)
+	}
+	if written, _ := os.ReadDir(filepath.Join(dir, blobsDir)); len(written) == 0 {
+		t.Error("the other layer was not written")
 	}
 	if err := target.Close(); err != nil {
 		t.Error(err)
