@@ -40,6 +40,7 @@ func commands() []command {
 	login := verb[loginCmd]("login", "Log in to a registry")
 	logout := verb[logoutCmd]("logout", "Log out of a registry")
 	logs := verb[logsCmd]("logs", "Show what a container wrote")
+	manifestInspect := verb[manifestInspectCmd]("inspect", "Show the manifest of an image that is in a registry")
 	pause := verb[pauseCmd]("pause", "Hold the processes of containers still")
 	port := verb[portCmd]("port", "List the published ports of a container")
 	pruneStopped := verb[containerPruneCmd]("prune", "Remove all stopped containers")
@@ -53,6 +54,7 @@ func commands() []command {
 	rmi := verb[rmiCmd]("rmi", "Remove images")
 	run := verb[runCmd]("run", "Create and run a container from an image")
 	save := verb[saveCmd]("save", "Write images into an archive or a layout")
+	search := verb[searchCmd]("search", "Search Docker Hub or a registry for images")
 	start := verb[startCmd]("start", "Start containers that do not run")
 	stats := verb[statsCmd]("stats", "Show what containers use")
 	stop := verb[stopCmd]("stop", "Stop containers")
@@ -103,6 +105,7 @@ func commands() []command {
 		rm,
 		rmi,
 		save,
+		search,
 		start,
 		stats,
 		stop,
@@ -152,6 +155,9 @@ func commands() []command {
 			rmi.as("rm", "remove"),
 			save,
 			tag,
+		}},
+		{name: "manifest", help: "Look at manifests in registries", children: []command{
+			manifestInspect,
 		}},
 		{name: "network", help: "Manage networks", children: []command{
 			inspectOnly(kindNetwork),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"rootlet/fuseoverlay"
@@ -18,25 +19,45 @@ import (
 
 // pullCmd is `rootlet pull`.
 type pullCmd struct {
-	Image     string `arg:"" help:"Image to fetch."`
-	Platform  string `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
-	Quiet     bool   `name:"quiet" short:"q" help:"No progress."`
-	TLSVerify *bool  `name:"tls-verify" help:"Check the registry's certificate."`
+	Images    []string `arg:"" name:"image" help:"Images to fetch."`
+	AllTags   bool     `name:"all-tags" short:"a" help:"All tags of the repositories."`
+	Platform  string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
+	Quiet     bool     `name:"quiet" short:"q" help:"No progress."`
+	TLSVerify *bool    `name:"tls-verify" help:"Check the registry's certificate."`
 }
 
-// Run fetches the image and prints its id.
+// Run fetches the images and prints their ids.
 func (c *pullCmd) Run(a *app) error {
 	a.quiet = c.Quiet
-	from, byTransport, err := transport.Parse(c.Image)
+	images := c.Images
+	if c.AllTags {
+		images = nil
+		for _, repository := range c.Images {
+			tagged, err := c.tags(a, repository)
+			if err != nil {
+				return err
+			}
+			images = append(images, tagged...)
+		}
+	}
+	if len(images) == 1 {
+		return c.one(a, images[0])
+	}
+	return a.each(images, func(image string) error { return c.one(a, image) })
+}
+
+// one fetches one image and prints its id.
+func (c *pullCmd) one(a *app, image string) error {
+	from, byTransport, err := transport.Parse(image)
 	switch {
 	case err != nil:
 		return err
 	case from.Kind == transport.Registry:
-		c.Image = from.Image
+		image = from.Image
 	case byTransport:
 		return c.fromFiles(a, from)
 	}
-	sources, err := a.sources(c.Image, c.TLSVerify)
+	sources, err := a.sources(image, c.TLSVerify)
 	if err != nil {
 		return err
 	}
@@ -50,6 +71,29 @@ func (c *pullCmd) Run(a *app) error {
 	}
 	fmt.Fprintln(a.stdout, result.ID)
 	return nil
+}
+
+// maxTags bounds what a repository can have us pull.
+const maxTags = 10000
+
+// tags are all images of a repository.
+func (c *pullCmd) tags(a *app, repository string) ([]string, error) {
+	repository = strings.TrimPrefix(repository, "docker://")
+	if strings.ContainsAny(path.Base(repository), ":@") {
+		return nil, fmt.Errorf("--all-tags wants a repository without a tag, not %q", repository)
+	}
+	ref, tags, err := a.tags(repository, c.TLSVerify, maxTags)
+	if err != nil {
+		return nil, err
+	}
+	var images []string
+	for _, tag := range tags {
+		images = append(images, ref.Registry()+"/"+ref.Repository()+":"+tag)
+	}
+	if len(images) == 0 {
+		return nil, fmt.Errorf("pull %s: the repository has no tags", repository)
+	}
+	return images, nil
 }
 
 // fromFiles takes the image out of a layout or archive.

@@ -67,21 +67,28 @@ type Client struct {
 // it wants one.
 func Dial(ctx context.Context, c Config) (*Client, error) {
 	c = c.withDefaults()
-	host := c.address()
+	client, err := newClient(c, c.address())
+	if err != nil {
+		return nil, err
+	}
+	if client.base, err = client.greet(ctx, c.address()); err == nil {
+		_, err = client.auth.header(ctx)
+	}
+	if err != nil {
+		client.policy.close()
+		return nil, client.policy.explain(err)
+	}
+	return client, nil
+}
+
+// newClient is a client that has spoken to nobody.
+func newClient(c Config, host string) (*Client, error) {
 	p, err := newPolicy(c, host)
 	if err != nil {
 		return nil, err
 	}
 	a := newAuth(c, p)
-	client := &Client{config: c, policy: p, auth: a, http: &http.Client{Transport: a, CheckRedirect: followGet}}
-	if client.base, err = client.greet(ctx, host); err == nil {
-		_, err = a.header(ctx)
-	}
-	if err != nil {
-		p.close()
-		return nil, p.explain(err)
-	}
-	return client, nil
+	return &Client{config: c, policy: p, auth: a, http: &http.Client{Transport: a, CheckRedirect: followGet}}, nil
 }
 
 // Close gives the connections back.

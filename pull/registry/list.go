@@ -94,6 +94,23 @@ type Found struct {
 // ErrNoSearch says that the registry has no search.
 var ErrNoSearch = errors.New("the registry has no search")
 
+// searchHost is where docker.io keeps its search.
+const searchHost = "index.docker.io"
+
+// DialSearch is Dial for who wants to search: on Docker Hub, that is not the
+// registry's own host, and asks nobody who he is.
+func DialSearch(ctx context.Context, c Config) (*Client, error) {
+	if c.address() != hubHost {
+		return Dial(ctx, c)
+	}
+	client, err := newClient(c.withDefaults(), searchHost)
+	if err != nil {
+		return nil, err
+	}
+	client.base = url.URL{Scheme: "https", Host: searchHost}
+	return client, nil
+}
+
 // Search asks what Docker Hub answers, and few others do (Docker's registry API
 // version 1): at most 100 repositories that have the term in their name or
 // description.
