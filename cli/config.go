@@ -135,7 +135,7 @@ func lineOf(text string, key []string) int {
 	for line := range strings.Lines(text) {
 		number++
 		line = strings.TrimSpace(line)
-		here := table
+		var here []string
 		if header, ok := strings.CutPrefix(line, "["); ok {
 			header, _, _ = strings.Cut(strings.TrimLeft(header, "["), "]")
 			table = words(header)

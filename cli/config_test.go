@@ -41,9 +41,7 @@ func parsed(t *testing.T, args ...string) (*app, runner, error) {
 	}
 	a.storageDriver = c.storageDriver
 	target := c.form()
-	if err := c.configure(a, target); err != nil {
-		return a, target, err
-	}
+	a.config, a.configErr = readConfig(configPath(), commands())
 	_, err = c.parse(a, target)
 	return a, target, err
 }

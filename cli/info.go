@@ -53,6 +53,7 @@ type hostInfo struct {
 	Network         networkInfo
 	UserNamespaces  usernsInfo
 	RuntimeDir      string
+	SettingFiles    settingFiles
 }
 
 // plugins are the kinds of volumes, networks and logs.
@@ -61,7 +62,8 @@ type plugins struct{ Volume, Network, Authorization, Log []string }
 // registryConfig says where images come from.
 type registryConfig struct {
 	InsecureRegistryCIDRs []string
-	Mirrors               []string
+	Mirrors               []string // of Docker Hub
+	IndexConfigs          map[string]indexConfig
 }
 
 // swarm says to scripts that ask that there is none.
@@ -113,6 +115,7 @@ func (c *infoCmd) Run(a *app) error {
 		info.addContainers(paths)
 		info.addImages(paths)
 	}
+	info.addSettings(a)
 	info.addNetwork()
 	plan, planErr := userns.NewPlan()
 	if planErr != nil {

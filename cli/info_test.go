@@ -26,7 +26,15 @@ func TestInfoText(t *testing.T) {
 		Network:        networkInfo{Driver: "slirp4netns", Path: "/usr/bin/slirp4netns", Version: "1.2.0"},
 		UserNamespaces: usernsInfo{Allowed: true, Limits: []limit{{"user.max_user_namespaces", "63432"}}},
 	}
+	best.SettingFiles = settingFiles{Config: "/home/me/.config/rootlet/config.toml", Registries: []string{"/etc/containers/registries.conf", "/etc/containers/registries.conf.d/a.conf"}}
+	best.RegistryConfig.Mirrors = []string{"https://m.example/"}
+	best.RegistryConfig.IndexConfigs = map[string]indexConfig{
+		"docker.io":    {Name: "docker.io", Secure: true, Official: true, Mirrors: []string{"https://m.example/"}},
+		"quay.io":      {Name: "quay.io", Mirrors: []string{"http://q.example/"}},
+		"evil.example": {Name: "evil.example", Secure: true, Blocked: true},
+	}
 	poor := best
+	poor.SettingFiles, poor.RegistryConfig = settingFiles{}, known.RegistryConfig
 	poor.CgroupDriver, poor.CgroupWhy = "none", "cgroup.procs: permission denied"
 	poor.Driver, poor.DriverForced = "copy", true
 	poor.DriversRuledOut = []fuseoverlay.RuledOut{{Driver: "native", Why: "mount: operation not\npermitted"}}

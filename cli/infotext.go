@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -28,6 +30,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	i.printNetwork(&t)
 	i.printUserNamespaces(&t)
 	t.line("Runtime Directory", i.RuntimeDir)
+	i.printSettings(&t)
 	t.line("Go Version", i.ClientInfo.GoVersion)
 	for _, warning := range i.Warnings {
 		t.at(0, "WARNING", warning)
@@ -69,11 +72,36 @@ func (i *hostInfo) printServer(t *text) {
 	t.line("Experimental", i.ExperimentalBuild)
 	t.line("Registry", i.IndexServerAddress)
 	t.line("Insecure Registries", "")
+	for _, name := range slices.Sorted(maps.Keys(i.RegistryConfig.IndexConfigs)) {
+		if !i.RegistryConfig.IndexConfigs[name].Secure {
+			t.item(name)
+		}
+	}
 	for _, r := range i.RegistryConfig.InsecureRegistryCIDRs {
 		t.item(r)
 	}
-	t.line("Registry Mirrors", strings.Join(i.RegistryConfig.Mirrors, " "))
+	t.line("Registry Mirrors", "")
+	for _, m := range i.RegistryConfig.Mirrors {
+		t.item(m)
+	}
+	for _, name := range slices.Sorted(maps.Keys(i.RegistryConfig.IndexConfigs)) {
+		i.printRegistry(t, i.RegistryConfig.IndexConfigs[name])
+	}
 	t.line("Live Restore Enabled", i.LiveRestoreEnabled)
+}
+
+// printRegistry writes what Docker has no word for: mirrors of other registries
+// than its own, and registries that are blocked.
+func (i *hostInfo) printRegistry(t *text, r indexConfig) {
+	if len(r.Mirrors) > 0 && !r.Official {
+		t.line("Registry Mirrors of "+r.Name, "")
+		for _, m := range r.Mirrors {
+			t.item(m)
+		}
+	}
+	if r.Blocked {
+		t.line("Blocked Registry", r.Name)
+	}
 }
 
 func orUnknown(s string) string {

@@ -24,9 +24,7 @@ func (c chosen) run(a *app) error {
 		a.spare, _ = sandbox.Prepare()
 		defer func() { a.spare.Discard() }()
 	}
-	if err := c.configure(a, target); err != nil {
-		return err
-	}
+	a.config, a.configErr = readConfig(configPath(), commands())
 	helped, err := c.parse(a, target)
 	if helped || err != nil {
 		return err
@@ -34,18 +32,14 @@ func (c chosen) run(a *app) error {
 	return target.Run(a)
 }
 
-// configure reads the user's own configuration. Where it is wrong nothing is done
-// but what tells about it, and what has no use for it.
-func (c chosen) configure(a *app, target runner) error {
-	a.config, a.configErr = readConfig(configPath(), commands())
+// unconfigured reports whether a command is of use where the user's configuration
+// is wrong: it tells about that, or has no use for it.
+func unconfigured(target runner) bool {
 	switch target.(type) {
 	case *infoCmd, *versionCmd, *completionCmd:
-		return nil
+		return true
 	}
-	if a.configErr != nil && !c.help {
-		return &engineError{a.configErr}
-	}
-	return nil
+	return false
 }
 
 // startsOne reports whether a command will need a monitor.
@@ -73,6 +67,9 @@ func (c chosen) parse(a *app, target runner) (helped bool, err error) {
 	}
 	if err != nil {
 		return false, err
+	}
+	if a.configErr != nil && words[0] != "--help" && !unconfigured(target) {
+		return false, &engineError{a.configErr}
 	}
 	if _, err := parser.Parse(words); err != nil && !helped {
 		return false, usage(c.path, "%v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"rootlet/fuseoverlay"
 	"rootlet/pull/registries"
 )
 
@@ -36,4 +37,22 @@ func (a *app) sources(name string, verify *bool) ([]pullSource, error) {
 		list = append(list, pullSource{Ref: ref.Name(), Endpoints: endpoints})
 	}
 	return list, nil
+}
+
+// storedAlias is the first of the images that a short name means which is here.
+func (a *app) storedAlias(images fuseoverlay.View, given string) (string, bool) {
+	settings, err := a.registries("")
+	if err != nil {
+		return "", false // whoever pulls it will say so
+	}
+	refs, err := settings.Names(given)
+	if err != nil {
+		return "", false
+	}
+	for _, ref := range refs {
+		if _, err := images.Image(ref.Name()); err == nil {
+			return ref.Name(), true
+		}
+	}
+	return "", false
 }

@@ -112,6 +112,13 @@ func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s
 		return ExitEngine, &engineError{err}
 	}
 	status, err := a.sandbox(plan, r, s)
+	if errors.Is(err, fuseoverlay.ErrNoImage) {
+		// Only now: few names are aliases, and registries.conf takes its time.
+		if name, here := a.storedAlias(view(r.Paths), c.Image); here && name != r.ImageName {
+			r.ImageName = name
+			status, err = a.sandbox(plan, r, s)
+		}
+	}
 	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
 		return status, err
 	}

@@ -30,6 +30,12 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"digest":       digest,
 	"fetched":      fetched,
 	"fault":        fault,
+	"mirror":       startMirror,
+	"mirrored":     mirrored,
+	"mirrorfault":  mirrorFault,
+	"mirrorgone":   stopMirror,
+	"expand":       expand,
+	"realregistry": startRealRegistry,
 	"archived":     archived,
 }
 
@@ -37,6 +43,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 type script struct {
 	t        *testing.T
 	registry *fakeRegistry
+	mirror   *fakeRegistry
 	child    *exec.Cmd
 	stdout   strings.Builder
 	stderr   strings.Builder
@@ -51,8 +58,10 @@ func (s *script) close() {
 		_ = s.child.Process.Kill()
 		_ = s.child.Wait()
 	}
-	if s.registry != nil {
-		s.registry.server.Close()
+	for _, r := range []*fakeRegistry{s.registry, s.mirror} {
+		if r != nil {
+			r.server.Close()
+		}
 	}
 }
 

@@ -86,12 +86,7 @@ func debianCache(t *testing.T) string {
 func dockerRegistry(t *testing.T) string {
 	t.Helper()
 	program := testenv.NeedProgram(t, "docker-registry")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := freeAddress(t)
 	dir := t.TempDir()
 	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", dir, address)
 	if err := os.WriteFile(dir+"/config.yml", []byte(config), 0o600); err != nil {
@@ -114,6 +109,17 @@ func dockerRegistry(t *testing.T) string {
 		return response.StatusCode == http.StatusOK
 	})
 	return address
+}
+
+// freeAddress is one that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
 }
 
 // pushDebian makes an image of one layer from the archive.

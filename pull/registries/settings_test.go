@@ -304,19 +304,19 @@ func TestAliasesOfSeveralFiles(t *testing.T) {
 
 func TestRefusedConf(t *testing.T) {
 	for text, want := range map[string]string{
-		"[registries.search]\nregistries = ['a.example']":                                                       "version 1",
-		"[[registry]]\ninsecure = true":                                                                         "neither prefix nor location",
-		"[[registry]]\nlocation = 'https://a.example'":                                                          "without http",
-		"[[registry]]\nlocation = 'plain'":                                                                      "dot or a port",
-		"[[registry]]\nprefix = 'a.*.example'\nlocation='b.example'":                                            "stands for",
-		"[[registry]]\nprefix = '*.example/x'":                                                                  "stands for",
-		"[[registry]]\nlocation='a.example'\n[[registry]]\nlocation='a.example'":                                "two [[registry]] tables",
-		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\ninsecure=true":                                "mirror location is empty",
-		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\nlocation='b.example'\npull-from-mirror='now'": "want all, digest-only or tag-only",
+		"[registries.search]\nregistries = ['a.example']":                                                                                   "version 1",
+		"[[registry]]\ninsecure = true":                                                                                                     "neither prefix nor location",
+		"[[registry]]\nlocation = 'https://a.example'":                                                                                      "without http",
+		"[[registry]]\nlocation = 'plain'":                                                                                                  "dot or a port",
+		"[[registry]]\nprefix = 'a.*.example'\nlocation='b.example'":                                                                        "stands for",
+		"[[registry]]\nprefix = '*.example/x'":                                                                                              "stands for",
+		"[[registry]]\nlocation='a.example'\n[[registry]]\nlocation='a.example'":                                                            "two [[registry]] tables",
+		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\ninsecure=true":                                                            "mirror location is empty",
+		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\nlocation='b.example'\npull-from-mirror='now'":                             "want all, digest-only or tag-only",
 		"[[registry]]\nlocation='a.example'\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation='b.example'\npull-from-mirror='all'": "mirror-by-digest-only",
-		"[[registry]]\nlocation='a.example'\ninsecure='yes'": "line 3",
-		"short-name-mode = 'maybe'":                          "enforcing, permissive or disabled",
-		"unqualified-search-registries = ['x/y']":            "not a registry host",
+		"[[registry]]\nlocation='a.example'\ninsecure='yes'":                                                                                "line 3",
+		"short-name-mode = 'maybe'":                                                                                                         "enforcing, permissive or disabled",
+		"unqualified-search-registries = ['x/y']":                                                                                           "not a registry host",
 		"a = [": "line 1",
 		"[aliases]\n'a.example/x' = 'b.example/y'": "alias",
 		"[aliases]\n'x:1' = 'b.example/y'":         "alias",
@@ -423,4 +423,26 @@ func FuzzRegistriesConf(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestDescribe(t *testing.T) {
+	h := newHost(t, map[string]string{
+		userConf:                "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='b.example'\n[[registry]]\nlocation='bad.example'\nblocked=true\n",
+		"~/.docker/config.json": "{}",
+		"~/.config/containers/certs.d/a.example/ca.crt": "x",
+	})
+	h.more.Mirrors = []string{"http://a.example:1"}
+	home := h.dir + "/home/"
+	want := Description{
+		Files:     []string{home + ".config/containers/registries.conf"},
+		AuthFiles: []string{home + ".docker/config.json"},
+		CertDirs:  []string{home + ".config/containers/certs.d/a.example"},
+		Registries: []Registry{
+			{Prefix: "docker.io", Location: "docker.io", Mirrors: []string{"http://a.example:1/", "https://b.example/"}},
+			{Prefix: "bad.example", Location: "bad.example", Blocked: true, Mirrors: []string{}},
+		},
+	}
+	if got := h.mustRead().Describe(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
 }
