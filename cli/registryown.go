@@ -32,12 +32,12 @@ func ownImages(a *app, port int, c *registryServeCmd) (serve.Storage, *folder.Fo
 	if err != nil {
 		return nil, nil, err
 	}
-	layers, err := blobs.Open(filepath.Join(paths.Data, "blobs"))
+	layers, err := openBlobs(paths)
 	if err != nil {
 		return nil, nil, err
 	}
 	// A worker listens to signals on its own, and those are for the server.
-	silent := &app{began: a.began, stdin: a.stdin, stdout: io.Discard, printer: a.printer, storageDriver: a.storageDriver, signals: make(chan os.Signal)}
+	silent := &app{began: a.began, stdin: a.stdin, stdout: io.Discard, printer: a.printer, storageDriver: a.storageDriver, config: a.config, signals: make(chan os.Signal)}
 	arriving := &arrivals{a: silent, plan: plan, paths: paths, dir: c.Folder, port: port}
 	return &own.Storage{Folder: kept, Images: imagesToServe{view(paths), layers}, Pushed: arriving.pushed}, kept, nil
 }
@@ -136,11 +136,7 @@ func (p *arrivals) install(repository, name string, d serve.Digest) error {
 	}
 	var result pull.Result
 	w := work{Paths: p.paths, Served: &servedWork{Dir: p.dir, Repository: repository, Digest: string(d), Name: name}}
-	if err := p.a.have(p.plan, w, nil, &result); err != nil {
-		return err
-	}
-	tellPulled(p.paths, name)
-	return nil
+	return p.a.have(p.plan, w, nil, &result)
 }
 
 // servedWork makes an image of a manifest that was pushed, for the worker.
@@ -156,7 +152,40 @@ func (w *servedWork) do(ctx context.Context, t *task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	options, err := t.installOptions()
+	if err != nil {
+		return nil, err
+	}
 	from := folder.Source{Folder: kept, Repository: w.Repository}
-	result, err := pull.FromSource(ctx, from, w.Digest, []string{w.Name}, pull.Options{}, storeForPull{t.store})
-	return result, pull.Explain("unpack", w.Name, err)
+	result, err := pull.FromSource(ctx, from, w.Digest, []string{w.Name}, options, storeForPull{t.store})
+	if err != nil {
+		return nil, pull.Explain("unpack", w.Name, err)
+	}
+	t.imageEvent("pull", result.ID, w.Name)
+	return result, w.share(t, kept, options.Blobs, result.ID)
+}
+
+// share has the folder and the user's blobs have one file for what both keep.
+func (w *servedWork) share(t *task, kept *folder.Folder, to *blobs.Store, id string) error {
+	image, err := t.store.Image(id)
+	if err != nil {
+		return err
+	}
+	for _, digest := range pull.BlobsOf(image.Manifest) {
+		d, ok := serve.ParseDigest(digest)
+		if !ok {
+			continue
+		}
+		content, err := kept.Blob(w.Repository, d)
+		if err != nil {
+			continue // deleted since
+		}
+		if file, ok := content.(*os.File); ok {
+			err = to.Share(digest, file.Name())
+		}
+		if err := errors.Join(err, content.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -99,7 +99,7 @@ func (t *task) run() (any, error) {
 		_, _, _ = t.conn.Recv()
 		cancel()
 	}()
-	if t.Remove != nil || t.Pull != nil || t.Load != nil || t.Import != nil || t.Volumes != nil {
+	if t.Remove != nil || t.Pull != nil || t.Load != nil || t.Import != nil || t.Served != nil || t.Volumes != nil {
 		defer t.sweep()
 	}
 	switch {

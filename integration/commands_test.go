@@ -37,6 +37,9 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"expand":       expand,
 	"realregistry": startRealRegistry,
 	"archived":     archived,
+	"serving":      serving,
+	"htpasswd":     htpasswd,
+	"certificate":  certificate,
 }
 
 // script is what one running script has at hand.
