@@ -29,7 +29,8 @@ type config struct {
 type settings struct {
 	RegistryMirrors    []string
 	InsecureRegistries []string
-	installing         // [limits], keep-blobs
+	TokenServers       map[string][]string // by registry
+	installing                             // [limits], keep-blobs
 }
 
 const maxConfig = 1 << 20

@@ -52,6 +52,9 @@ storage-driver = "copy"
 registry-mirrors = ["https://m.example"]
 keep-blobs = false
 
+[token-servers]
+"a.example" = ["b.example"]
+
 [run]
 network = "none"
 env = ["A=1,2", "B"]
@@ -69,7 +72,8 @@ all = true
 `)
 	a, target, err := parsed(t, "run", "-e", "C", "--network", "host", "x")
 	run := target.(*runCmd)
-	if err != nil || a.storageDriver != "copy" || !a.config.DropBlobs || !slices.Equal(a.config.RegistryMirrors, []string{"https://m.example"}) {
+	if err != nil || a.storageDriver != "copy" || !a.config.DropBlobs ||
+		!slices.Equal(a.config.RegistryMirrors, []string{"https://m.example"}) || !slices.Equal(a.config.TokenServers["a.example"], []string{"b.example"}) {
 		t.Errorf("%q, %+v, %v", a.storageDriver, a.config.settings, err)
 	}
 	if run.Network != "host" || !slices.Equal(run.Env, []string{"C"}) {
@@ -138,6 +142,8 @@ func TestConfigRefused(t *testing.T) {
 		"registry-mirrors = 'https://m.example'": "line 1: registry-mirrors: want an array of strings",
 		"[limits]\nlayer-sise = 1":               "line 2: limits.layer-sise: unknown: did you mean layer-size?",
 		"[limits]\nlayer-size = 'much'":          "line 2: limits.layer-size: want bytes",
+		"token-servers = 1":                      "line 1: token-servers: want a table",
+		"[token-servers]\n'a.example' = 'x'":     "line 1: token-servers: a.example: want an array",
 		"[limits]\nlayers = '10'":                "line 2: limits.layers: want a number",
 		"[limits]\nfree-disk = -1":               "line 2: limits.free-disk: want a number above 0",
 		"limits = 1":                             "line 1: limits: want a table",

@@ -24,6 +24,21 @@ func ownSettings() map[string]setting {
 		"insecure-registries": {`registries whose certificate is not checked, and that may speak http: ["HOST[:PORT]", "10.0.0.0/8", ...]`, func(c *config, value any) error {
 			return toStrings(&c.InsecureRegistries, value)
 		}},
+		"token-servers": {`a table: hosts that may see the login of a registry, besides those under its own domain: "REGISTRY" = ["HOST", ...]`, func(c *config, value any) error {
+			table, ok := value.(map[string]any)
+			if !ok {
+				return fmt.Errorf("want a table, not %s", shown(value))
+			}
+			c.TokenServers = map[string][]string{}
+			for registry, servers := range table {
+				var list []string
+				if err := toStrings(&list, servers); err != nil {
+					return fmt.Errorf("%s: %w", registry, err)
+				}
+				c.TokenServers[registry] = list
+			}
+			return nil
+		}},
 		"keep-blobs": {"true; false drops what came from a registry once it is unpacked: push and save then need it to be pulled again", func(c *config, value any) error {
 			keep, ok := value.(bool)
 			if !ok {

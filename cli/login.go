@@ -59,7 +59,7 @@ func (c *loginCmd) Run(a *app) error {
 	if err := a.checkLogin(config); err != nil {
 		return err
 	}
-	place, err := settings.Logins().Save(ctx, key, config.Login, credentials.DockerConfig(os.Getenv))
+	place, err := settings.Logins().Save(ctx, key, config.Login, credentials.NewFile(os.Getenv))
 	if err != nil {
 		return fmt.Errorf("keep the login: %w", err)
 	}

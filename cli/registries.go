@@ -14,7 +14,7 @@ import (
 func (a *app) registries(authFile string) (*registries.Settings, error) {
 	return registries.Read(registries.Options{
 		Getenv: os.Getenv, UID: os.Getuid(), AuthFile: authFile, Warn: a.notice,
-		Mirrors: a.config.RegistryMirrors, Insecure: a.config.InsecureRegistries,
+		Mirrors: a.config.RegistryMirrors, Insecure: a.config.InsecureRegistries, TokenServers: a.config.TokenServers,
 	})
 }
 

@@ -178,8 +178,13 @@ func (c *newContainer) fillPlatform(r *sandbox.Request) error {
 	return nil
 }
 
-func (c *newContainer) fillEnv(r *sandbox.Request) (err error) {
-	r.Spec.Process.Env, err = environment(c.EnvFile, c.Env)
+func (c *newContainer) fillEnv(r *sandbox.Request) error {
+	env, err := environment(c.EnvFile, c.Env)
+	if err != nil {
+		return err
+	}
+	proxies, err := containerProxies(dockerConfig(), env)
+	r.Spec.Process.Env = append(proxies, env...)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -60,20 +61,30 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 // theirUser is someone with the password s3cret, as htpasswd -B writes it.
 const theirUser = "someone:$2b$04$2f.ptyB0h8VW5diqPuUB9ORCuiq/cJxpWJvS7gYu3hHAMLIRW1ehC\n"
 
-// startRealRegistry is `realregistry`: Debian's docker-registry, which knows
-// theirUser and nobody else; $REAL is its address.
+// startRealRegistry is `realregistry`; $REAL is its address.
 func startRealRegistry(ts *testscript.TestScript, neg bool, args []string) {
-	t := of(ts).t
+	ts.Setenv("REAL", registryOfUsers(of(ts).t))
+}
+
+// registryOfUsers starts Debian's docker-registry, which knows theirUser and
+// nobody else, and returns its address.
+func registryOfUsers(t *testing.T) string {
+	t.Helper()
 	program := testenv.NeedProgram(t, "docker-registry")
-	dir := t.TempDir()
+	dir, address := t.TempDir(), freeAddress(t)
 	users, config := filepath.Join(dir, "htpasswd"), filepath.Join(dir, "config.yml")
-	ts.Check(os.WriteFile(users, []byte(theirUser), 0o600))
-	address := freeAddress(t)
-	ts.Check(os.WriteFile(config, fmt.Appendf(nil, "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\n"+
-		"http: {addr: %s}\nauth: {htpasswd: {realm: test, path: %s}}\n", dir, address, users), 0o600))
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\n"+
+		"http: {addr: %s}\nauth: {htpasswd: {realm: test, path: %s}}\n", dir, address, users)
+	for path, text := range map[string]string{users: theirUser, config: text} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	server := exec.Command(program, "serve", config)
-	ts.Check(server.Start())
-	ts.Defer(func() {
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	})
@@ -85,5 +96,28 @@ func startRealRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		response.Body.Close()
 		return response.StatusCode == http.StatusUnauthorized
 	})
-	ts.Setenv("REAL", address)
+	return address
+}
+
+// TestLoginAtATerminal: a password is asked for, and not shown; one who breaks off
+// has a terminal that shows what he types.
+func TestLoginAtATerminal(t *testing.T) {
+	address := registryOfUsers(t)
+	p := newPerson(t)
+	term := newTerminal(p)
+	term.types("rootlet login " + address)
+	term.shows(`^Username: *$`)
+	term.types("someone")
+	term.shows(`^Password: *$`)
+	term.keys("C-c")
+	term.shows(`interrupted`)
+	term.types("echo status $?")
+	term.shows(`^status 130$`)
+	term.types("clear; rootlet login -u someone " + address)
+	term.shows(`^Password: *$`)
+	term.types("s3cret")
+	term.shows(`^Login Succeeded$`)
+	if screen := term.tmux("capture-pane", "-p"); strings.Contains(screen, "s3cret") {
+		t.Errorf("the password is seen:\n%s", screen)
+	}
 }

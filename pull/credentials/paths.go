@@ -21,13 +21,13 @@ func Paths(getenv func(string) string) []string {
 	home := getenv("HOME")
 	return append(files,
 		filepath.Join(or(getenv("XDG_CONFIG_HOME"), filepath.Join(home, ".config")), "containers/auth.json"),
-		dockerConfig(getenv),
+		DockerFile(getenv),
 		filepath.Join(home, dockercfg),
 	)
 }
 
-// dockerConfig is where `docker login` writes.
-func dockerConfig(getenv func(string) string) string {
+// DockerFile is Docker's own configuration of a user, in which it keeps logins.
+func DockerFile(getenv func(string) string) string {
 	return filepath.Join(or(getenv("DOCKER_CONFIG"), filepath.Join(getenv("HOME"), ".docker")), "config.json")
 }
 

@@ -24,13 +24,13 @@ type Place struct {
 
 // Save keeps the login of a host, or of a HOST/PATH: in the first file that has one for it, so that
 // no older one is found before it; else in the first that is there; else in
-// docker, where Docker would. Where that file names a helper for the host, the
+// fresh, see NewFile. Where that file names a helper for the host, the
 // helper keeps it. Nothing is added to a .dockercfg.
-func (s *Set) Save(ctx context.Context, host string, l registry.Login, docker string) (Place, error) {
+func (s *Set) Save(ctx context.Context, host string, l registry.Login, fresh string) (Place, error) {
 	if strings.Contains(l.Username, ":") {
 		return Place{}, errors.New("a user name with a colon cannot be kept")
 	}
-	path, err := s.target(host, docker)
+	path, err := s.target(host, fresh)
 	if err != nil {
 		return Place{}, err
 	}
@@ -55,7 +55,7 @@ func (s *Set) Save(ctx context.Context, host string, l registry.Login, docker st
 }
 
 // target is the file for the login of a host.
-func (s *Set) target(host, docker string) (string, error) {
+func (s *Set) target(host, fresh string) (string, error) {
 	first := ""
 	for _, path := range s.Files {
 		f, info, err := read(path)
@@ -78,15 +78,15 @@ func (s *Set) target(host, docker string) (string, error) {
 	case len(s.Files) == 1: // --authfile
 		return s.Files[0], nil
 	}
-	return docker, nil
+	return fresh, nil
 }
 
-// DockerConfig is where Docker keeps logins, for Save.
-func DockerConfig(getenv func(string) string) string {
+// NewFile is where a login goes that no file is there for, for Save.
+func NewFile(getenv func(string) string) string {
 	if f := getenv("REGISTRY_AUTH_FILE"); f != "" {
 		return f
 	}
-	return dockerConfig(getenv)
+	return DockerFile(getenv)
 }
 
 // put sets a login under the key that the file has for the host, or else the one

@@ -25,10 +25,11 @@ type Options struct {
 	UID    int
 	Root   string // before /etc and /usr: empty but in tests
 
-	Mirrors  []string          // Docker's registry-mirrors, asked before docker.io
-	Insecure []string          // Docker's insecure-registries: HOST[:PORT] or a network
-	AuthFile string            // the only file with credentials, where the user names one
-	Warn     func(text string) // told what the user should know; may be nil
+	Mirrors      []string            // Docker's registry-mirrors, asked before docker.io
+	Insecure     []string            // Docker's insecure-registries: HOST[:PORT] or a network
+	TokenServers map[string][]string // that may see a registry's login
+	AuthFile     string              // the only file with credentials, where the user names one
+	Warn         func(text string)   // told what the user should know; may be nil
 }
 
 // Settings are what was found.
@@ -124,7 +125,7 @@ func (s *Settings) config(ctx context.Context, l location, verify *bool) (regist
 	c := registry.Config{
 		Host: l.host, Repository: l.repository, Mirror: l.mirror,
 		Insecure: l.insecure || s.saidInsecure(l.host),
-		Proxy:    registry.ProxyFrom(s.options.Getenv),
+		Proxy:    registry.ProxyFrom(s.options.Getenv), TokenServers: s.options.TokenServers[l.host],
 	}
 	if verify != nil {
 		c.Insecure = !*verify
