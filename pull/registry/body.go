@@ -197,7 +197,7 @@ func (b *blob) check(resp *http.Response) (skip int64, err error) {
 	left := b.size
 	switch {
 	case isWebPage(resp):
-		return 0, fmt.Errorf("registry %s: %w", b.client.config.Host, errWebPage)
+		return 0, b.client.policy.explain(errWebPage)
 	case resp.StatusCode == http.StatusPartialContent:
 		r, err := parseContentRange(resp.Header.Get("Content-Range"))
 		if err != nil || r.first != b.offset {

@@ -5,7 +5,8 @@ import (
 	"net/http"
 )
 
-// bearer is the only token that a registry with RequireToken knows.
+// bearer begins the tokens that a registry with RequireToken knows, one at a
+// time.
 const bearer = "token-for-pull"
 
 // RequireBasic lets only this user read.
@@ -17,6 +18,20 @@ func (r *Registry) RequireBasic(user, password string) {
 		deny(w, `Basic realm="test"`)
 		return false
 	})
+}
+
+// ForgetTokens has a registry with RequireToken know no token that it has given.
+func (r *Registry) ForgetTokens() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tokens++
+}
+
+// token is the only one that is known now.
+func (r *Registry) token() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprintf("%s-%d", bearer, r.tokens)
 }
 
 // RequireToken lets only who has a token read, and gives tokens to this user
@@ -33,10 +48,10 @@ func (r *Registry) RequireToken(user, password, realm string) {
 				deny(w, "")
 				return false
 			}
-			fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, bearer)
+			fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, r.token())
 			return false
 		}
-		if req.Header.Get("Authorization") == "Bearer "+bearer {
+		if req.Header.Get("Authorization") == "Bearer "+r.token() {
 			return true
 		}
 		deny(w, fmt.Sprintf(`Bearer realm=%q,service="test"`, realm))

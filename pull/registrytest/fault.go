@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -22,7 +23,9 @@ type Fault struct {
 	NoRange   bool          // ignore Range
 	Chunked   bool          // send no Content-Length
 	Body      []byte        // sent instead of the true one
-	Slow      time.Duration // wait before each 64 KiB
+	Slow      time.Duration // wait before each Piece
+	Piece     int           // bytes, 64 KiB if zero
+	Reset     bool          // for Truncate: by a reset of the connection
 	WithTruth bool          // for Truncate: say the truth in Content-Length
 
 	stop chan struct{}
@@ -129,6 +132,8 @@ func (f *Fault) spoil(w http.ResponseWriter, req *http.Request, answer *httptest
 	switch {
 	case f.StallAt > 0:
 		f.stall(req)
+	case f.Reset:
+		reset(w)
 	case f.Truncate > 0 && !f.WithTruth:
 		panic(http.ErrAbortHandler) // closes the connection
 	}
@@ -136,7 +141,10 @@ func (f *Fault) spoil(w http.ResponseWriter, req *http.Request, answer *httptest
 
 func (f *Fault) send(w http.ResponseWriter, body []byte) {
 	for len(body) > 0 {
-		n := min(len(body), 64<<10)
+		n := min(len(body), f.Piece)
+		if f.Piece == 0 {
+			n = min(len(body), 64<<10)
+		}
 		_, _ = w.Write(body[:n]) // the client may be gone
 		body = body[n:]
 		if f.Slow > 0 {
@@ -145,6 +153,18 @@ func (f *Fault) send(w http.ResponseWriter, body []byte) {
 		}
 	}
 	_ = http.NewResponseController(w).Flush()
+}
+
+// reset ends the connection with what is on its way lost.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	conn.Close()
 }
 
 func (f *Fault) stall(req *http.Request) {

@@ -29,6 +29,7 @@ type Registry struct {
 	requests []*http.Request
 	gate     func(http.ResponseWriter, *http.Request) bool // false where it has answered
 	blobsAt  string
+	tokens   int // how many were forgotten
 }
 
 // New starts a registry.
