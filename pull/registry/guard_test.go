@@ -33,18 +33,6 @@ func TestClassOf(t *testing.T) {
 	}
 }
 
-// listen answers on an address of this machine that the test takes for another
-// machine's: the whole of 127.0.0.0/8 is here.
-func listen(t *testing.T, address string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l.Addr().String()
-}
-
 // testGuard takes 127.0.0.1 for a public address, and 127.0.0.2 for this machine.
 func testGuard(registry string) *guard {
 	g := newGuard(registry, time.Second)
