@@ -2,10 +2,14 @@ package transport
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -17,13 +21,57 @@ const dirVersionFile = "version"
 const dirVersion = "Directory Transport Version: 1.1\n"
 
 // flat is such a directory: one image.
-type flat struct{ files }
+type flat struct {
+	files
+	body []byte // its manifest or index
+}
 
 func openDir(from files) (flat, error) {
-	if !has(from, manifestFile) {
+	body, err := document(from, manifestFile)
+	if errors.Is(err, fs.ErrNotExist) {
 		return flat{}, fmt.Errorf("has no %s", manifestFile)
 	}
-	return flat{from}, nil
+	if err != nil {
+		return flat{}, err
+	}
+	f := flat{from, body}
+	f.body, err = f.corrected()
+	return f, err
+}
+
+// corrected is the manifest with the types of layers that are not compressed and
+// said to be: Podman writes them so from its store, as Docker's manifests had no
+// name for them.
+func (f flat) corrected() ([]byte, error) {
+	m := v1.Manifest{}
+	if err := json.Unmarshal(f.body, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", manifestFile, err)
+	}
+	wrong := false
+	for i, l := range m.Layers[:min(len(m.Layers), maxLayers)] {
+		if l.MediaType != types.DockerLayer {
+			continue
+		}
+		c, err := f.open(l.Digest.Hex)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it may be in the store
+		}
+		if err != nil {
+			return nil, err
+		}
+		is, err := sniffLayer(c)
+		c.Close()
+		if err != nil {
+			return nil, err
+		}
+		if is == types.OCIUncompressedLayer {
+			m.Layers[i].MediaType, wrong = types.DockerUncompressedLayer, true
+		}
+	}
+	if !wrong {
+		return f.body, nil
+	}
+	return json.Marshal(m)
 }
 
 // Images implements Store.
@@ -39,16 +87,15 @@ func (f flat) Find(image string) (Listed, error) {
 
 // Manifest implements pull.Source.
 func (f flat) Manifest(_ context.Context, identifier string) ([]byte, types.MediaType, error) {
-	name := manifestFile
-	if identifier != "" {
-		blob, err := blobName(identifier)
-		if err != nil {
-			return nil, "", err
-		}
-		// skopeo copy --all: the manifests that an index names.
-		name = strings.TrimPrefix(blob, blobsDir) + ".manifest.json"
+	if identifier == "" {
+		return f.body, "", nil
 	}
-	body, err := document(f.files, name)
+	blob, err := blobName(identifier)
+	if err != nil {
+		return nil, "", err
+	}
+	// skopeo copy --all: the manifests that an index names.
+	body, err := document(f.files, strings.TrimPrefix(blob, blobsDir)+".manifest.json")
 	return body, "", err
 }
 
