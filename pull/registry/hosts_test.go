@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"io"
+	"log"
 	"net"
 	"strings"
 	"testing"
@@ -28,3 +30,6 @@ func listen(t *testing.T, address string) string {
 func descriptorOf(text string) v1.Descriptor {
 	return v1.Descriptor{Size: int64(len(text)), Digest: v1.Hash{Algorithm: "sha256", Hex: strings.TrimPrefix(digestOf([]byte(text)), "sha256:")}}
 }
+
+// quietLog is for servers whose handshakes a test has fail.
+func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
