@@ -1,9 +1,25 @@
 package registry
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 func TestProxyFor(t *testing.T) {
@@ -85,5 +101,84 @@ func TestTLSConfigRefuses(t *testing.T) {
 		if _, err := (Config{Host: "a.example", TLS: c}).tlsConfig(); err == nil || !strings.Contains(err.Error(), "a.example") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestTLSMaterial speaks to a registry whose authority nobody knows but certs.d,
+// and that wants to see a client certificate.
+func TestTLSMaterial(t *testing.T) {
+	certificate, key := selfSigned(t)
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(certificate)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what the test wants
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted}
+	server.StartTLS()
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "https://")
+	for name, c := range map[string]struct {
+		tls  TLS
+		good bool
+	}{
+		"nothing":        {TLS{}, false},
+		"authority only": {TLS{CAs: [][]byte{certificate}}, false},
+		"key only":       {TLS{Keys: []KeyPair{{certificate, key}}}, false},
+		"both":           {TLS{CAs: [][]byte{certificate}, Keys: []KeyPair{{certificate, key}}}, true},
+	} {
+		err := CheckLogin(context.Background(), Config{Host: host, TLS: c.tls, RetryDelay: time.Millisecond})
+		if (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// selfSigned is a certificate for this machine, its own authority.
+func selfSigned(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
+}
+
+// TestOverProxy: what is not on this machine is asked for over the proxy.
+func TestOverProxy(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.Method+" "+r.URL.String()+r.Host)
+		if r.Method == http.MethodConnect { // https goes first
+			http.Error(w, "no", http.StatusMethodNotAllowed)
+		}
+	}))
+	defer proxy.Close()
+	c := Config{Host: "registry.example", Insecure: true, Proxy: Proxy{HTTP: proxy.URL, HTTPS: proxy.URL}, RetryDelay: time.Millisecond}
+	if err := CheckLogin(context.Background(), c); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Contains(asked, "GET http://registry.example/v2/registry.example") {
+		t.Errorf("the proxy was asked for %q", asked)
 	}
 }
