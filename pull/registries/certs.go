@@ -54,17 +54,17 @@ func addCertificate(t *registry.TLS, dir, name string) error {
 	stem := strings.TrimSuffix(path, filepath.Ext(path))
 	switch filepath.Ext(name) {
 	case ".crt":
-		pem, err := os.ReadFile(path)
+		pem, err := readFile(path)
 		if err != nil {
 			return err
 		}
 		t.CAs = append(t.CAs, pem)
 	case ".cert":
-		certificate, err := os.ReadFile(path)
+		certificate, err := readFile(path)
 		if err != nil {
 			return err
 		}
-		key, err := os.ReadFile(stem + ".key")
+		key, err := readFile(stem + ".key")
 		if missing(err) {
 			return fmt.Errorf("%s: its key %s.key is missing; an authority's certificate is named *.crt", path, stem)
 		}

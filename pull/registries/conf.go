@@ -16,7 +16,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-const maxConf = 4 << 20
+const maxFile = 1 << 20
 
 // conf is what registries.conf and its drop-ins say together.
 type conf struct {
@@ -144,23 +144,29 @@ func findDropIns(o Options) ([]string, error) {
 
 // read lays one file over what is there.
 func (c *conf) read(path string) error {
-	f, err := os.Open(path)
+	text, err := readFile(path)
 	if err != nil {
 		return err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConf+1))
-	if err != nil {
-		return err
-	}
-	if len(text) > maxConf {
-		return fmt.Errorf("%s: larger than %d MiB", path, maxConf>>20)
 	}
 	if err := c.add(path, string(text)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	c.files = append(c.files, path)
 	return nil
+}
+
+// readFile reads a file of a size that settings have.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: larger than %d MiB", path, maxFile>>20)
+	}
+	return text, err
 }
 
 func (c *conf) add(path, text string) error {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"rootlet/pull"
 	"rootlet/pull/credentials"
@@ -127,6 +128,9 @@ func (s *Settings) config(ctx context.Context, l location, verify *bool) (regist
 		Insecure: l.insecure || s.saidInsecure(l.host),
 		Proxy:    registry.ProxyFrom(s.options.Getenv), TokenServers: s.options.TokenServers[l.host],
 	}
+	if l.mirror {
+		c.HeaderTimeout, c.RetryDelay = mirrorTimeout, mirrorRetry
+	}
 	if verify != nil {
 		c.Insecure = !*verify
 	}
@@ -137,6 +141,13 @@ func (s *Settings) config(ctx context.Context, l location, verify *bool) (regist
 	c.Login, err = s.logins.Find(ctx, l.host, l.repository)
 	return c, err
 }
+
+// A mirror gets less patience than the registry itself: there is another place to
+// ask.
+const (
+	mirrorTimeout = 10 * time.Second
+	mirrorRetry   = 100 * time.Millisecond
+)
 
 // saidInsecure reports whether insecure-registries names the host.
 func (s *Settings) saidInsecure(host string) bool {
