@@ -189,6 +189,7 @@ func TestPushingManifests(t *testing.T) {
 		put(".bad", m, manifestType).is(http.StatusBadRequest).says("MANIFEST_INVALID")
 		put(digest(m)+"?tag=a&tag=b", m, manifestType).is(http.StatusCreated).has("OCI-Tag", "a, b")
 		c.do("GET", "/v2/x/manifests/b", nil).is(http.StatusOK).equals(m)
+		put(digest(m)+"?tag=t"+strings.Repeat("&tag=t", 50), m, manifestType).is(http.StatusRequestURITooLong).says("MANIFEST_INVALID")
 
 		put("none", manifest(config, nil, nil), manifestType).is(http.StatusCreated) // no layers
 		put("v1", m, "").is(http.StatusCreated)

@@ -67,6 +67,9 @@ func accepts(headers []string, mediaType string) bool {
 	return !named
 }
 
+// maxTags bounds what one request writes.
+const maxTags = 50
+
 // putManifest stores a manifest under a tag, or under its digest with any number
 // of tags in the query.
 func (s *registry) putManifest(r *request) error {
@@ -89,6 +92,9 @@ func (s *registry) putManifest(r *request) error {
 		}
 	} else {
 		tags = []string{r.reference}
+	}
+	if len(tags) > maxTags {
+		return faultf(http.StatusRequestURITooLong, codeManifestInvalid, "%d tags at once, where %d is the most", len(tags), maxTags)
 	}
 	for _, tag := range tags {
 		if !ValidTag(tag) {
