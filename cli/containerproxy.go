@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +18,9 @@ import (
 // container, `proxies.default` in ~/.docker/config.json, in both spellings. Those
 // that the user sets himself are left to him.
 func containerProxies(path string, given []string) ([]string, error) {
+	if !filepath.IsAbs(path) {
+		return nil, nil // there is no HOME
+	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil

@@ -82,6 +82,9 @@ func TestPaths(t *testing.T) {
 	if got := Paths(getenv); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q", got)
 	}
+	if got := Paths(func(string) string { return "" }); got != nil {
+		t.Errorf("without a HOME: %q", got)
+	}
 	env["REGISTRY_AUTH_FILE"], env["DOCKER_CONFIG"] = "/a", "/d"
 	if got := Paths(getenv); got[0] != "/a" || got[3] != "/d/config.json" {
 		t.Errorf("got %q", got)
@@ -303,6 +306,9 @@ func TestSaveRefuses(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(broken); string(b) != "{" {
 		t.Errorf("a file that cannot be read was changed: %s", b)
+	}
+	if _, err := (&Set{}).Save(ctx, "a.example", someone, ".docker/config.json"); err == nil || !strings.Contains(err.Error(), "HOME") {
+		t.Errorf("without a HOME: %v", err)
 	}
 	fresh := filepath.Join(t.TempDir(), "config.json")
 	if _, err := (&Set{Files: []string{fresh}}).Save(ctx, "a.example", registry.Login{Username: "a:b"}, fresh); err == nil {

@@ -19,14 +19,21 @@ func Paths(getenv func(string) string) []string {
 		files = append(files, filepath.Join(dir, "containers/auth.json"))
 	}
 	home := getenv("HOME")
-	return append(files,
+	for _, f := range []string{
 		filepath.Join(or(getenv("XDG_CONFIG_HOME"), filepath.Join(home, ".config")), "containers/auth.json"),
 		DockerFile(getenv),
 		filepath.Join(home, dockercfg),
-	)
+	} {
+		// Without a HOME they would be those of whoever made the working directory.
+		if filepath.IsAbs(f) {
+			files = append(files, f)
+		}
+	}
+	return files
 }
 
-// DockerFile is Docker's own configuration of a user, in which it keeps logins.
+// DockerFile is Docker's own configuration of a user, in which it keeps logins. It
+// is no absolute path where there is no HOME, and then not to be used.
 func DockerFile(getenv func(string) string) string {
 	return filepath.Join(or(getenv("DOCKER_CONFIG"), filepath.Join(getenv("HOME"), ".docker")), "config.json")
 }

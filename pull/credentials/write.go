@@ -78,6 +78,9 @@ func (s *Set) target(host, fresh string) (string, error) {
 	case len(s.Files) == 1: // --authfile
 		return s.Files[0], nil
 	}
+	if !filepath.IsAbs(fresh) {
+		return "", errors.New("where to keep logins is unknown: set HOME to a directory of yours")
+	}
 	return fresh, nil
 }
 

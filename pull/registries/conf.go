@@ -82,7 +82,11 @@ func (c *conf) readLearned(o Options) error {
 	if cache == "" {
 		cache = filepath.Join(o.Getenv("HOME"), ".cache")
 	}
-	err := c.read(filepath.Join(cache, "containers/short-name-aliases.conf"))
+	path := filepath.Join(cache, "containers/short-name-aliases.conf")
+	if !filepath.IsAbs(path) {
+		return nil
+	}
+	err := c.read(path)
 	if missing(err) {
 		return nil
 	}
@@ -102,11 +106,15 @@ func confDirs(o Options) []string {
 	}
 }
 
+// configHome is where the user's settings are. Without a HOME there are none:
+// they would be those of whoever made the working directory.
 func configHome(getenv func(string) string) string {
-	if dir := getenv("XDG_CONFIG_HOME"); dir != "" {
-		return dir
+	for _, dir := range []string{getenv("XDG_CONFIG_HOME"), filepath.Join(getenv("HOME"), ".config")} {
+		if filepath.IsAbs(dir) {
+			return dir
+		}
 	}
-	return filepath.Join(getenv("HOME"), ".config")
+	return os.DevNull // below which there is nothing
 }
 
 // findDropIns lists the drop-ins in the order of their names, whatever directory

@@ -248,7 +248,13 @@ func TestWhichFilesCount(t *testing.T) {
 			}
 		})
 	}
-	h := newHost(t, nil)
+	h := newHost(t, map[string]string{"/.config/containers/registries.conf": named("cwd.example"), "/.cache/containers/short-name-aliases.conf": "nonsense"})
+	h.env = map[string]string{}
+	t.Chdir(h.dir)
+	if got := h.places("a.example/x"); got != "a.example/x" {
+		t.Errorf("without a HOME, the working directory counts: %s", got)
+	}
+	h = newHost(t, nil)
 	h.env["CONTAINERS_REGISTRIES_CONF"] = "/not/there"
 	if _, err := h.read(); err == nil {
 		t.Error("a file that the user names and that is not there is passed over")
