@@ -98,9 +98,6 @@ func (c *registryServeCmd) address() (*net.TCPAddr, error) {
 	if err != nil {
 		return nil, usage(registryPath, "--addr %q: %v", c.Addr, err)
 	}
-	if address.IP == nil {
-		address.IP = net.IPv6unspecified // as ":5000" means
-	}
 	if !address.IP.IsLoopback() && c.HTPasswd == "" && !c.InsecureOpen {
 		return nil, usage(registryPath, "--addr %s can be reached by others: name who may with --htpasswd, or let all with --insecure-open", c.Addr)
 	}

@@ -57,6 +57,8 @@ func explain(err error, missing *fault) *fault {
 		return f
 	case errors.Is(err, ErrNoRepository):
 		return faultf(http.StatusNotFound, codeNameUnknown, "no such repository")
+	case errors.Is(err, ErrNotKept):
+		return faultf(http.StatusNotFound, codeBlobUnknown, "%v", ErrNotKept)
 	case errors.Is(err, ErrNotThere):
 		return missing
 	case errors.Is(err, ErrDigest):

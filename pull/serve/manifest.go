@@ -32,6 +32,7 @@ type Manifest struct {
 	Blobs, Manifests []Digest
 	Subject          Digest
 
+	sizes        map[Digest]int64
 	artifactType string
 	annotations  map[string]string
 }
@@ -68,7 +69,7 @@ func ParseManifest(body []byte, contentType string) (Manifest, error) {
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return Manifest{}, fmt.Errorf("not a manifest: %w", err)
 	}
-	m := Manifest{Digest: canonical.Of(body), Body: body, artifactType: doc.ArtifactType, annotations: doc.Annotations}
+	m := Manifest{Digest: canonical.Of(body), Body: body, sizes: map[Digest]int64{}, artifactType: doc.ArtifactType, annotations: doc.Annotations}
 	var err error
 	if m.MediaType, err = doc.mediaType(contentType); err != nil {
 		return m, err
@@ -123,7 +124,7 @@ func (m *Manifest) read(doc document) error {
 			return fmt.Errorf("%s: %q is no sha256 or sha512 digest", what, r.Digest)
 		}
 		if !r.elsewhere() {
-			to[d] = true
+			to[d], m.sizes[d] = true, r.Size
 		}
 		return nil
 	}
@@ -155,3 +156,6 @@ func (m *Manifest) read(doc document) error {
 	m.Blobs, m.Manifests = slices.Sorted(maps.Keys(blobs)), slices.Sorted(maps.Keys(manifests))
 	return nil
 }
+
+// Size is what the manifest says of the size of something that it needs.
+func (m Manifest) Size(d Digest) int64 { return m.sizes[d] }

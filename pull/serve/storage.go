@@ -76,6 +76,10 @@ var (
 	ErrBusy         = errors.New("another request writes to this upload")
 )
 
+// ErrNotKept is ErrNotThere for a blob whose bytes are not kept here, although its
+// image is.
+var ErrNotKept = fmt.Errorf("the bytes of this layer are not kept here, and `rootlet pull` of the image brings them back: %w", ErrNotThere)
+
 // ReadOnly is what a storage says of something that this server has no power to
 // change.
 type ReadOnly struct{ Why string }

@@ -189,9 +189,32 @@ func (s *Storage) blobOfImage(repository string, d serve.Digest) (io.ReadSeekClo
 		if d.Of(i.config) == d {
 			return inMemory{bytes.NewReader(i.config)}, nil
 		}
-		return s.Images.Blob(string(d))
+		return s.layer(d, i.Size(d))
 	}
 	return nil, serve.ErrNotThere
+}
+
+// layer opens a blob that is of its size: one that a power cut has damaged must
+// not look like the registry's.
+func (s *Storage) layer(d serve.Digest, size int64) (io.ReadSeekCloser, error) {
+	content, err := s.Images.Blob(string(d))
+	if errors.Is(err, serve.ErrNotThere) {
+		return nil, serve.ErrNotKept
+	}
+	if err != nil {
+		return nil, err
+	}
+	end, err := content.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = content.Seek(0, io.SeekStart)
+	}
+	if err == nil && end != size {
+		err = serve.ErrNotKept
+	}
+	if err != nil {
+		return nil, errors.Join(err, content.Close())
+	}
+	return content, nil
 }
 
 type inMemory struct{ *bytes.Reader }
