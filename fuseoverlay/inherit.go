@@ -21,6 +21,11 @@ func (l *StagedLayer) inherit(parent string) error {
 		return err
 	}
 	defer closeAll(below)
+	return l.inheritFrom(below)
+}
+
+// inheritFrom is inherit from layers that are open, the topmost first.
+func (l *StagedLayer) inheritFrom(below []int) error {
 	root, err := unix.Open(l.area.layerDir(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -73,12 +78,16 @@ func (s *Store) openChain(top string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openDirs(dirs)
+}
+
+func openDirs(dirs []string) ([]int, error) {
 	fds := make([]int, 0, len(dirs))
 	for _, dir := range dirs {
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			closeAll(fds)
-			return nil, fmt.Errorf("layer %q: %w", dir, err)
+			return nil, &DamagedError{What: "layer " + dir, Err: err}
 		}
 		fds = append(fds, fd)
 		if hidesAllBelow(dir) {

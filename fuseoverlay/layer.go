@@ -155,25 +155,23 @@ func layerID(chainID string) (string, error) {
 func (s *Store) layerDir(id string) string { return filepath.Join(s.layers, id, "diff") }
 
 // chain lists the directories of the layer and of all below it, topmost first.
+// The list of layers says which they are, not the files that containers/storage
+// keeps beside each.
 func (s *Store) chain(top string) ([]string, error) {
-	if top == "" {
-		return nil, nil
-	}
-	driver, err := s.store.GraphDriver()
-	if err != nil {
-		return nil, err
-	}
-	meta, err := driver.Metadata(top)
-	if err != nil {
-		return nil, fmt.Errorf("layer %s: %w", top, err)
-	}
-	lower := meta["LowerDir"]
-	dirs := []string{s.layerDir(top)}
-	for _, dir := range strings.Split(lower, ":"+s.layers+"/") {
-		if dir != "" {
-			id := filepath.Base(filepath.Dir(dir))
-			dirs = append(dirs, s.layerDir(id))
+	var dirs []string
+	for id := top; id != ""; {
+		l, err := s.store.Layer(id)
+		if errors.Is(err, storage.ErrLayerUnknown) || len(dirs) > mostLayers {
+			return nil, &DamagedError{What: "layer " + id, Err: errors.New("it is not on the list")}
 		}
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", id, err)
+		}
+		dirs = append(dirs, s.layerDir(id))
+		id = l.Parent
 	}
 	return dirs, nil
 }
+
+// mostLayers is more than any image has, and ends a circle.
+const mostLayers = 10_000

@@ -82,6 +82,9 @@ func Open(c Config) (*Store, error) {
 		},
 	})
 	if err != nil {
+		if damaged := (View{GraphRoot: c.GraphRoot}).sound(); damaged != nil {
+			return nil, fmt.Errorf("open store: %w", damaged)
+		}
 		return nil, fmt.Errorf("open store %q: %w", c.GraphRoot, explainStoreError(err))
 	}
 	return &Store{config: c, store: s, layers: filepath.Join(c.GraphRoot, driverName)}, nil

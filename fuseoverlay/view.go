@@ -58,7 +58,7 @@ func (v View) read(name string, list any) error {
 		return err
 	}
 	if err := json.Unmarshal(text, list); err != nil {
-		return fmt.Errorf("%s is damaged: %w", path, err)
+		return &DamagedError{What: path, Err: err}
 	}
 	return nil
 }
