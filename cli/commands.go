@@ -59,6 +59,7 @@ func commands() []command {
 	stats := verb[statsCmd]("stats", "Show what containers use")
 	stop := verb[stopCmd]("stop", "Stop containers")
 	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
+	systemCheck := verb[systemCheckCmd]("check", "Look for damage in what is stored, and mend it")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
 	systemPrune := verb[systemPruneCmd]("prune", "Remove stopped containers, and what nothing needs")
 	tag := verb[tagCmd]("tag", "Give an image one more name")
@@ -167,6 +168,7 @@ func commands() []command {
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
 			systemAutostart,
+			systemCheck,
 			systemDf,
 			events,
 			info,

@@ -47,6 +47,7 @@ type work struct {
 	Served *servedWork `json:"served,omitempty"`
 	Diff   *diffWork   `json:"diff,omitempty"`
 	Tag    *tagWork    `json:"tag,omitempty"`
+	Check  *checkWork  `json:"check,omitempty"`
 
 	ImageDiff *imageDiffWork `json:"imageDiff,omitempty"`
 
@@ -103,6 +104,8 @@ func (t *task) run() (any, error) {
 		defer t.sweep()
 	}
 	switch {
+	case t.Check != nil:
+		return t.Check.do(ctx, t)
 	case t.Remove != nil:
 		return t.Remove.do(t)
 	case t.Volumes != nil:

@@ -49,7 +49,7 @@ func (s *Store) Open(digest string, offset int64) (io.ReadCloser, int64, error) 
 	if offset > 0 {
 		return f, size, nil
 	}
-	return &verified{from: f, file: f, hash: sha256.New(), digest: digest, size: size}, size, nil
+	return &verified{from: f, file: f, hash: sha256.New(), digest: digest, size: size, keep: s.keep}, size, nil
 }
 
 // maxWindow bounds what a decoder takes, in bytes; ours make 4 MiB and less.
@@ -61,7 +61,7 @@ func (s *Store) openPacked(digest, path string, offset int64) (io.ReadCloser, in
 	if err != nil {
 		return nil, 0, fmt.Errorf("open blob: %w", err)
 	}
-	v := &verified{file: f, hash: sha256.New(), digest: digest}
+	v := &verified{file: f, hash: sha256.New(), digest: digest, keep: s.keep}
 	size, err := readHeader(f)
 	if err != nil {
 		return nil, 0, errors.Join(v.damaged(err), f.Close())
@@ -119,6 +119,7 @@ type verified struct {
 	digest  string
 	size    int64 // bytes that there should be
 	read    int64
+	keep    bool // one that is damaged stays
 }
 
 // Read implements io.Reader.
@@ -145,7 +146,7 @@ func isPathError(err error) bool {
 
 // damaged removes the blob, unless another has taken its place meanwhile.
 func (v *verified) damaged(cause error) error {
-	if mine, err := v.file.Stat(); err == nil {
+	if mine, err := v.file.Stat(); err == nil && !v.keep {
 		if there, err := os.Lstat(v.file.Name()); err == nil && os.SameFile(mine, there) {
 			_ = gone(v.file.Name())
 		}

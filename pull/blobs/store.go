@@ -28,7 +28,14 @@ import (
 )
 
 // Store is a directory of blobs. Any number of goroutines may use it.
-type Store struct{ dir string }
+type Store struct {
+	dir  string
+	keep bool // damaged blobs stay
+}
+
+// Keeping is the same store, to whose reader a damaged blob is an error and no
+// more: for who only looks.
+func (s *Store) Keeping() *Store { return &Store{dir: s.dir, keep: true} }
 
 const (
 	wholeDir   = "sha256"
@@ -47,7 +54,7 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open blobs: %w", err)
 		}
 	}
-	return &Store{dir}, nil
+	return &Store{dir: dir}, nil
 }
 
 // Has reports whether the blob is there.

@@ -180,18 +180,46 @@ func (r Root) SweepNames() error {
 
 // sweepName frees a name that no container goes by.
 func (r Root) sweepName(name string) error {
-	holder, err := os.ReadFile(filepath.Join(r.names(), name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // freed meanwhile
-	}
-	if err != nil {
+	id, stale, err := r.stale(name)
+	if err != nil || !stale {
 		return err
 	}
-	id := string(holder)
-	if s, err := r.Spec(id); err == nil && s.Name == name || r.goesBy(id, name) {
-		return nil
-	}
 	return r.freeName(name, id)
+}
+
+// stale reports whether no container goes by a name, and whose it was.
+func (r Root) stale(name string) (id string, stale bool, err error) {
+	holder, err := os.ReadFile(filepath.Join(r.names(), name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil // freed meanwhile
+	}
+	if err != nil {
+		return "", false, err
+	}
+	id = string(holder)
+	s, err := r.Spec(id)
+	return id, !(err == nil && s.Name == name || r.goesBy(id, name)), nil
+}
+
+// StaleNames lists the names that SweepNames frees.
+func (r Root) StaleNames() ([]string, error) {
+	entries, err := os.ReadDir(r.names())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || e.Name()[0] == '.' || time.Since(info.ModTime()) < leftAfter {
+			continue
+		}
+		if _, stale, err := r.stale(e.Name()); err != nil {
+			return nil, err
+		} else if stale {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
 }
 
 // giveBack links the name of a container that a file stands for, unless the
