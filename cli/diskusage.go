@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"rootlet/fuseoverlay"
+	"rootlet/pull"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
@@ -19,7 +20,7 @@ type diskUsage struct {
 	written    map[string]int64 // by the container's id
 	volumes    []volumeInfo     // with their usage
 
-	layers           int64 // all that images have, each once
+	layers           int64 // all that images have, each once, and the blobs kept of them
 	layersContainers int64 // of these, what containers need
 }
 
@@ -82,7 +83,40 @@ func (u *diskUsage) addImages(paths sandbox.Paths) error {
 	}
 	maps.DeleteFunc(needed, func(_ string, is bool) bool { return !is })
 	u.layers, u.layersContainers = layers.Size(all), layers.Size(needed)
+	if err := u.addBlobs(paths); err != nil {
+		return err
+	}
 	sort.SliceStable(u.images, func(i, k int) bool { return u.images[i].Created.After(u.images[k].Created) })
+	return nil
+}
+
+// addBlobs counts what is kept of images beside their layers.
+func (u *diskUsage) addBlobs(paths sandbox.Paths) error {
+	kept, err := lookAtBlobs(paths)
+	if kept == nil || err != nil {
+		return err
+	}
+	list, err := kept.List()
+	if err != nil {
+		return err
+	}
+	needed := map[string]bool{}
+	for _, i := range u.images {
+		if i.containers == 0 {
+			continue
+		}
+		if whole, err := view(paths).Image(i.ID); err == nil {
+			for _, digest := range pull.BlobsOf(whole.Manifest) {
+				needed[digest] = true
+			}
+		}
+	}
+	for _, b := range list {
+		u.layers += b.Stored
+		if needed[b.Digest] {
+			u.layersContainers += b.Stored
+		}
+	}
 	return nil
 }
 

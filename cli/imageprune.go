@@ -62,19 +62,23 @@ func (a *app) pruneImages(plan *userns.Plan, paths sandbox.Paths, all bool, f fi
 	if err != nil {
 		return 0, err
 	}
-	var gone []removedImage
+	var gone prunedImages
 	if err := a.have(plan, work{Paths: paths, PruneImages: &pruneImagesWork{IDs: ids, Named: all}}, nil, &gone); err != nil {
 		return 0, err
 	}
 	var lines []string
 	freed := map[string]bool{}
-	for _, image := range gone {
+	for _, image := range gone.Images {
 		lines = append(lines, image.lines("untagged: ", "deleted: ")...)
 		for _, id := range image.Layers {
 			freed[id] = true
 		}
 	}
-	return before.Size(freed), a.printDeleted("Deleted Images:", lines)
+	for _, id := range gone.Layers {
+		lines = append(lines, "deleted: sha256:"+id)
+		freed[id] = true
+	}
+	return before.Size(freed) + gone.Blobs, a.printDeleted("Deleted Images:", lines)
 }
 
 // unusedImages lists the ids of those that a prune removes.
@@ -124,27 +128,54 @@ type pruneImagesWork struct {
 	Named bool     `json:"named,omitempty"` // those that have a name by now, too
 }
 
+// prunedImages is what has gone.
+type prunedImages struct {
+	Images []removedImage `json:"images"`
+	Layers []string       `json:"layers,omitempty"` // of no image
+	Blobs  int64          `json:"blobs,omitempty"`  // bytes that blobs took
+}
+
 // errNamed says that an image has a name by now.
 var errNamed = errors.New("it has a name")
 
 // do leaves those that are needed by now, or gone.
 func (w *pruneImagesWork) do(t *task) (any, error) {
-	gone := []removedImage{}
+	var gone prunedImages
 	for _, id := range w.IDs {
-		removed, err := t.removeImage(id, func(image *fuseoverlay.Image) ([]string, error) {
-			if len(image.Names) > 0 && !w.Named {
-				return nil, errNamed
-			}
-			return image.Names, nil
-		})
+		removed, err := t.removeImage(id, w.names, nil)
 		var inUse *inUseError
 		switch {
 		case errors.Is(err, errNamed), errors.Is(err, fuseoverlay.ErrNoImage), errors.As(err, &inUse):
 		case err != nil:
 			return nil, err
 		default:
-			gone = append(gone, removed)
+			gone.Images = append(gone.Images, removed)
 		}
 	}
-	return gone, nil
+	var err error
+	gone.Layers, err = t.store.Collect(func() error {
+		gone.Blobs, err = t.sweepBlobs()
+		return err
+	})
+	return gone, err
+}
+
+func (w *pruneImagesWork) names(image *fuseoverlay.Image) ([]string, error) {
+	if len(image.Names) > 0 && !w.Named {
+		return nil, errNamed
+	}
+	return image.Names, nil
+}
+
+// sweepBlobs drops all that is kept of no image, however new.
+func (t *task) sweepBlobs() (int64, error) {
+	live, err := liveBlobs(t.store)
+	if err != nil {
+		return 0, nil //nolint:nilerr // as in dropBlobs
+	}
+	kept, err := openBlobs(t.Paths)
+	if err != nil {
+		return 0, err
+	}
+	return kept.Sweep(live, 0)
 }

@@ -18,9 +18,12 @@ type installing struct {
 	DropBlobs bool        `json:"dropBlobs,omitempty"` // keep-blobs = false
 }
 
+// blobsName is where that is, below the data directory.
+const blobsName = "blobs"
+
 // openBlobs opens what is kept of images beside their layers.
 func openBlobs(p sandbox.Paths) (*blobs.Store, error) {
-	return blobs.Open(filepath.Join(p.Data, "blobs"))
+	return blobs.Open(filepath.Join(p.Data, blobsName))
 }
 
 // installOptions are those for an image that this worker brings in; its progress

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rootlet/fuseoverlay"
+	"rootlet/pull"
 	"rootlet/sandbox"
 	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
@@ -87,7 +88,7 @@ type rmiWork struct {
 }
 
 func (w *rmiWork) do(t *task) (any, error) {
-	gone, err := t.removeImage(w.Name, w.names)
+	gone, err := t.removeImage(w.Name, w.names, t.dropBlobs)
 	if errors.Is(err, fuseoverlay.ErrNoImage) {
 		return nil, noImage(w.Given)
 	}
@@ -120,11 +121,12 @@ func (w *rmiWork) names(image *fuseoverlay.Image) ([]string, error) {
 }
 
 // removeImage takes names from an image, and removes it where no name is left
-// and no container is made of it.
-func (t *task) removeImage(ref string, names func(*fuseoverlay.Image) ([]string, error)) (removedImage, error) {
+// and no container is made of it. alone is fuseoverlay.Removal's.
+func (t *task) removeImage(ref string, names func(*fuseoverlay.Image) ([]string, error), alone func(*fuseoverlay.Image) error) (removedImage, error) {
 	gone, err := t.store.RemoveImage(ref, fuseoverlay.Removal{
 		Names:  names,
 		Needed: func(image *fuseoverlay.Image) error { return unused(t.Paths, image) },
+		Alone:  alone,
 	})
 	if err != nil {
 		return removedImage{}, err
@@ -142,6 +144,26 @@ func (t *task) removeImage(ref string, names func(*fuseoverlay.Image) ([]string,
 		t.imageEvent("delete", result.ID, "sha256:"+result.ID)
 	}
 	return result, nil
+}
+
+// dropBlobs drops what was kept of an image that is gone, and that no other needs.
+// Where an image is damaged nobody knows what it needs: then all stay.
+func (t *task) dropBlobs(gone *fuseoverlay.Image) error {
+	live, err := liveBlobs(t.store)
+	if err != nil {
+		return nil //nolint:nilerr // system check tells of it
+	}
+	kept, err := openBlobs(t.Paths)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, digest := range pull.BlobsOf(gone.Manifest) {
+		if !live[digest] {
+			errs = append(errs, kept.Remove(digest))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (t *task) imageEvent(action, id, name string) {

@@ -101,6 +101,7 @@ func (w *checkWork) do(ctx context.Context, t *task) (any, error) {
 	}
 	inStore, err := fuseoverlay.Check(ctx, sandbox.StoreConfig(t.Paths, t.Driver), fuseoverlay.CheckOptions{
 		Quick: w.Quick, Repair: w.Repair, Drop: w.Force,
+		Limits:    layerLimits(t.Installing.Limits),
 		Used:      func(id string) string { return users[id] },
 		OpenLayer: func(_ context.Context, digest string) (io.ReadCloser, error) { return openLayer(kept, digest) },
 	})
@@ -126,15 +127,12 @@ func (w *checkWork) note(what string, wrong error, done string, mend func() erro
 	w.found = append(w.found, f)
 }
 
-// blobsDir is where compressed layers are kept.
-func blobsDir(paths sandbox.Paths) string { return filepath.Join(paths.Data, "blobs") }
-
-// lookAtBlobs opens the kept blobs to be looked at; nil where there are none.
+// lookAtBlobs opens what is kept of images to be looked at; nil where nothing is.
 func lookAtBlobs(paths sandbox.Paths) (*blobs.Store, error) {
-	if _, err := os.Lstat(blobsDir(paths)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(paths.Data, blobsName)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	s, err := blobs.Open(blobsDir(paths))
+	s, err := openBlobs(paths)
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +150,21 @@ func openLayer(kept *blobs.Store, digest string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pull.OpenTar(blob)
+	archive, err := pull.Uncompressed(blob)
+	if err != nil { // of a blob that is damaged at its beginning
+		return nil, errors.Join(fs.ErrNotExist, blob.Close())
+	}
+	return &openedLayer{archive, blob}, nil
 }
+
+// openedLayer is the archive in a blob.
+type openedLayer struct {
+	io.ReadCloser
+	blob io.Closer
+}
+
+// Close closes both.
+func (l *openedLayer) Close() error { return errors.Join(l.ReadCloser.Close(), l.blob.Close()) }
 
 // checkBlobs compares blobs with their digests; one that differs is of no use.
 func (w *checkWork) checkBlobs(ctx context.Context, kept *blobs.Store) error {

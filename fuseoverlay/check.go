@@ -33,6 +33,8 @@ type CheckOptions struct {
 	// OpenLayer opens the archive of a layer by the digest of its blob, if that is
 	// kept: else the error is fs.ErrNotExist.
 	OpenLayer func(ctx context.Context, blob string) (io.ReadCloser, error)
+	// Limits are those of layers that are brought in.
+	Limits LayerLimits
 }
 
 // ErrInstalling says that the store cannot be mended now.
@@ -49,6 +51,7 @@ func Check(ctx context.Context, c Config, o CheckOptions) ([]Finding, error) {
 	a := &audit{
 		CheckOptions: o, ctx: ctx, store: &Store{config: c, layers: filepath.Join(c.GraphRoot, driverName)},
 		lost: map[string]string{}, wanted: map[string]*wantedLayer{}, broken: map[string]string{},
+		lostWith: map[string]string{},
 	}
 	unlock, err := a.lock()
 	if err != nil {
@@ -82,6 +85,8 @@ type audit struct {
 	lost   map[string]string       // images that cannot be had, by id: why
 	wanted map[string]*wantedLayer // what images need, by id
 	broken map[string]string       // layers that are not what they should be: why
+
+	lostWith map[string]string // layers that only an image needed that has been dropped
 
 	findings []Finding
 }

@@ -98,7 +98,7 @@ func (a *audit) unpackAgain(l *wantedLayer) (*StagedLayer, error) {
 
 func (a *audit) stage(ctx context.Context, archive io.Reader, l *wantedLayer) (*StagedLayer, error) {
 	hash := sha256.New()
-	staged, err := a.store.StageLayer(ctx, io.TeeReader(archive, hash))
+	staged, err := a.store.StageLayer(ctx, io.TeeReader(archive, hash), a.Limits)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -135,11 +135,16 @@ func treeSize(dir string) int64 {
 }
 
 // dropLost drops the images that cannot be had, those of which a container is
-// made only if that is wanted.
+// made only if that is wanted. Who only looks is told which layers are broken:
+// they may be restored.
 func (a *audit) dropLost() error {
 	for _, l := range a.inOrder() {
 		why := a.broken[l.id]
-		if why == "" {
+		switch {
+		case why == "":
+			continue
+		case !a.Repair:
+			a.found("layer "+short(l.id)+" of "+a.nameOf(l.images[0]), why, "")
 			continue
 		}
 		for _, image := range l.images {
@@ -153,10 +158,7 @@ func (a *audit) dropLost() error {
 		if why == "" {
 			continue
 		}
-		what := "image " + short(rec.ID)
-		if len(rec.Names) > 0 {
-			what += " (" + strings.Join(rec.Names, ", ") + ")"
-		}
+		what := a.nameOf(rec.ID)
 		user := ""
 		if a.Used != nil {
 			user = a.Used(rec.ID)
@@ -166,6 +168,9 @@ func (a *audit) dropLost() error {
 			continue
 		}
 		a.found(what, why, "dropped")
+		if !a.Repair {
+			continue
+		}
 		if err := a.drop(rec.ID); err != nil {
 			return err
 		}
@@ -173,18 +178,25 @@ func (a *audit) dropLost() error {
 	return nil
 }
 
+// nameOf is an image as a finding shows it.
+func (a *audit) nameOf(id string) string {
+	what := "image " + short(id)
+	if rec := a.imageRecord(id); rec != nil && len(rec.Names) > 0 {
+		what += " (" + strings.Join(rec.Names, ", ") + ")"
+	}
+	return what
+}
+
 func (a *audit) drop(id string) error {
 	for layer, l := range a.wanted {
 		l.images = slices.DeleteFunc(l.images, func(image string) bool { return image == id })
 		if len(l.images) == 0 {
+			a.lostWith[layer] = id
 			delete(a.wanted, layer)
 		}
 	}
 	a.images = slices.DeleteFunc(a.images, func(i storage.Image) bool { return i.ID == id })
 	a.imagesChanged = true
-	if !a.Repair {
-		return nil
-	}
 	if err := saveList(filepath.Join(a.store.config.GraphRoot, imagesFile), a.images); err != nil {
 		return err
 	}
@@ -203,7 +215,7 @@ func (a *audit) checkOrphans() error {
 		if a.wanted[l.ID] != nil || a.installing {
 			return false
 		}
-		if a.broken[l.ID] == "" { // else its images have told of it
+		if a.broken[l.ID] == "" && a.lostWith[l.ID] == "" { // else its images have told of it
 			a.found("layer "+short(l.ID), "belongs to no image", "removed")
 		}
 		a.layersChanged = true

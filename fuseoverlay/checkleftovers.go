@@ -123,6 +123,8 @@ func (a *audit) checkLeftovers() error {
 	err := a.leftovers(filepath.Join(a.store.layers, "*"), func(path string) string {
 		if id := filepath.Base(path); !isID(id) || a.layerRecord(id) != nil {
 			return ""
+		} else if a.lostWith[id] != "" {
+			return "was of " + a.nameOf(a.lostWith[id])
 		}
 		return "is a layer that is on no list"
 	})

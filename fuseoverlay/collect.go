@@ -1,6 +1,7 @@
 package fuseoverlay
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,25 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Collect removes the layers that no image has, unless something is being
-// brought in, and returns their ids.
-func (s *Store) Collect() ([]string, error) {
+// Collect removes the layers that no image has and returns their ids, and calls
+// alone, unless something is being brought in.
+func (s *Store) Collect(alone func() error) ([]string, error) {
 	unlock, err := s.flock(commitLock, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return s.collect()
+	return s.collect(alone)
 }
 
 // collect is Collect for who has the commit lock.
-func (s *Store) collect() ([]string, error) {
-	unlock, alone, err := s.tryInstallAlone()
-	if err != nil || !alone {
+func (s *Store) collect(alone func() error) ([]string, error) {
+	unlock, ok, err := s.tryInstallAlone()
+	if err != nil || !ok {
 		return nil, err
 	}
 	defer unlock()
-	return s.removeOrphansLocked()
+	removed, err := s.removeOrphansLocked()
+	return removed, errors.Join(err, alone())
 }
 
 // unrecorded lists the images whose files are there and whose record is not; of

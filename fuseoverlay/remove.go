@@ -29,11 +29,14 @@ type Removal struct {
 	// Needed is asked before the image goes, when no container can get it any
 	// more; its error is returned. It may be nil.
 	Needed func(*Image) error
+	// Alone is called when the image has gone and nothing is being brought in; it
+	// may be nil. What belongs to an image beside its layers can go then.
+	Alone func(gone *Image) error
 }
 
 // Removed is what has gone.
 type Removed struct {
-	Image  *Image   // as it was, without config and manifest
+	Image  *Image   // as it was, with its manifest if that could be read
 	Names  []string // that it has lost
 	Whole  bool     // the image is gone
 	Layers []string // the layers that went with it, the topmost first
@@ -79,10 +82,16 @@ func (s *Store) RemoveImage(ref string, r Removal) (Removed, error) {
 		}
 	}
 	gone.Whole = true
+	gone.Image.Manifest, _ = os.ReadFile(filepath.Join(s.imageDir(rec.ID), manifestKey))
 	if err := s.dropImage(rec.ID); err != nil {
 		return Removed{}, fmt.Errorf("remove image %s: %w", rec.ID, err)
 	}
-	gone.Layers, err = s.collect()
+	gone.Layers, err = s.collect(func() error {
+		if r.Alone == nil {
+			return nil
+		}
+		return r.Alone(gone.Image)
+	})
 	return gone, err
 }
 
