@@ -31,7 +31,7 @@ func storeFiles(t *testing.T, p *person) []string {
 			all = append(all, path)
 			return fs.SkipDir
 		case strings.HasSuffix(base, ".lock"), base == "rootlet-probes.json", base == ".has-mount-program", base == "rootlet-staging",
-			base == "merged", base == "empty", base == "work", base == "rootlet-layers", base == "overlay-containers", path == p.store():
+			base == "tmp", base == "tempdirs", base == "merged", base == "empty", base == "work", base == "rootlet-layers", base == "overlay-containers", path == p.store():
 			if d.IsDir() && path != p.store() {
 				return fs.SkipDir
 			}
@@ -95,7 +95,7 @@ func TestDamagedStore(t *testing.T) {
 			d.fill(p)
 			all := storeFiles(t, p)
 			if len(all) != files {
-				t.Fatalf("there are %d files, not %d: %v", len(all), files, all)
+				t.Fatalf("there are %d files, not %d:\n%s", len(all), files, strings.Join(all, "\n"))
 			}
 			name, _ := filepath.Rel(p.store(), all[i])
 			t.Run(name+" "+how, func(t *testing.T) {
