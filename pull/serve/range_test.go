@@ -25,10 +25,10 @@ func FuzzRange(f *testing.F) {
 	}
 	handler := serve.New(kept, serve.Options{})
 	path := "/v2/x/blobs/" + digest(content)
-	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v2/x/blobs/uploads/?digest="+digest(content), bytes.NewReader(content)))
+	push := httptest.NewRequest("POST", "http://localhost/v2/x/blobs/uploads/?digest="+digest(content), bytes.NewReader(content))
+	handler.ServeHTTP(httptest.NewRecorder(), push)
 	f.Fuzz(func(t *testing.T, header string) {
-		r := httptest.NewRequest("GET", path, nil)
-		r.Host = "localhost"
+		r := httptest.NewRequest("GET", "http://localhost"+path, nil)
 		r.Header.Set("Range", header)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
