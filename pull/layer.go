@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"sync"
-	"sync/atomic"
 
 	"rootlet/pull/blobs"
 )
@@ -96,7 +95,7 @@ func (b *bringing) unpack(ctx context.Context, cancel context.CancelCauseFunc, l
 			return l.lie(err)
 		})
 	})
-	ends.Go(func() { b.decompress(ctx, l, fetched, unpacked, source, pack) })
+	ends.Go(func() { b.decompress(ctx, l, fetched, unpacked, pack) })
 	diff := &diffReader{reader: reader{from: unpacked}, hash: sha256.New(), layer: l, budget: b.budget}
 	diff.reader.see = diff.count
 	return b.storeLayer(ctx, l, diff)
@@ -124,14 +123,15 @@ func (b *bringing) storeLayer(ctx context.Context, l *layer, diff *diffReader) e
 }
 
 // decompress turns one pipe's blob into the other's tar.
-func (b *bringing) decompress(ctx context.Context, l *layer, from, to *pipe, source *counted, pack packer) {
-	blob := bufio.NewReaderSize(&reader{from: from, see: func([]byte) {}}, 64<<10)
+func (b *bringing) decompress(ctx context.Context, l *layer, from, to *pipe, pack packer) {
+	in := &passed{from: &reader{from: from, see: func([]byte) {}}}
+	blob := bufio.NewReaderSize(in, 64<<10)
 	tar, err := b.windows.decompressor(ctx, blob, l.format)
 	if err != nil {
 		tar = io.NopCloser(failing{err})
 	}
 	defer tar.Close()
-	guarded := &bombGuard{from: noPanic{tar}, source: source, ratio: b.Limits.Ratio}
+	guarded := &bombGuard{from: noPanic{tar}, in: in, ratio: b.Limits.Ratio}
 	to.fill(io.TeeReader(guarded, pack), func(err error) error {
 		if errors.Is(err, context.Canceled) || errors.As(err, new(*LimitError)) {
 			return err
@@ -156,34 +156,34 @@ func (l *layer) lie(err error) error {
 	return err
 }
 
-// counted counts a blob as it comes in.
+// counted shows how much of a blob has come.
 type counted struct {
 	from     io.Reader
-	bytes    atomic.Int64
 	progress *progress
 }
 
 // Read implements io.Reader.
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
-	c.bytes.Add(int64(n))
 	c.progress.fetched(n)
 	return n, err
 }
 
-// bombGuard stops a tar that grows out of proportion to its blob.
+// bombGuard stops a tar that grows out of proportion to its blob: to what was
+// decoded of it, not to what has come, for the megabytes of the pipes would let
+// gigabytes of zeros pass.
 type bombGuard struct {
-	from   io.Reader
-	source *counted
-	ratio  int64
-	bytes  int64
+	from  io.Reader
+	in    *passed
+	ratio int64
+	bytes int64
 }
 
 // Read implements io.Reader.
 func (g *bombGuard) Read(p []byte) (int, error) {
 	n, err := g.from.Read(p)
 	g.bytes += int64(n)
-	if g.bytes > bombFree && g.bytes/g.ratio > g.source.bytes.Load() {
+	if g.bytes > bombFree && g.bytes/g.ratio > g.in.bytes.Load() {
 		return 0, limitf("ratio", "inflates to more than %d times its size", g.ratio)
 	}
 	return n, err

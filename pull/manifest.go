@@ -3,7 +3,6 @@ package pull
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -32,8 +31,8 @@ func (*anything) UnmarshalJSON([]byte) error { return nil }
 // in two ways by two tools (CVE-2021-41190).
 func isIndex(body []byte, contentType types.MediaType) (bool, error) {
 	var s shape
-	if err := json.Unmarshal(body, &s); err != nil {
-		return false, fmt.Errorf("manifest: %w", err)
+	if err := decode("manifest", body, &s); err != nil {
+		return false, err
 	}
 	switch {
 	case s.SchemaVersion == 1, s.FSLayers != nil:
@@ -54,8 +53,8 @@ func isIndex(body []byte, contentType types.MediaType) (bool, error) {
 
 func parseIndex(body []byte) (*v1.IndexManifest, error) {
 	index := &v1.IndexManifest{}
-	if err := json.Unmarshal(body, index); err != nil {
-		return nil, fmt.Errorf("index: %w", err)
+	if err := decode("index", body, index); err != nil {
+		return nil, err
 	}
 	return index, nil
 }
@@ -63,8 +62,8 @@ func parseIndex(body []byte) (*v1.IndexManifest, error) {
 // parseManifest reads an image manifest and refuses what could not be pulled.
 func parseManifest(body []byte) (*v1.Manifest, error) {
 	m := &v1.Manifest{}
-	if err := json.Unmarshal(body, m); err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
+	if err := decode("manifest", body, m); err != nil {
+		return nil, err
 	}
 	if !m.Config.MediaType.IsConfig() {
 		return nil, faultf(Unsupported, "is no image but an artifact of type %q", m.Config.MediaType)
@@ -111,8 +110,8 @@ type config struct {
 // the manifest's layers one to one.
 func parseConfig(body []byte, layers int) (*config, error) {
 	c := &config{}
-	if err := json.Unmarshal(body, c); err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+	if err := decode("config", body, c); err != nil {
+		return nil, err
 	}
 	if len(c.RootFS.DiffIDs) != layers {
 		return nil, faultf(DigestMismatch, "the config lists %d DiffIDs for %d layers", len(c.RootFS.DiffIDs), layers)

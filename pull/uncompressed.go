@@ -21,7 +21,7 @@ func Uncompressed(r io.Reader) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inflated{noPanic{out}, out, in, 0}, nil
+	return &inflated{bombGuard{from: noPanic{out}, in: in, ratio: bombRatio}, out}, nil
 }
 
 // IsCompressed tells by the first bytes of a file, of which four are enough.
@@ -40,22 +40,10 @@ func (p *passed) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// inflated is bombGuard for what is no layer.
+// inflated is a tar, and the decoder that it comes from.
 type inflated struct {
-	io.Reader
+	bombGuard
 	closer io.Closer
-	in     *passed
-	bytes  int64
-}
-
-// Read implements io.Reader.
-func (i *inflated) Read(b []byte) (int, error) {
-	n, err := i.Reader.Read(b)
-	i.bytes += int64(n)
-	if i.bytes > bombFree && i.bytes/bombRatio > i.in.bytes.Load() {
-		return 0, limitf("ratio", "inflates to more than %d times its size", bombRatio)
-	}
-	return n, err
 }
 
 // Close implements io.Closer.
