@@ -41,6 +41,10 @@ func (p *printer) failed(err error) {
 	}
 }
 
+// maxLine is where a line is cut, in bytes: an image may have put a text of
+// megabytes into it.
+const maxLine = 2000
+
 // line prints one line. What an image, a registry or a container had a say in
 // may hold control characters, which must not reach the terminal.
 func (p *printer) line(prefix, text string) {
@@ -49,7 +53,11 @@ func (p *printer) line(prefix, text string) {
 	if p.clear != nil {
 		p.clear()
 	}
-	fmt.Fprintf(p.out, "%s%s\n", prefix, printable(strings.TrimSpace(text)))
+	text = strings.TrimSpace(text)
+	if len(text) > maxLine {
+		text = strings.ToValidUTF8(text[:maxLine], "") + "..."
+	}
+	fmt.Fprintf(p.out, "%s%s\n", prefix, printable(text))
 }
 
 // printable escapes what is not to be seen: control characters, and those by

@@ -67,6 +67,11 @@ func (r *Request) resolve(config []byte) error {
 	if s.Process.Args()[0] == "" {
 		return errors.New("the command is an empty string")
 	}
+	for _, arg := range s.Process.Args() {
+		if strings.ContainsRune(arg, 0) {
+			return fmt.Errorf("the command's argument %.100q holds a zero byte", arg)
+		}
+	}
 	if s.Process.User == "" && s.KeepID {
 		s.Process.User = fmt.Sprintf("%d:%d", r.Host.UID, r.Host.GID) // as Podman does
 	}
