@@ -72,11 +72,15 @@ func (r *Registry) take(req *http.Request) (*Fault, func(http.ResponseWriter, *h
 // ServeHTTP implements http.Handler.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	f, gate, blobsAt := r.take(req)
+	answer := r.handled(req)
 	switch {
 	case gate != nil && !gate(w, req):
 		return
 	case f == nil && blobsAt != "" && strings.Contains(req.URL.Path, "/blobs/"):
 		http.Redirect(w, req, blobsAt+req.URL.Path, http.StatusTemporaryRedirect)
+		return
+	case f == nil && answer != nil:
+		answer(w, req)
 		return
 	case f == nil:
 		r.inner.ServeHTTP(w, req)
@@ -95,9 +99,9 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if f.NoRange {
 		req.Header.Del("Range")
 	}
-	answer := httptest.NewRecorder()
-	r.inner.ServeHTTP(answer, req)
-	f.spoil(w, req, answer)
+	truth := httptest.NewRecorder()
+	r.inner.ServeHTTP(truth, req)
+	f.spoil(w, req, truth)
 }
 
 // spoil sends what the registry answered, less well.

@@ -32,14 +32,15 @@ const (
 // File is one entry of a layer. Type is that of archive/tar, and a regular
 // file if zero.
 type File struct {
-	Name     string
-	Type     byte
-	Body     string
-	Link     string
-	Mode     int64 // 0 is 0755
-	UID, GID int
-	Xattrs   map[string]string
-	Time     time.Time // zero is 2020-01-01
+	Name         string
+	Type         byte
+	Body         string
+	Link         string
+	Mode         int64 // 0 is 0755
+	UID, GID     int
+	Major, Minor int64 // of a device
+	Xattrs       map[string]string
+	Time         time.Time // zero is 2020-01-01
 }
 
 // Dir, Symlink, Hardlink, Whiteout and Opaque are the usual entries.
@@ -93,7 +94,7 @@ func Tar(files ...File) []byte {
 func (f File) header() *tar.Header {
 	h := &tar.Header{
 		Name: f.Name, Typeflag: f.Type, Linkname: f.Link, Size: int64(len(f.Body)),
-		Mode: f.Mode, Uid: f.UID, Gid: f.GID, ModTime: f.Time,
+		Mode: f.Mode, Uid: f.UID, Gid: f.GID, ModTime: f.Time, Devmajor: f.Major, Devminor: f.Minor,
 	}
 	if h.Typeflag == 0 {
 		h.Typeflag = tar.TypeReg

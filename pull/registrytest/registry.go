@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,6 +27,7 @@ type Registry struct {
 
 	mu       sync.Mutex
 	faults   []*Fault
+	handlers []handler
 	requests []*http.Request
 	gate     func(http.ResponseWriter, *http.Request) bool // false where it has answered
 	blobsAt  string
@@ -37,6 +39,22 @@ func New(t testing.TB) *Registry {
 	t.Helper()
 	r := unstarted(t)
 	r.Server = httptest.NewServer(r)
+	return r.started()
+}
+
+// NewAt starts a registry at another address of this host, as 127.0.0.2, which
+// is another host to its clients.
+func NewAt(t testing.TB, address string) *Registry {
+	t.Helper()
+	r := unstarted(t)
+	r.Server = httptest.NewUnstartedServer(r)
+	listener, err := net.Listen("tcp", address+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Server.Listener.Close()
+	r.Server.Listener = listener
+	r.Server.Start()
 	return r.started()
 }
 
