@@ -17,7 +17,8 @@ const installLock = "install.lock"
 
 // EnterInstall begins bringing an image in: from now on no layer goes. The
 // function that it returns ends that, once the image is recorded or given up;
-// the last to leave removes the layers that nobody needs, whoever left them.
+// the last to leave removes what nobody needs, whoever left it: layers without an
+// image, and what is of those who died.
 func (s *Store) EnterInstall() (leave func() error, err error) {
 	f, err := s.openLock(installLock)
 	if err != nil {
@@ -34,8 +35,19 @@ func (s *Store) EnterInstall() (leave func() error, err error) {
 		if alone, err := flock(f, unix.LOCK_EX|unix.LOCK_NB); !alone || err != nil {
 			return err
 		}
+		pruneStaging(s.path(stagingDir))
+		s.clearLayerLocks()
 		return s.removeOrphans()
 	}, nil
+}
+
+// clearLayerLocks removes the locks of those who died with a layer reserved. The
+// caller has the install lock to itself, so nobody has one.
+func (s *Store) clearLayerLocks() {
+	entries, _ := os.ReadDir(s.path(layerLocks))
+	for _, e := range entries {
+		_ = os.Remove(filepath.Join(s.path(layerLocks), e.Name()))
+	}
 }
 
 // tryInstallAlone is for who removes layers: ok says that nobody brings an

@@ -22,12 +22,15 @@ type stagingArea struct {
 	lock *os.File // nil once removed
 }
 
+// stagingDir is the directory that staging areas are in.
+const stagingDir = "staging"
+
 // layerDir is where the layer is unpacked.
 func (a *stagingArea) layerDir() string { return filepath.Join(a.path, "diff") }
 
 // newStagingArea makes one, and removes what crashes have left.
 func (s *Store) newStagingArea() (*stagingArea, error) {
-	base := s.path("staging")
+	base := s.path(stagingDir)
 	if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
