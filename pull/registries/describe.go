@@ -9,7 +9,7 @@ import (
 
 // Description is what was set up, for people to see.
 type Description struct {
-	Files      []string   // registries.conf and its drop-ins
+	Files      []string   // registries.conf and its drop-ins, containerd's hosts.toml
 	AuthFiles  []string   // that are there
 	CertDirs   []string   // certs.d/HOST
 	Search     []string   // unqualified-search-registries
@@ -37,6 +37,8 @@ func (s *Settings) Describe() Description {
 			d.CertDirs = append(d.CertDirs, filepath.Join(base, e.Name()))
 		}
 	}
+	theirs, _ := filepath.Glob(filepath.Join(s.containerdDir(), "*", "hosts.toml"))
+	d.Files = append(slices.Clone(d.Files), theirs...)
 	hub := Registry{Prefix: dockerHub, Location: dockerHub, Mirrors: mirrorURLs(s.hub)}
 	if r, ok := s.conf.rules[dockerHub]; ok {
 		own := hub.Mirrors

@@ -60,23 +60,12 @@ func (s *Settings) Logins() *credentials.Set { return s.logins }
 // Endpoints lists where an image may be had, in the order in which to ask: the
 // mirrors, then the registry itself. A verify that is given counts for all.
 func (s *Settings) Endpoints(ctx context.Context, ref pull.Reference, verify *bool) ([]registry.Config, error) {
-	r, primary, err := s.primary(ref)
+	places, err := s.places(ref)
 	if err != nil {
 		return nil, err
-	}
-	places, err := mirrored(r.Mirrors, r, ref)
-	if err != nil {
-		return nil, err
-	}
-	if ref.Registry() == dockerHub {
-		own, err := mirrored(s.hub, rule{Prefix: dockerHub}, ref)
-		if err != nil {
-			return nil, err
-		}
-		places = append(own, places...)
 	}
 	var list []registry.Config
-	for _, l := range append(places, primary) {
+	for _, l := range places {
 		c, err := s.config(ctx, l, verify)
 		if err != nil {
 			return nil, err
@@ -89,36 +78,63 @@ func (s *Settings) Endpoints(ctx context.Context, ref pull.Reference, verify *bo
 // Endpoint is where to push an image, or to ask for what only the registry itself
 // knows: mirrors serve pulls alone.
 func (s *Settings) Endpoint(ctx context.Context, ref pull.Reference, verify *bool) (registry.Config, error) {
-	_, l, err := s.primary(ref)
+	places, err := s.places(ref)
 	if err != nil {
 		return registry.Config{}, err
 	}
-	return s.config(ctx, l, verify)
+	return s.config(ctx, places[len(places)-1], verify)
 }
 
 // Host is how to speak to a registry as such.
 func (s *Settings) Host(ctx context.Context, host string, verify *bool) (registry.Config, error) {
-	return s.config(ctx, location{host: host, insecure: s.conf.insecure(host)}, verify)
+	l := location{host: host, insecure: s.conf.insecure(host)}
+	if _, found := s.conf.rules[host]; !found {
+		h, err := s.hostsFor(host)
+		if err != nil {
+			return registry.Config{}, err
+		}
+		if h != nil && h.server.host == host {
+			l.insecure, l.tls = h.server.SkipVerify, h.server.tls
+		}
+	}
+	return s.config(ctx, l, verify)
 }
 
 // location is where a repository stands.
 type location struct {
 	host, repository string
 	insecure, mirror bool
+	tls              registry.TLS // besides that of certs.d
 }
 
-// primary is the rule for a reference, and where it says that the registry is.
-func (s *Settings) primary(ref pull.Reference) (rule, location, error) {
+// places are where an image may be had, the registry itself last. Where
+// registries.conf says nothing of the registry, containerd's hosts.toml counts.
+func (s *Settings) places(ref pull.Reference) ([]location, error) {
+	var own []location
+	if ref.Registry() == dockerHub {
+		var err error
+		if own, err = mirrored(s.hub, rule{Prefix: dockerHub}, ref); err != nil {
+			return nil, err
+		}
+	}
 	r, found := s.conf.rule(ref)
 	if !found {
-		return r, location{host: ref.Registry(), repository: ref.Repository()}, nil
+		h, err := s.hostsFor(ref.Registry())
+		if h == nil || err != nil {
+			return append(own, location{host: ref.Registry(), repository: ref.Repository()}), err
+		}
+		return append(own, h.locations(ref)...), nil
 	}
 	if r.Blocked {
-		return r, location{}, &BlockedError{Name: ref.Familiar(), Prefix: r.Prefix, File: r.file}
+		return nil, &BlockedError{Name: ref.Familiar(), Prefix: r.Prefix, File: r.file}
 	}
-	l, err := r.rewrite(r.Location, ref)
-	l.insecure = r.Insecure
-	return r, l, err
+	mirrors, err := mirrored(r.Mirrors, r, ref)
+	if err != nil {
+		return nil, err
+	}
+	primary, err := r.rewrite(r.Location, ref)
+	primary.insecure = r.Insecure
+	return append(append(own, mirrors...), primary), err
 }
 
 // config is all that it takes to speak to a place.
@@ -138,6 +154,7 @@ func (s *Settings) config(ctx context.Context, l location, verify *bool) (regist
 	if c.TLS, err = s.certificates(l.host); err != nil {
 		return c, err
 	}
+	c.TLS.CAs, c.TLS.Keys = append(c.TLS.CAs, l.tls.CAs...), append(c.TLS.Keys, l.tls.Keys...)
 	c.Login, err = s.logins.Find(ctx, l.host, l.repository)
 	return c, err
 }

@@ -411,36 +411,102 @@ func FuzzRegistriesConf(f *testing.F) {
 		if c.add("/f", text) != nil {
 			return
 		}
-		s := &Settings{conf: c}
-		refs, err := s.Names(name)
+		refs, err := (&Settings{conf: c}).Names(name)
 		if err != nil {
 			return
 		}
 		for _, ref := range refs {
-			r, l, err := s.primary(ref)
+			r, found := c.rule(ref)
+			if !found || r.Blocked {
+				continue
+			}
+			list, err := mirrored(append(r.Mirrors, mirror{Location: r.Location}), r, ref)
 			if err != nil {
 				continue
 			}
-			if _, err := pull.ParseReference(l.host + "/" + l.repository); err != nil {
-				t.Errorf("%s leads to %+v, which is no repository", ref, l)
-			}
-			if _, err := mirrored(r.Mirrors, r, ref); err == nil && r.Prefix == "" && len(r.Mirrors) > 0 {
-				t.Errorf("mirrors of no rule")
+			for _, l := range list {
+				if _, err := pull.ParseReference(l.host + "/" + l.repository); err != nil {
+					t.Errorf("%s leads to %+v, which is no repository", ref, l)
+				}
 			}
 		}
 	})
+}
+
+func TestContainerdHosts(t *testing.T) {
+	const certs = "~/.config/containerd/certs.d/"
+	h := newHost(t, map[string]string{
+		certs + "docker.io/hosts.toml": `
+server = "https://registry-1.docker.io"
+[host."https://second.local:5000"]
+capabilities = ["pull", "resolve"]
+ca = "ca.pem"
+client = [["client.pem", "/etc/key.pem"], ["both.pem"]]
+[host."http://first.local"]
+[host."https://push.local"]
+capabilities = ["push"]
+`,
+		certs + "docker.io/ca.pem": "ca", certs + "docker.io/client.pem": "cert", certs + "docker.io/both.pem": "both",
+		certs + "a.example/hosts.toml":    "skip_verify = true\n",
+		certs + "conf.example/hosts.toml": "[host.'https://not-this.local']\n",
+		userConf:                          "[[registry]]\nlocation='conf.example'\n",
+	})
+	for name, want := range map[string]string{
+		"debian":         h.dir + "/etc/key.pem",
+		"a.example/x":    "a.example/x!",
+		"b.example/x":    "b.example/x",
+		"conf.example/x": "conf.example/x",
+	} {
+		if got := h.places(name); got != want && !(name == "debian" && strings.Contains(got, "/etc/key.pem")) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	path := filepath.Join(h.dir, "home/.config/containerd/certs.d/docker.io/hosts.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "/etc/key.pem", "client.pem", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := h.places("debian"), "mirror:second.local:5000/library/debian mirror:first.local/library/debian! docker.io/library/debian"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	ref, _ := pull.ParseReference("debian")
+	list, err := h.mustRead().Endpoints(context.Background(), ref, nil)
+	want := registry.TLS{CAs: [][]byte{[]byte("ca")}, Keys: []registry.KeyPair{{Certificate: []byte("cert"), Key: []byte("cert")}, {Certificate: []byte("both"), Key: []byte("both")}}}
+	if err != nil || !reflect.DeepEqual(list[0].TLS, want) {
+		t.Errorf("%s, %v", list[0].TLS, err)
+	}
+	for text, want := range map[string]string{
+		"[host.'second.local']":                              "want https://",
+		"[host.'https://second.local/other']":                "no other path",
+		"[host.'https://s.local']\noverride_path = true":     "no other path",
+		"[host.'https://s.local']\nclient = [['a','b','c']]": "a certificate and its key",
+		"[host.'https://s.local']\nca = 'not-there'":         "not-there",
+		"server = 'ftp://x.local'":                           "want https://",
+		"server = 1":                                         "line 1",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.places("debian"); !strings.Contains(got, want) || !strings.Contains(got, "certs.d/docker.io/") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
 }
 
 func TestDescribe(t *testing.T) {
 	h := newHost(t, map[string]string{
 		userConf:                "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='b.example'\n[[registry]]\nlocation='bad.example'\nblocked=true\n",
 		"~/.docker/config.json": "{}",
-		"~/.config/containers/certs.d/a.example/ca.crt": "x",
+		"~/.config/containers/certs.d/a.example/ca.crt":     "x",
+		"~/.config/containerd/certs.d/c.example/hosts.toml": "",
 	})
 	h.more.Mirrors = []string{"http://a.example:1"}
 	home := h.dir + "/home/"
 	want := Description{
-		Files:     []string{home + ".config/containers/registries.conf"},
+		Files:     []string{home + ".config/containers/registries.conf", home + ".config/containerd/certs.d/c.example/hosts.toml"},
 		AuthFiles: []string{home + ".docker/config.json"},
 		CertDirs:  []string{home + ".config/containers/certs.d/a.example"},
 		Registries: []Registry{
