@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -54,8 +55,8 @@ func (f *Folder) Mount(repository, from string, d serve.Digest) (bool, error) {
 	return true, f.put(mark(repository, "_blobs", d), nil)
 }
 
-// Adopt gives a repository a blob that is in a file already, by a link where
-// that can be made.
+// Adopt gives a repository a blob that comes from elsewhere, or returns ErrDigest
+// where it is not the right one. A file that nobody writes to is linked where that can be done.
 func (f *Folder) Adopt(repository string, d serve.Digest, content io.Reader) error {
 	release, err := f.lock(unix.LOCK_SH)
 	if err != nil {
@@ -63,22 +64,47 @@ func (f *Folder) Adopt(repository string, d serve.Digest, content io.Reader) err
 	}
 	defer release()
 	if !f.has(blobPath(d)) {
-		if err := f.adopt(d, content); err != nil {
+		file, ok := content.(*os.File)
+		if !ok {
+			err = f.copyIn(d, content)
+		} else if err = f.link(d, file); isUnlinkable(err) {
+			if _, err = file.Seek(0, io.SeekStart); err == nil {
+				err = f.copyIn(d, file)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return f.put(mark(repository, "_blobs", d), nil)
 }
 
-func (f *Folder) adopt(d serve.Digest, content io.Reader) error {
-	if file, ok := content.(*os.File); ok {
-		if err := f.makeParent(blobPath(d)); err != nil {
-			return err
-		}
-		if err := os.Link(file.Name(), f.path(blobPath(d))); err == nil || os.IsExist(err) {
-			return syncDir(filepath.Dir(f.path(blobPath(d))))
-		}
+// link has the folder share a file that has the digest, and may not have been
+// synced where it comes from.
+func (f *Folder) link(d serve.Digest, file *os.File) error {
+	h := d.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return err
 	}
+	if serve.Sum(d.Algorithm(), h) != d {
+		return serve.ErrDigest
+	}
+	if err := errors.Join(file.Sync(), f.makeParent(blobPath(d))); err != nil {
+		return err
+	}
+	if err := os.Link(file.Name(), f.path(blobPath(d))); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return syncDir(filepath.Dir(f.path(blobPath(d))))
+}
+
+// isUnlinkable tells a file system that has no such link from other failures.
+func isUnlinkable(err error) bool {
+	return errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EMLINK) ||
+		errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT)
+}
+
+func (f *Folder) copyIn(d serve.Digest, content io.Reader) error {
 	tmp, err := os.CreateTemp(f.path("tmp"), "")
 	if err != nil {
 		return err

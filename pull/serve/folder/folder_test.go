@@ -357,3 +357,43 @@ func TestSource(t *testing.T) {
 		t.Error("a blob of another size")
 	}
 }
+
+func TestAdopt(t *testing.T) {
+	f, dir, text := open(t, t.TempDir()), t.TempDir(), []byte("from elsewhere")
+	name := filepath.Join(dir, "blob")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, from := range map[string]func() io.Reader{
+		"file":   func() io.Reader { file, _ := os.Open(name); t.Cleanup(func() { file.Close() }); return file },
+		"stream": func() io.Reader { return bytes.NewReader(text) },
+	} {
+		if err := f.Adopt("x", sum([]byte("other")), from()); !errors.Is(err, serve.ErrDigest) {
+			t.Errorf("%s of another digest: %v", what, err)
+		}
+		if err := f.Adopt("x", sum(text), from()); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if got := content(t, f, "x", sum(text)); !bytes.Equal(got, text) {
+			t.Errorf("%s: %q", what, got)
+		}
+		if err := f.RemoveBlob("x", sum(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := files(t, f); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+	// A file whose name is gone has nothing to link to.
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := errors.Join(os.Remove(name), f.Adopt("x", sum(text), file)); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, f, "x", sum(text)); !bytes.Equal(got, text) {
+		t.Errorf("%q", got)
+	}
+}
