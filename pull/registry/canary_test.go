@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -46,6 +47,7 @@ type host struct {
 	mu    sync.Mutex
 	got   strings.Builder
 	seen  int
+	deaf  bool // to bodies, which serve reads
 	serve func(w http.ResponseWriter, r *http.Request)
 }
 
@@ -55,13 +57,18 @@ func newHost(t *testing.T, address string) *host {
 	h.Server = httptest.NewUnstartedServer(h)
 	h.Listener.Close()
 	h.Listener = listenOn(t, address)
+	// With a small buffer who is not read from notices it.
+	h.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+		return ctx
+	}
 	h.Start()
 	t.Cleanup(h.Close)
 	return h
 }
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	dump, _ := httputil.DumpRequest(r, true)
+	dump, _ := httputil.DumpRequest(r, !h.deaf)
 	h.mu.Lock()
 	h.got.Write(dump)
 	h.seen++

@@ -290,7 +290,8 @@ func TestCertificates(t *testing.T) {
 		"known authority":   {Config{Host: address, TLS: TLS{CAs: [][]byte{authority}}}, nil, ""},
 		"not checked":       {Config{Host: address, Insecure: true}, nil, ""},
 		"another name": {
-			Config{Host: "wrong.test:" + port, TLS: TLS{CAs: [][]byte{authority}}}, nameServer(t, "wrong.test", "127.0.0.1"),
+			Config{Host: "wrong.test:" + port, TLS: TLS{CAs: [][]byte{authority}}},
+			nameServer(t, "wrong.test", "127.0.0.1"),
 			"certificate is valid for example.com",
 		},
 	} {
@@ -311,4 +312,3 @@ func TestCertificates(t *testing.T) {
 		})
 	}
 }
-

@@ -68,6 +68,8 @@ type upload struct {
 	at    *url.URL // where the registry takes it; nil before it was asked
 	sent  int64    // bytes that the registry has
 	fails int      // one after another, with nothing gained
+
+	resumed bool // what is sent now goes on with what was there
 }
 
 // mount has the registry take the blob from another repository. One that does
@@ -195,10 +197,10 @@ func (u *upload) again(err error) bool {
 	case http.StatusUnauthorized:
 		return u.fails == 0
 	case http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusBadRequest:
-		if u.sent == 0 {
+		if !u.resumed {
 			return false // it was no matter of going on
 		}
-		u.at = nil
+		u.at, u.resumed = nil, false
 		return true
 	}
 	return worthRetry(&http.Response{StatusCode: status.Status}, nil)
@@ -229,11 +231,11 @@ func (u *upload) ask() error {
 		drain(resp.Body)
 		have, rangeErr := parseUploadRange(resp.Header.Get("Range"))
 		if rangeErr == nil && have <= u.size && u.follow(resp) == nil {
-			u.sent = have
+			u.sent, u.resumed = have, have > 0
 			return nil
 		}
 	}
-	u.at, u.sent = nil, 0
+	u.at, u.sent, u.resumed = nil, 0, false
 	return nil
 }
 
