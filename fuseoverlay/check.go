@@ -77,6 +77,7 @@ type audit struct {
 	store *Store
 
 	images        []storage.Image
+	spareImages   []storage.Image // the list's copy
 	layers        []storage.Layer
 	imagesChanged bool
 	layersChanged bool

@@ -19,6 +19,7 @@ import (
 // their record: what names they had, the list's copy knows.
 func (a *audit) readImages() error {
 	list, spare, wrong := readDamaged[storage.Image](a.store, imagesFile, imagesCopy)
+	a.spareImages = spare
 	if wrong != nil {
 		a.found("the list of images", wrong.Error(), "restored from its copy")
 		a.images, a.imagesChanged = nil, true
@@ -187,11 +188,26 @@ func (a *audit) readImage(rec *storage.Image) (*imageFiles, error) {
 		manifest.Config.Digest.String() != "sha256:"+rec.ID || len(manifest.Layers) != len(config.RootFS.DiffIDs) {
 		return nil, errors.New("its manifest is damaged")
 	}
-	if want := rec.BigDataDigests[manifestKey]; want.Validate() == nil && digest.FromBytes(f.manifest) != want {
+	if found := digest.FromBytes(f.manifest); !slices.Contains(a.manifestDigests(rec, found), found) {
 		return nil, errors.New("its manifest is damaged")
 	}
 	f.layers = chainOf(config.RootFS.DiffIDs, manifest.Layers)
 	return f, nil
+}
+
+// manifestDigests are those that an image's manifest may have by what is written
+// down of it: one of these may be damaged itself.
+func (a *audit) manifestDigests(rec *storage.Image, found digest.Digest) []digest.Digest {
+	all := []digest.Digest{rec.Digest, rec.BigDataDigests[manifestKey]}
+	for _, old := range a.spareImages {
+		if old.ID == rec.ID {
+			all = append(all, old.BigDataDigests[manifestKey])
+		}
+	}
+	if slices.ContainsFunc(all, func(d digest.Digest) bool { return d != "" }) {
+		return all
+	}
+	return []digest.Digest{found} // nothing is written down
 }
 
 // chainOf names an image's layers (OCI image specification, config.md, ChainID).
