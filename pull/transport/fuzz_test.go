@@ -3,7 +3,10 @@ package transport
 import (
 	"context"
 	"io"
+	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // FuzzOpen reads any archive as far as a load would.
@@ -15,7 +18,15 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(pack(f, reg("repositories", `{"x":{"1":"aa"}}`), reg("aa/json", `{"os":"linux"}`), reg("aa/layer.tar", layers[0]))))
 	f.Add([]byte(pack(f, reg("version", dirVersion), reg("manifest.json", `{"config":{}}`))))
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		s, err := Open(context.Background(), opened(t, string(archive)), "")
+		fd, err := unix.MemfdCreate("archive", unix.MFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := os.NewFile(uintptr(fd), "archive")
+		if _, err := f.Write(archive); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(context.Background(), f, "")
 		if err != nil {
 			return
 		}

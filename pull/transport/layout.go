@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -69,7 +70,46 @@ func openLayout(from files) (*layout, error) {
 	if len(l.index.Manifests) > maxImages {
 		return nil, fmt.Errorf("%s: more than %d images", indexFile, maxImages)
 	}
-	return l, nil
+	return l, l.agrees()
+}
+
+// agrees refuses an archive that is one thing to who reads index.json and another
+// to who reads manifest.json (compare CVE-2021-41190).
+func (l *layout) agrees() error {
+	text, err := document(l.files, manifestFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var images []dockerImage
+	if err == nil {
+		err = json.Unmarshal(text, &images)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", manifestFile, err)
+	}
+	configs, all := l.configs()
+	for _, i := range images {
+		if !configs[strings.TrimSuffix(path.Base(i.Config), ".json")] && all {
+			return fmt.Errorf("%s has an image that %s has not: %s", manifestFile, indexFile, i.Config)
+		}
+	}
+	return nil
+}
+
+// configs are the digits of the configs of all images; all is false where not
+// every one is known, as an index may name what the archive leaves out.
+func (l *layout) configs() (configs map[string]bool, all bool) {
+	configs, all = map[string]bool{}, true
+	for _, d := range l.index.Manifests {
+		body, _, err := l.Manifest(context.Background(), d.Digest.String())
+		m := v1.Manifest{}
+		if err != nil || json.Unmarshal(body, &m) != nil || m.Config.Digest.Hex == "" {
+			all = false
+			continue
+		}
+		configs[m.Config.Digest.Hex] = true
+	}
+	return configs, all
 }
 
 // Images implements Store. An index.json whose entries have no names and are

@@ -197,6 +197,7 @@ func TestHostileArchives(t *testing.T) {
 	entries := func(manifest string, more ...entry) string {
 		return pack(t, append([]entry{reg("manifest.json", manifest), reg(id, config), reg("0.tar", layers[0]), reg("1.tar", layers[1])}, more...)...)
 	}
+	inner := `{"config":{"digest":"sha256:` + sha("another") + `"}}`
 	short := pack(t, reg("manifest.json", "[]"))
 	lying := []byte(pack(t, reg("manifest.json", strings.Repeat(" ", 600))))
 	for _, c := range []struct{ name, archive, want string }{
@@ -218,6 +219,8 @@ func TestHostileArchives(t *testing.T) {
 		{"layout of the future", pack(t, reg("oci-layout", `{"imageLayoutVersion":"9"}`)), "not known"},
 		{"layout without index", pack(t, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`)), "index.json"},
 		{"index is a fifo", pack(t, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), entry{tar.Header{Typeflag: tar.TypeFifo, Name: "index.json"}, ""}), "not in the archive"},
+		{"two readings", pack(t, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), reg("index.json", `{"manifests":[{"digest":"sha256:`+sha(inner)+`","size":`+fmt.Sprint(len(inner))+`}]}`), reg("blobs/sha256/"+sha(inner), inner),
+			reg("manifest.json", `[{"Config":"`+id+`","Layers":["0.tar"]}]`), reg(id, config)), "has an image that index.json has not"},
 		{"legacy ring", pack(t, reg("repositories", `{"x":{"1":"aa"}}`), reg("aa/json", `{"parent":"aa"}`)), "below itself"},
 		{"legacy without a layer", pack(t, reg("repositories", `{"x":{"1":""}}`)), "without a layer"},
 	} {
