@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"path/filepath"
+	"runtime/debug"
 
 	"rootlet/fuseoverlay"
 	"rootlet/fuseoverlay/unpack"
@@ -18,6 +19,10 @@ type installing struct {
 	DropBlobs bool        `json:"dropBlobs,omitempty"` // keep-blobs = false
 }
 
+// workerMemory is from where on a worker looks for memory that it does not need,
+// in bytes; it never needs that much (threats 28).
+const workerMemory = 200 << 20
+
 // blobsName is where that is, below the data directory.
 const blobsName = "blobs"
 
@@ -29,6 +34,9 @@ func openBlobs(p sandbox.Paths) (*blobs.Store, error) {
 // installOptions are those for an image that this worker brings in; its progress
 // goes to the command.
 func (t *task) installOptions() (pull.Options, error) {
+	// A decoder's window, once it is let go, would be kept until as much again has
+	// been used; nothing here needs more.
+	debug.SetMemoryLimit(workerMemory)
 	kept, err := openBlobs(t.Paths)
 	return pull.Options{
 		Blobs: kept, DropBlobs: t.Installing.DropBlobs, Limits: t.Installing.Limits,

@@ -48,15 +48,18 @@ func (r *reserve) look() error {
 	if err := unix.Fstatfs(r.dir, &fs); err != nil {
 		return fmt.Errorf("look how full the disk is: %w", err)
 	}
-	percent := r.percent
-	if percent <= 0 || percent > 100 {
-		percent = defaultFree
-	}
-	all, free := fs.Blocks*uint64(fs.Bsize), fs.Bavail*uint64(fs.Bsize)
-	if keep := min(all/100*uint64(percent), maxReserve); free < keep {
+	if keep := keepFree(fs.Blocks*uint64(fs.Bsize), r.percent); fs.Bavail*uint64(fs.Bsize) < keep {
 		return &fullError{keep: keep}
 	}
 	return nil
+}
+
+// keepFree is how many bytes of a disk stay free.
+func keepFree(all uint64, percent int) uint64 {
+	if percent <= 0 || percent > 100 {
+		percent = defaultFree
+	}
+	return min(all/100*uint64(percent), maxReserve)
 }
 
 // fullError says that the disk is too full for images.

@@ -59,7 +59,7 @@ func (b *bringing) bringLayer(ctx context.Context, l *layer) (again bool, err er
 	defer cancel(nil)
 	blob, fresh, err := b.openBlob(ctx, l)
 	if err != nil {
-		return errors.Is(err, blobs.ErrDamaged), err
+		return errors.Is(err, blobs.ErrDamaged), l.lie(err)
 	}
 	defer blob.Close()
 	l.progress.state(Fetching)

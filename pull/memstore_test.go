@@ -148,6 +148,12 @@ func (s *memStore) LiveBlobs() (map[string]bool, error) {
 	return live, nil
 }
 
+func (s *memStore) layerCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.layers)
+}
+
 type memStaged struct {
 	store     *memStore
 	digest    string

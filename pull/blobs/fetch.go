@@ -54,8 +54,12 @@ func (s *Store) Fetch(ctx context.Context, f Fetch) (blob io.ReadCloser, fresh b
 				continue // removed since
 			}
 			if err == nil && size != f.Size {
+				_, err = io.Copy(io.Discard, blob) // damaged here, or said to be of another size
 				blob.Close()
-				return nil, false, fmt.Errorf("blob %s: %w: %d bytes, not %d", f.Digest, ErrMismatch, size, f.Size)
+				if err == nil {
+					err = fmt.Errorf("blob %s: %w: %d bytes, not %d", f.Digest, ErrMismatch, size, f.Size)
+				}
+				return nil, false, err
 			}
 			return blob, false, err
 		}
