@@ -5,11 +5,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"rootlet/pull/registry"
 )
@@ -324,4 +327,72 @@ func TestHosts(t *testing.T) {
 	if got, err := s.Hosts(); err != nil || !reflect.DeepEqual(got, []string{"b.example", "c.example", "docker.io"}) {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// TestSlowHelper: one that does not answer is ended, with what it started.
+func TestSlowHelper(t *testing.T) {
+	helper(t, "slow", "sleep 30 & sleep 30")
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	s := &Set{Files: []string{write(t, "config.json", `{"credHelpers":{"a.example":"slow"}}`)}}
+	if _, err := s.Find(ctx, "a.example", "x"); err == nil || !strings.Contains(err.Error(), "no answer") {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestSaveAtOnce: none of several logins at once is lost.
+func TestSaveAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			if _, err := (&Set{Files: []string{path}}).Save(context.Background(), fmt.Sprintf("%d.example", i), someone, path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if hosts, err := (&Set{Files: []string{path}}).Hosts(); err != nil || len(hosts) != 20 {
+		t.Errorf("%d are kept, %v: %q", len(hosts), err, hosts)
+	}
+}
+
+func FuzzAuthFile(f *testing.F) {
+	for _, seed := range []string{
+		"", "{}", authJSON("https://index.docker.io/v1/", "u", "p"), `{"auths":null,"credsStore":"x"}`,
+		`{"auths":{"quay.io/a":{"auth":"dTpw"}},"credHelpers":{"quay.io":"x"},"HttpHeaders":{"A":"b"}}`, `{"auths":{"":{}}}`,
+	} {
+		f.Add([]byte(seed), "quay.io")
+	}
+	f.Fuzz(func(t *testing.T, text []byte, host string) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "config.json")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, _, err := read(path)
+		if err != nil || host == "" || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.:-") != "" || PlainKey(host) != host {
+			return
+		}
+		err = edit(path, func(auths map[string]json.RawMessage) error { return put(auths, path, host, entryOf(someone)) })
+		if err != nil {
+			t.Fatalf("it can be read and not written: %v", err)
+		}
+		after, _, err := read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if login, err := after.inline(host, ""); err != nil || login != someone {
+			t.Errorf("%+v, %v", login, err)
+		}
+		delete(before.auths, host)
+		delete(after.auths, host)
+		if !maps.Equal(before.helpers, after.helpers) || before.store != after.store || len(before.auths) != len(after.auths) {
+			t.Errorf("%+v became %+v", before, after)
+		}
+	})
 }
