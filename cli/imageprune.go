@@ -171,7 +171,7 @@ func (w *pruneImagesWork) names(image *fuseoverlay.Image) ([]string, error) {
 func (t *task) sweepBlobs() (int64, error) {
 	live, err := liveBlobs(t.store)
 	if err != nil {
-		return 0, nil //nolint:nilerr // as in dropBlobs
+		return 0, nil // as in dropBlobs
 	}
 	kept, err := openBlobs(t.Paths)
 	if err != nil {
