@@ -9,7 +9,6 @@ import (
 
 	digest "github.com/opencontainers/go-digest"
 	"go.podman.io/storage"
-	"golang.org/x/sys/unix"
 )
 
 // Image is an image in the store.
@@ -60,10 +59,10 @@ func (s *Store) Image(ref string) (*Image, error) {
 	}
 	img := describe(rec)
 	if img.Config, err = s.store.ImageBigData(rec.ID, configKey); err != nil {
-		return nil, &DamagedError{What: "image " + rec.ID, Err: fmt.Errorf("config: %w", err)}
+		return nil, fmt.Errorf("image %s: config: %w", rec.ID, err)
 	}
 	if img.Manifest, err = s.store.ImageBigData(rec.ID, manifestKey); err != nil {
-		return nil, &DamagedError{What: "image " + rec.ID, Err: fmt.Errorf("manifest: %w", err)}
+		return nil, fmt.Errorf("image %s: manifest: %w", rec.ID, err)
 	}
 	return img, nil
 }
@@ -141,69 +140,6 @@ func (s *Store) Images() ([]Image, error) {
 	return out, nil
 }
 
-// PutImage adds an image whose layers are all there, or gives one that exists
-// more names. A name that another image had moves to this one.
-func (s *Store) PutImage(r ImageRecord) error {
-	if err := s.putImage(r); err != nil {
-		return fmt.Errorf("store image %s: %w", r.ID, err)
-	}
-	return nil
-}
-
-func (s *Store) putImage(r ImageRecord) error {
-	id, err := layerID(r.ID)
-	if err != nil {
-		return err
-	}
-	unlock, err := s.flock(commitLock, unix.LOCK_EX)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if _, err := s.store.Image(id); errors.Is(err, storage.ErrImageUnknown) {
-		err = s.createImage(id, r)
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
-		return err
-	} else if err := s.store.SetImageBigData(id, manifestKey, r.Manifest, digestOf); err != nil {
-		// The same image may come with another manifest, compressed anew.
-		return err
-	}
-	defer s.keepCopies()
-	return s.store.AddNames(id, r.Names)
-}
-
-// createImage writes the record. Its data go with it, so that it is visible
-// only as a whole; the names follow, because a name in use would be an error.
-func (s *Store) createImage(id string, r ImageRecord) error {
-	top := ""
-	if r.TopLayer != "" {
-		var err error
-		if top, err = layerID(r.TopLayer); err != nil {
-			return err
-		}
-	}
-	size, err := s.chainSize(top)
-	if err != nil {
-		return err
-	}
-	notes, err := json.Marshal(imageNotes{Version: 1, Size: size})
-	if err != nil {
-		return err
-	}
-	_, err = s.store.CreateImage(id, nil, top, string(notes), &storage.ImageOptions{
-		CreationDate: r.Created,
-		Digest:       digest.Digest(r.Digest),
-		BigData: []storage.ImageBigDataOption{
-			{Key: manifestKey, Data: r.Manifest, Digest: digest.FromBytes(r.Manifest)},
-			{Key: configKey, Data: r.Config, Digest: digest.FromBytes(r.Config)},
-		},
-	})
-	return err
-}
-
 // chainSize adds up the layers' sizes, in bytes.
 func (s *Store) chainSize(id string) (int64, error) {
 	var sum int64
@@ -217,5 +153,3 @@ func (s *Store) chainSize(id string) (int64, error) {
 	}
 	return sum, nil
 }
-
-func digestOf(b []byte) (digest.Digest, error) { return digest.FromBytes(b), nil }

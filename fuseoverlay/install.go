@@ -65,8 +65,8 @@ func (s *Store) tryInstallAlone() (unlock func(), ok bool, err error) {
 	return func() { f.Close() }, true, nil
 }
 
-// removeOrphans removes the layers that no image has. The caller has the install
-// lock to itself.
+// removeOrphans removes the layers that no image has, and what processes that died
+// have left. The caller has the install lock to itself.
 func (s *Store) removeOrphans() error {
 	unlock, err := s.flock(commitLock, unix.LOCK_EX)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Store) removeOrphans() error {
 	}
 	defer unlock()
 	_, err = s.removeOrphansLocked()
-	return err
+	return errors.Join(err, s.removeLeftovers())
 }
 
 // removeOrphansLocked is removeOrphans for who has the commit lock too. It says

@@ -2,9 +2,7 @@ package fuseoverlay
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,19 +17,31 @@ import (
 // the store open sees it: to take an image away and leave its layers, and to mend
 // what is damaged.
 
-// editImages rewrites the list of images.
-func (s *Store) editImages(change func([]storage.Image) []storage.Image) error {
-	path := filepath.Join(s.config.GraphRoot, imagesFile)
+// editImages rewrites the list of images; a nil list from change leaves it.
+func (s *Store) editImages(change func([]storage.Image) ([]storage.Image, error)) error {
+	return editList(s.config.GraphRoot, imagesFile, change)
+}
+
+// editLayers rewrites the list of layers.
+func (s *Store) editLayers(change func([]storage.Layer) ([]storage.Layer, error)) error {
+	return editList(s.config.GraphRoot, layersFile, change)
+}
+
+func editList[T any](root, name string, change func([]T) ([]T, error)) error {
+	path := filepath.Join(root, name)
 	lock, err := lockList(path)
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock()
-	list, err := View{GraphRoot: s.config.GraphRoot}.records()
-	if err != nil {
+	var list []T
+	if err := (View{GraphRoot: root}).read(name, &list); err != nil {
 		return err
 	}
-	return writeList(lock, path, change(list))
+	if list, err = change(list); err != nil || list == nil {
+		return err
+	}
+	return writeList(lock, path, list)
 }
 
 // lockList locks a list as containers/storage does: images.lock beside
@@ -71,15 +81,21 @@ const (
 	layersCopy = "layers.json"
 )
 
-// keepCopies copies the lists. That it cannot costs nothing but the copies.
+// keepCopies copies the lists. That it cannot costs nothing but the copies. The
+// caller has the commit lock, so that a copy on its way may have a name that the
+// next one takes again, whoever dies; it is not synced, unlike the lists.
 func (s *Store) keepCopies() {
 	for from, to := range map[string]string{imagesFile: imagesCopy, layersFile: layersCopy} {
 		text, err := os.ReadFile(filepath.Join(s.config.GraphRoot, from))
-		if errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
 			continue
 		}
-		if err == nil {
-			_ = ioutils.AtomicWriteFileWithOpts(s.path(to), text, 0o600, &ioutils.AtomicFileWriterOptions{NoSync: true})
+		coming := s.path(to) + ".new"
+		if err = os.WriteFile(coming, text, 0o600); err == nil {
+			err = os.Rename(coming, s.path(to))
+		}
+		if err != nil {
+			_ = os.Remove(coming)
 		}
 	}
 }

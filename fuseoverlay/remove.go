@@ -95,8 +95,9 @@ func (s *Store) RemoveImage(ref string, r Removal) (Removed, error) {
 	return gone, err
 }
 
-// removedMark is in the directory of an image that is about to go: what is left
-// of it, should this process die, is no image whose record was lost.
+// removedMark is in the directory of an image that is about to go, or that is to
+// be put on the list: what is left of it, should this process die, is no image
+// whose record was lost.
 const removedMark = "removed"
 
 // dropImage takes an image off the list, and then away; its layers stay.
@@ -105,8 +106,8 @@ func (s *Store) dropImage(id string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err = s.editImages(func(list []storage.Image) []storage.Image {
-		return slices.DeleteFunc(list, func(i storage.Image) bool { return i.ID == id })
+	err = s.editImages(func(list []storage.Image) ([]storage.Image, error) {
+		return slices.DeleteFunc(list, func(i storage.Image) bool { return i.ID == id }), nil
 	})
 	if err != nil {
 		return err
