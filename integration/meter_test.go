@@ -162,6 +162,10 @@ func noisy(seed uint64, sizes ...int) (v1.Image, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return noisyOver(base, seed, sizes)
+}
+
+func noisyOver(base v1.Image, seed uint64, sizes []int) (v1.Image, []string, error) {
 	config, err := base.ConfigFile()
 	if err != nil {
 		return nil, nil, err

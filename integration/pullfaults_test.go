@@ -106,17 +106,20 @@ func workerOf(t *testing.T, client int) int {
 // withStore is the same person with an empty store.
 func (p *person) withStore(t *testing.T, name string) *person {
 	t.Helper()
-	home := filepath.Join(strings.TrimPrefix(p.env[0], "HOME="), name)
-	if err := os.Mkdir(home, 0o700); err != nil {
-		t.Fatal(err)
+	home := filepath.Join(p.home(), name)
+	runtime := filepath.Join(strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR="), name)
+	for _, dir := range []string{home, runtime} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return &person{t, append([]string{"HOME=" + home}, p.env[1:]...)}
+	return &person{t, append([]string{"HOME=" + home, "XDG_RUNTIME_DIR=" + runtime}, p.env[2:]...)}
 }
 
 // dataOf is where rootlet keeps this person's things.
-func dataOf(p *person) string {
-	return filepath.Join(strings.TrimPrefix(p.env[0], "HOME="), ".local/share/rootlet")
-}
+func dataOf(p *person) string { return filepath.Join(p.home(), ".local/share/rootlet") }
+
+func (p *person) home() string { return strings.TrimPrefix(p.env[0], "HOME=") }
 
 // partialSize is how much of a blob has come of a fetch that is not over, or -1.
 func partialSize(p *person, digest string) int64 {
@@ -140,20 +143,27 @@ func blobSize(t *testing.T, p *person, digest string) int64 {
 // nothing that is half made.
 func cleanStore(t *testing.T, p *person, layers int) {
 	t.Helper()
+	for _, problem := range leftInStore(p, layers) {
+		t.Error(problem)
+	}
+}
+
+// leftInStore lists where a store has other than so many layers with their
+// blobs, and anything that is half made.
+func leftInStore(p *person, layers int) (problems []string) {
 	for pattern, want := range map[string]int{
-		"blobs/partial/*":             0,
-		"storage/rootlet-staging/*":   0,
-		"storage/rootlet-layers/*":    0,
-		"storage/overlay/l/*":         layers,
-		"storage/overlay/[0-9a-f]??*": layers,
-		"blobs/sha256/*":              layers,
+		"blobs/partial/*":                   0,
+		"storage/rootlet-staging/*":         0,
+		"storage/rootlet-layers/*":          0,
+		"storage/overlay-*/.tmp-*":          0,
+		"storage/overlay/l/*":               layers,
+		"storage/overlay/[0-9a-f][0-9a-f]*": layers,
+		"blobs/sha256/*":                    layers,
 	} {
-		found, err := filepath.Glob(filepath.Join(dataOf(p), pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
+		found, _ := filepath.Glob(filepath.Join(dataOf(p), pattern)) // the patterns are right
 		if len(found) != want {
-			t.Errorf("%s: %d of them, want %d: %q", pattern, len(found), want, found)
+			problems = append(problems, fmt.Sprintf("%s: %d of them, want %d: %q", pattern, len(found), want, found))
 		}
 	}
+	return problems
 }

@@ -23,9 +23,6 @@ const manifestFile = "manifest.json"
 // maxLayers is what package pull takes, too; here it bounds what is read first.
 const maxLayers = 500
 
-// maxNames bounds those of one image.
-const maxNames = 1000
-
 // dockerImage is an entry of manifestFile.
 type dockerImage struct {
 	Config   string
@@ -37,7 +34,7 @@ type dockerImage struct {
 // made here: the same archive has the same ones, and its layers are named by the
 // digests of what is in it.
 type docker struct {
-	documents
+	files
 	images    []Listed
 	manifests map[string][]byte
 	blobs     map[string]string        // digest: the file that has it
@@ -47,14 +44,14 @@ type docker struct {
 
 func newDocker(from files) *docker {
 	return &docker{
-		documents: documents{files: from}, manifests: map[string][]byte{}, blobs: map[string]string{},
+		files: from, manifests: map[string][]byte{}, blobs: map[string]string{},
 		layers: map[string]v1.Descriptor{}, made: map[string][]byte{},
 	}
 }
 
 func openDocker(ctx context.Context, from files) (*docker, error) {
 	d := newDocker(from)
-	text, err := d.document(manifestFile)
+	text, err := document(from, manifestFile)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +72,7 @@ func openDocker(ctx context.Context, from files) (*docker, error) {
 
 // add makes the manifest of one image.
 func (d *docker) add(ctx context.Context, i dockerImage) error {
-	config, err := d.document(i.Config)
+	config, err := document(d.files, i.Config)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
@@ -112,9 +109,6 @@ func (d *docker) put(config v1.Descriptor, layers []v1.Descriptor, tags []string
 	}
 	id := digestOf(body).String()
 	d.manifests[id] = body
-	if len(tags) > maxNames {
-		return fmt.Errorf("%s: an image with more than %d names", manifestFile, maxNames)
-	}
 	i := Listed{Identifier: id}
 	for _, tag := range tags {
 		ref, err := pull.ParseReference(tag)
