@@ -95,7 +95,7 @@ func (w *checkWork) do(ctx context.Context, t *task) (any, error) {
 	if err := w.checkBlobs(ctx, kept); err != nil {
 		return nil, err
 	}
-	users, err := imageUsers(t.Paths)
+	users, running, err := imageUsers(t.Paths)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +103,7 @@ func (w *checkWork) do(ctx context.Context, t *task) (any, error) {
 		Quick: w.Quick, Repair: w.Repair, Drop: w.Force,
 		Limits:    layerLimits(t.Installing.Limits),
 		Used:      func(id string) string { return users[id] },
+		Running:   func(id string) string { return running[id] },
 		OpenLayer: func(_ context.Context, digest string) (io.ReadCloser, error) { return openLayer(kept, digest) },
 	})
 	w.found = append(w.found, inStore...)
@@ -201,19 +202,24 @@ func readThrough(kept *blobs.Store, digest string) error {
 	return err
 }
 
-// imageUsers names a container for each image that one is made of.
-func imageUsers(paths sandbox.Paths) (map[string]string, error) {
+// imageUsers names a container for each image that one is made of, and one that
+// is up.
+func imageUsers(paths sandbox.Paths) (users, running map[string]string, err error) {
 	entries, err := record.Root(paths.Data).List()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	users := map[string]string{}
+	users, running = map[string]string{}, map[string]string{}
 	for _, e := range entries {
-		if e.Spec.ImageID != "" {
-			users[e.Spec.ImageID] = e.Spec.Name
+		if e.Spec.ImageID == "" {
+			continue
+		}
+		users[e.Spec.ImageID] = e.Spec.Name
+		if e.State.Status.Up() || e.State.Status == record.Restarting {
+			running[e.Spec.ImageID] = e.Spec.Name
 		}
 	}
-	return users, nil
+	return users, running, nil
 }
 
 // checkContainers looks for containers whose record is damaged or whose image is

@@ -30,6 +30,8 @@ type CheckOptions struct {
 	Drop bool
 	// Used names a container that is made of an image; empty: there is none.
 	Used func(imageID string) string
+	// Running names one that is up: its layers are not replaced below it.
+	Running func(imageID string) string
 	// OpenLayer opens the archive of a layer by the digest of its blob, if that is
 	// kept: else the error is fs.ErrNotExist.
 	OpenLayer func(ctx context.Context, blob string) (io.ReadCloser, error)

@@ -63,12 +63,30 @@ func (a *audit) checkContent(l *wantedLayer) error {
 	if !a.Repair {
 		return nil
 	}
+	if name := a.runningOn(l.images); name != "" {
+		a.found("layer "+short(l.id), why+"; container "+name+" runs on it, stop it first", "")
+		delete(a.broken, l.id)
+		return nil
+	}
 	if err := a.replace(l, staged); err != nil {
 		return fmt.Errorf("restore layer %s: %w", short(l.id), err)
 	}
 	delete(a.broken, l.id)
 	a.found("layer "+short(l.id), why, "unpacked again")
 	return nil
+}
+
+// runningOn names a container that is up and made of one of these images.
+func (a *audit) runningOn(images []string) string {
+	if a.Running == nil {
+		return ""
+	}
+	for _, image := range images {
+		if name := a.Running(image); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // errOtherContent says that a blob is not what the layer was made of.

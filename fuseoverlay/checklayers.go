@@ -159,6 +159,10 @@ func (a *audit) dropLost() error {
 			continue
 		}
 		what := a.nameOf(rec.ID)
+		if name := a.runningOn([]string{rec.ID}); name != "" {
+			a.found(what, why+"; container "+name+" runs on it, stop it first", "")
+			continue
+		}
 		user := ""
 		if a.Used != nil {
 			user = a.Used(rec.ID)
