@@ -60,7 +60,7 @@ func manifests() []Case {
 			})(s, name)
 		}, Run: shell("cat /x"), Shows: "x"},
 		{Name: "manifest-inline-data", What: "a descriptor's data is not taken for the blob", Serve: inline, Refused: "no such image|not found|404"},
-		{Name: "manifest-same-layer-often", What: "150 times, and its DiffID too", Serve: layers(150), Run: shell("echo ran"), Shows: "ran"},
+		{Name: "manifest-same-layer-often", What: "100 times, and its DiffID too", Serve: layers(100), Run: shell("echo ran"), Shows: "ran"},
 	}
 	return of(30, cases...)
 }
