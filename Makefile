@@ -1,5 +1,6 @@
 # make          build the static binary ./rootlet
 # make test     run every test, with all the set-up that takes (root installs it)
+# make fuzz     run every fuzz target for ten minutes (FUZZ_TIME=SECONDS)
 # make bench    measure against podman and write docs/benchmarks.md
 # make clean    remove what make built
 
@@ -17,12 +18,16 @@ export CGO_ENABLED := 0
 export GOFLAGS :=
 export GOWORK := off
 
-.PHONY: rootlet test bench clean need-go
+.PHONY: rootlet test fuzz bench clean need-go
 rootlet: need-go
 	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ .
 
 test: rootlet
 	@.ci/test
+
+fuzz: FUZZ_TIME ?= 600
+fuzz: need-go
+	@FUZZ_TIME=$(FUZZ_TIME) FUZZ_REST=$(FUZZ_TIME) FUZZ_CACHE=$${FUZZ_CACHE:-$$HOME/.cache/rootlet-fuzz} .ci/fuzz
 
 bench: rootlet
 	@$(GO) run ./testdata/bench -rootlet ./rootlet
