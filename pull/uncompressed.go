@@ -5,27 +5,40 @@ import (
 	"context"
 	"io"
 	"sync/atomic"
+
+	"rootlet/pull/xz"
 )
 
-// Uncompressed is what a file that was compressed as a whole holds, gzip or zstd;
-// one that is not comes as it is. What inflates like no real one is refused
+// Uncompressed is what a file that was compressed as a whole holds, gzip, zstd
+// or xz; one that is not comes as it is. What inflates like no real one is refused
 // (threats 28).
 func Uncompressed(r io.Reader) (io.ReadCloser, error) {
 	in := &passed{from: r}
 	b := bufio.NewReaderSize(in, 256<<10)
-	head, err := b.Peek(4)
+	head, err := b.Peek(len(xz.Magic))
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	out, err := newWindows(maxWindow).decompressor(context.Background(), b, sniff(head))
+	out, err := unpacker(b, head)
 	if err != nil {
 		return nil, err
 	}
 	return &inflated{bombGuard{from: noPanic{out}, in: in, ratio: bombRatio}, out}, nil
 }
 
-// IsCompressed tells by the first bytes of a file, of which four are enough.
-func IsCompressed(head []byte) bool { return sniff(head) != formatTar }
+func unpacker(b *bufio.Reader, head []byte) (io.ReadCloser, error) {
+	if string(head) == xz.Magic {
+		r, err := xz.NewReader(b, maxWindow)
+		return io.NopCloser(r), err
+	}
+	head = head[:min(len(head), 4)]
+	return newWindows(maxWindow).decompressor(context.Background(), b, sniff(head))
+}
+
+// IsCompressed tells by the first bytes of a file, of which six are enough.
+func IsCompressed(head []byte) bool {
+	return string(head) == xz.Magic || sniff(head[:min(len(head), 4)]) != formatTar
+}
 
 // passed counts what is read.
 type passed struct {
