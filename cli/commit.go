@@ -85,7 +85,7 @@ type commitWork struct {
 	Pause   bool     `json:"pause,omitempty"`
 }
 
-func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (string, error) {
+func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (id string, err error) {
 	base := pull.ImageRecord{Config: c.Image.Config, Manifest: c.Image.Manifest}
 	derive := pull.Derivation{
 		Base: base, Process: processOf(&c.Spec), Changes: w.Changes, Created: time.Now().UTC(),
@@ -100,6 +100,11 @@ func (w *commitWork) do(ctx context.Context, t *task, c *sandbox.Opened) (string
 	}
 	defer func() { _ = leave() }() // what it could not remove, the next one will
 	layer, err := w.pausing(t, c, func() (*pull.AddedLayer, error) { return w.addLayer(ctx, t, c) })
+	defer func() {
+		if err != nil && layer != nil {
+			t.dropBlob(layer.DiffID)
+		}
+	}()
 	if err != nil {
 		return "", err
 	}

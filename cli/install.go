@@ -73,3 +73,15 @@ func liveBlobs(s *fuseoverlay.Store) (map[string]bool, error) {
 	}
 	return live, nil
 }
+
+// dropBlob removes the blob of an image that did not come into the store, unless
+// another has it too. That it cannot costs space for a week.
+func (t *task) dropBlob(digest string) {
+	kept, err := openBlobs(t.Paths)
+	if err != nil {
+		return
+	}
+	if live, err := liveBlobs(t.store); err == nil && !live[digest] {
+		_ = kept.Remove(digest)
+	}
+}
