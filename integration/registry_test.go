@@ -90,6 +90,14 @@ func (r *fakeRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	case what == "unauthorised":
 		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
+	case what == "webpage":
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html>hotel wifi</html>")
+	case what == "redirects":
+		http.Redirect(w, request, request.URL.Path, http.StatusTemporaryRedirect)
+	case what == "limited", what == "busy":
+		w.Header().Set("Retry-After", map[string]string{"limited": "7200", "busy": "60"}[what])
+		http.Error(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit"}]}`, http.StatusTooManyRequests)
 	case isBlob && (what == "corrupt" || what == "truncate"):
 		r.damage(w, request, what)
 	default:
@@ -146,7 +154,8 @@ func fetched(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// fault is `fault unauthorised|corrupt|truncate|none REPOSITORY`.
+// fault is `fault WHAT REPOSITORY`: unauthorised, corrupt, truncate, webpage,
+// redirects, limited (for two hours), busy (for a minute) or none.
 func fault(ts *testscript.TestScript, neg bool, args []string) {
 	r := of(ts).registry
 	r.mu.Lock()
