@@ -178,6 +178,8 @@ func (c *completer) completePositional(positional []*kong.Positional, given int,
 		c.objects(target)
 	case "source", "destination":
 		c.copied()
+	case "file":
+		c.lines = append(c.lines, addFiles)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 
 // importCmd is `rootlet import`.
 type importCmd struct {
-	Source   string   `arg:"" help:"A tar archive, a directory, an http(s) URL, or - for standard input."`
+	Source   string   `arg:"" name:"file" help:"A tar archive, a directory, an http(s) URL, or - for standard input."`
 	Image    string   `arg:"" optional:"" help:"REPOSITORY[:TAG] of the image; without it the image has no name."`
 	Change   []string `name:"change" short:"c" sep:"none" placeholder:"LINE" help:"A line of a Dockerfile to apply; repeatable."`
 	Message  string   `name:"message" short:"m" placeholder:"TEXT" help:"What for."`
