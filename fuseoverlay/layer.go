@@ -36,6 +36,23 @@ func (s *Store) HasLayer(chainID string) bool {
 	return err == nil && l.ID == id
 }
 
+// LayerBlob is the digest of the blob that a layer was unpacked from, empty where
+// that is not known.
+func (s *Store) LayerBlob(chainID string) (string, error) {
+	id, err := layerID(chainID)
+	if err != nil {
+		return "", err
+	}
+	l, err := s.store.Layer(id)
+	if errors.Is(err, storage.ErrLayerUnknown) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("layer %s: %w", chainID, err)
+	}
+	return l.CompressedDigest.String(), nil
+}
+
 // StageLayer unpacks a layer where nobody sees it yet. Layers may be staged in
 // any order, several at a time; no lock is held. It reads the archive, which
 // must be uncompressed, to its very end, so that a digest computed on the way

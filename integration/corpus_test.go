@@ -78,6 +78,11 @@ func baseLayer(t *testing.T) registrytest.Layer {
 	return registrytest.NewLayer(registrytest.Gzip, files...)
 }
 
+// extraLayer is the second layer of a good image.
+func extraLayer() registrytest.Layer {
+	return registrytest.NewLayer(registrytest.Gzip, registrytest.File{Name: "extra", Body: "good"})
+}
+
 // verdict is what came of a case.
 type verdict struct {
 	message string // of the refusal, empty: confined
@@ -127,13 +132,14 @@ func (s *hostileStage) furnish(t *testing.T) {
 	r := registrytest.New(t)
 	good := registrytest.Image{Architecture: arch(), Layers: []registrytest.Layer{s.base}}
 	r.Push("good/image", good)
-	good.Layers = append(good.Layers, registrytest.NewLayer(registrytest.Gzip, registrytest.File{Name: "x"}))
-	r.Push("another/image", good)
+	r.Push("passing/image", registrytest.Image{Architecture: arch(), Layers: append(good.Layers, registrytest.NewLayer(registrytest.Gzip, registrytest.File{Name: "x"}))})
+	r.Push("larger/image", registrytest.Image{Architecture: arch(), Layers: append(good.Layers, extraLayer())})
 	// What a store has once it is in use is there before the first case.
 	for _, args := range [][]string{
 		{"pull", r.Host + "/good/image"},
-		{"run", "--rm", "-v", "/volume", r.Host + "/another/image", "true"},
-		{"rmi", r.Host + "/another/image"},
+		{"pull", r.Host + "/larger/image"},
+		{"run", "--rm", "-v", "/volume", r.Host + "/passing/image", "true"},
+		{"rmi", r.Host + "/passing/image"},
 	} {
 		if got := s.rootlet(t, nil, args...); got.code != 0 {
 			t.Fatalf("%s: %s", args, got.stderr)
@@ -143,7 +149,7 @@ func (s *hostileStage) furnish(t *testing.T) {
 
 // play has a user meet the case, and looks at what it did.
 func (s *hostileStage) play(t *testing.T, c hostile.Case) verdict {
-	scene := &hostile.Scene{Registry: registrytest.New(t), Other: registrytest.NewAt(t, "127.0.0.2"), Victim: s.victim(), Base: s.base}
+	scene := &hostile.Scene{Registry: registrytest.New(t), Other: registrytest.NewAt(t, "127.0.0.2"), Victim: s.victim(), Base: s.base, Extra: extraLayer()}
 	s.logIn(t, scene, c)
 	before := s.look(t)
 	var archive []byte

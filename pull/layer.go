@@ -26,6 +26,7 @@ type layer struct {
 
 	hadBlob bool          // the blob was here before
 	there   bool          // the layer is in the store, brought by another
+	vouched bool          // it came from this very blob
 	done    chan struct{} // closed when it is
 	unlock  func()        // nil: not reserved
 	staged  StagedLayer
@@ -69,14 +70,16 @@ func (b *bringing) bringLayer(ctx context.Context, l *layer) (again bool, err er
 		return false, err
 	}
 	defer pack.Close()
-	if l.there {
+	if l.vouched {
 		_, err = io.Copy(pack, source)
 		err = l.lie(err)
 	} else {
 		err = b.unpack(ctx, cancel, l, source, pack)
 	}
 	if err != nil {
-		return !fresh, err
+		// Where the blob is what its digest says and unpacks to something else, the
+		// manifest lies, perhaps with a blob of another image's that is kept.
+		return !fresh && (errors.Is(err, blobs.ErrDamaged) || errors.Is(err, blobs.ErrStale)), err
 	}
 	return false, pack.Keep(l.BlobDigest)
 }
@@ -103,7 +106,14 @@ func (b *bringing) unpack(ctx context.Context, cancel context.CancelCauseFunc, l
 
 // storeLayer hands the tar to the store, and reads what the store left of it:
 // digests are compared at the end only, and trailing bytes count (threats 29).
+//
+// Of a layer that is there only the blob is looked at: the manifest that comes with
+// it takes the place of the image's, and is what push would send.
 func (b *bringing) storeLayer(ctx context.Context, l *layer, diff *diffReader) error {
+	if l.there {
+		_, err := io.Copy(io.Discard, diff)
+		return err
+	}
 	staged, err := b.store.StageLayer(ctx, diff, b.Limits)
 	if err == nil {
 		_, err = io.Copy(io.Discard, diff)

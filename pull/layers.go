@@ -123,7 +123,13 @@ func (b *bringing) tryReserve(l *layer) bool {
 	}
 	l.there = true
 	close(l.done)
-	if b.keepsBlobs() && !b.Blobs.Has(l.BlobDigest) {
+	from, err := b.store.LayerBlob(l.ChainID)
+	if err != nil {
+		b.cancel(l.error(err))
+		return true
+	}
+	l.vouched = from == l.BlobDigest
+	if b.keepsBlobs() && !(l.vouched && b.Blobs.Has(l.BlobDigest)) {
 		b.queue <- l
 		return true
 	}

@@ -42,6 +42,12 @@ func (s *memStore) HasLayer(chainID string) (bool, error) {
 	return ok, nil
 }
 
+func (s *memStore) LayerBlob(chainID string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.layers[chainID].BlobDigest, nil
+}
+
 func (s *memStore) StageLayer(_ context.Context, tar io.Reader, _ Limits) (StagedLayer, error) {
 	s.mu.Lock()
 	s.fetched++

@@ -95,8 +95,15 @@ func (p *plan) missing(o Options, store Store) ([]*layer, error) {
 	var missing []*layer
 	for i, l := range p.layers {
 		l.hadBlob = o.Blobs != nil && o.Blobs.Has(l.BlobDigest)
-		switch l.there = i < have; {
-		case !l.there, o.keepsBlobs() && !l.hadBlob:
+		if l.there = i < have; l.there {
+			from, err := store.LayerBlob(l.ChainID)
+			if err != nil {
+				return nil, err
+			}
+			l.vouched = from == l.BlobDigest
+		}
+		switch {
+		case !l.there, o.keepsBlobs() && !(l.hadBlob && l.vouched):
 			l.progress.state(Waiting)
 			missing = append(missing, l)
 		default:

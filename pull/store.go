@@ -12,6 +12,10 @@ type Store interface {
 	// HasLayer reports whether a layer, and with it all below it, is there.
 	HasLayer(chainID string) (bool, error)
 
+	// LayerBlob is the digest of the blob that a layer was unpacked from, empty
+	// where that is not known.
+	LayerBlob(chainID string) (string, error)
+
 	// EnterInstall begins bringing an image in: layers that are there stay, until
 	// leave is called, after PutImage or a failure. Layers that were committed and
 	// have no image then are removed by the last to leave.

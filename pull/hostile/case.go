@@ -20,7 +20,8 @@ type Scene struct {
 	Registry *registrytest.Registry // that serves the case
 	Other    *registrytest.Registry // another host, for which nothing is meant
 	Victim   string                 // directory of the user's, with a file hello in it
-	Base     registrytest.Layer     // has a shell and its tools
+	Base     registrytest.Layer     // has a shell and its tools; a good image is in the store that has it alone
+	Extra    registrytest.Layer     // another good image has Base and this
 }
 
 // Other host: what it may see of a case.

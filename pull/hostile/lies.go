@@ -43,6 +43,19 @@ func lies() []Case {
 			document(s, name, types.OCIManifestSchema1, fmt.Appendf(nil, `{"schemaVersion":2,"config":%s,"layers":[%s,%s]}`, config, layer, layer))
 		}, Refused: "1 DiffIDs for 2 layers"},
 		Case{Name: "diffid", Serve: diffIDs("sha256:" + fmt.Sprintf("%064d", 7)), Refused: "DiffID"},
+		Case{Name: "diffid-of-kept-blob", What: "the blob is another image's, and stays", Serve: func(s *Scene, name string) {
+			i := registrytest.Image{Architecture: arch, Layers: []registrytest.Layer{s.Base}, DiffIDs: []string{"sha256:" + fmt.Sprintf("%064d", 8)}}
+			s.Registry.Push(name, i)
+			s.Registry.Add(registrytest.Fault{Path: registrytest.Digest(s.Base.Blob()), Status: 404})
+		}, Refused: "DiffID"},
+		Case{Name: "blob-for-a-layer-that-is-there", What: "another blob under the good image's configuration, for push to send", Serve: func(s *Scene, name string) {
+			i := registrytest.Image{Architecture: arch, Layers: []registrytest.Layer{registrytest.NewLayer(registrytest.Gzip, file("x", "evil"))}, DiffIDs: []string{s.Base.DiffID()}}
+			s.Registry.Push(name, i)
+		}, Refused: "DiffID"},
+		Case{Name: "kept-blob-for-another-layer", What: "a blob that is there, for a layer that is there, which do not belong together", Serve: func(s *Scene, name string) {
+			i := registrytest.Image{Architecture: arch, Layers: []registrytest.Layer{s.Base, s.Base}, DiffIDs: []string{s.Base.DiffID(), s.Extra.DiffID()}}
+			s.Registry.Push(name, i)
+		}, Refused: "DiffID"},
 		Case{Name: "diffid-traversal", Serve: diffIDs("sha256:../../../../x"), Refused: "is not sha256"},
 		Case{Name: "diffid-empty", Serve: diffIDs(""), Refused: "is not sha256"},
 		Case{Name: "diffid-uppercase", Serve: diffIDs("sha256:" + fmt.Sprintf("%064X", 0xABC)), Refused: "is not sha256"},
