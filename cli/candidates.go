@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"os"
+
 	"rootlet/cli/inspect"
+	"rootlet/pull/credentials"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
@@ -94,6 +97,12 @@ func (c *completer) volumes() {
 			c.offer(v.Name)
 		}
 	})
+}
+
+// registries are those that the user has a login for.
+func (c *completer) registries() {
+	hosts, _ := credentials.Of(os.Getenv, "").Hosts()
+	c.offer(hosts...)
 }
 
 // here calls list where there are things of the user's to be listed.

@@ -145,7 +145,7 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 	case "volume":
 		c.volumes()
 		c.lines = append(c.lines, addFiles)
-	case "cidfile", "env-file", "output", "input", "device":
+	case "authfile", "cidfile", "digestfile", "env-file", "output", "input", "device":
 		c.lines = append(c.lines, addFiles)
 	}
 }
@@ -176,6 +176,8 @@ func (c *completer) completePositional(positional []*kong.Positional, given int,
 		}
 	case "name":
 		c.objects(target)
+	case "registry":
+		c.registries()
 	case "source", "destination":
 		c.copied()
 	case "file":

@@ -16,7 +16,14 @@ func TestComplete(t *testing.T) {
 	if _, err := volume.In(string(root)).Create(volume.Volume{Name: "data"}, false); err != nil {
 		t.Fatal(err)
 	}
+	auth := filepath.Join(t.TempDir(), "auth.json")
+	if err := os.WriteFile(auth, []byte(`{"auths":{"quay.io":{},"b.example":{}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("REGISTRY_AUTH_FILE", auth)
 	for words, want := range map[string]string{
+		"logout q":                  "quay.io",
+		"login --authfile x":        ":files",
 		"inf":                       "info",
 		"co re":                     "",
 		"container rena":            "rename",

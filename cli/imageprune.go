@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox"
+	"rootlet/sandbox/events"
 	"rootlet/sandbox/record"
 	"rootlet/userns"
 )
@@ -78,7 +80,11 @@ func (a *app) pruneImages(plan *userns.Plan, paths sandbox.Paths, all bool, f fi
 		lines = append(lines, "deleted: sha256:"+id)
 		freed[id] = true
 	}
-	return before.Size(freed) + gone.Blobs, a.printDeleted("Deleted Images:", lines)
+	bytes := before.Size(freed) + gone.Blobs
+	_ = events.Append(paths.Data, events.Event{
+		Type: events.Image, Action: "prune", Attributes: map[string]string{"reclaimed": strconv.FormatInt(bytes, 10)},
+	})
+	return bytes, a.printDeleted("Deleted Images:", lines)
 }
 
 // unusedImages lists the ids of those that a prune removes.
@@ -111,14 +117,14 @@ func unusedImages(paths sandbox.Paths, all bool, f filters, now time.Time) ([]st
 
 // imageLabels are those of an image's configuration.
 func imageLabels(images fuseoverlay.View, id string) (map[string]string, error) {
-	image, err := images.Image(id)
+	text, err := images.Config(id)
 	if err != nil {
 		return nil, err
 	}
 	var config struct {
 		Config struct{ Labels map[string]string } `json:"config"`
 	}
-	err = json.Unmarshal(image.Config, &config)
+	err = json.Unmarshal(text, &config)
 	return config.Config.Labels, err
 }
 
@@ -171,7 +177,7 @@ func (w *pruneImagesWork) names(image *fuseoverlay.Image) ([]string, error) {
 func (t *task) sweepBlobs() (int64, error) {
 	live, err := liveBlobs(t.store)
 	if err != nil {
-		return 0, nil //nolint:nilerr // as in dropBlobs
+		return 0, nil // as in dropBlobs
 	}
 	kept, err := openBlobs(t.Paths)
 	if err != nil {

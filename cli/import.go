@@ -14,6 +14,7 @@ import (
 
 	"rootlet/fuseoverlay/archive"
 	"rootlet/pull"
+	"rootlet/pull/registry"
 	"rootlet/pull/transport"
 )
 
@@ -97,7 +98,7 @@ func (c *importCmd) layer(a *app, dir string) (*os.File, *pull.AddedLayer, error
 // open opens the source for reading it once.
 func (c *importCmd) open(a *app) (io.ReadCloser, error) {
 	if strings.HasPrefix(c.Source, "http://") || strings.HasPrefix(c.Source, "https://") {
-		return unpackedFrom(download(c.Source))
+		return unpackedFrom(registry.Download(context.Background(), c.Source, registry.ProxyFrom(os.Getenv)))
 	}
 	f, err := a.openInput(c.Source)
 	if err != nil {

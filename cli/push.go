@@ -24,7 +24,7 @@ type pushCmd struct {
 	Quiet       bool   `name:"quiet" short:"q" help:"No progress, and no layers."`
 	Compression string `name:"compression-format" enum:",gzip,zstd" default:"" placeholder:"HOW" help:"gzip or zstd for the layers; as they came if not given."`
 	Level       int    `name:"compression-level" placeholder:"N" help:"1 is fastest."`
-	Force       *bool  `name:"force-compression" negatable:"" help:"Compress layers anew that are compressed otherwise; so with a format."`
+	Force       *bool  `name:"force-compression" help:"Compress layers anew that are compressed otherwise; so with a format."`
 	DigestFile  string `name:"digestfile" placeholder:"FILE" help:"Write the manifest's digest to a file."`
 	TLSVerify   *bool  `name:"tls-verify" help:"Check the registry's certificate."`
 }

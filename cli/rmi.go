@@ -151,7 +151,7 @@ func (t *task) removeImage(ref string, names func(*fuseoverlay.Image) ([]string,
 func (t *task) dropBlobs(gone *fuseoverlay.Image) error {
 	live, err := liveBlobs(t.store)
 	if err != nil {
-		return nil //nolint:nilerr // system check tells of it
+		return nil // system check tells of it
 	}
 	kept, err := openBlobs(t.Paths)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	digest "github.com/opencontainers/go-digest"
+	"go.podman.io/storage"
 
 	"rootlet/fuseoverlay/internal/testns"
 
@@ -344,5 +345,67 @@ func TestCheckMendsFlips(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// A removal that is broken off at any step leaves the image whole, or nothing
+// that the next one to bring something in does not take away.
+func TestRemovalBrokenOff(t *testing.T) {
+	testns.Need(t)
+	for _, step := range []string{"marked", "off the list", "files gone"} {
+		t.Run(step, func(t *testing.T) {
+			s := openStore(t, "")
+			i := putSound(t, s, "example.com/a:1", layer(t, file("base", "b")), layer(t, file("one", "1")))
+			mark := filepath.Join(s.imageDir(i.ID), removedMark)
+			if step == "files gone" {
+				if err := s.dropImage(i.ID); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := os.WriteFile(mark, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if step == "off the list" {
+				if err := s.editImages(func([]storage.Image) ([]storage.Image, error) { return []storage.Image{}, nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			leave, err := s.EnterInstall()
+			if err == nil {
+				err = leave()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := i.check(t, s, CheckOptions{}); len(found) > 0 {
+				t.Errorf("left: %q", found)
+			}
+			want := 0
+			if step == "marked" {
+				want = 2
+			}
+			if layers := layerDirs(t, s); len(layers) != want {
+				t.Errorf("%d layers, want %d", len(layers), want)
+			}
+		})
+	}
+}
+
+// What no record tells of keeps its layers, until a repair has put it back.
+func TestLostRecordKeepsLayers(t *testing.T) {
+	testns.Need(t)
+	s := openStore(t, "")
+	i := putSound(t, s, "example.com/a:1", layer(t, file("base", "b")))
+	if err := os.WriteFile(filepath.Join(s.config.GraphRoot, imagesFile), []byte("[]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := openStoreAt(t, filepath.Dir(s.config.GraphRoot), "")
+	if gone, err := again.Collect(func() error { return nil }); err != nil || len(gone) > 0 {
+		t.Errorf("gone: %v, %v", gone, err)
+	}
+	if found := i.check(t, again, CheckOptions{Repair: true}); len(found) != 1 || !strings.HasSuffix(found[0], "has no record (restored)") {
+		t.Errorf("repair: %q", found)
+	}
+	if mended, err := (View{s.config.GraphRoot}).Image("example.com/a:1"); err != nil || mended.ID != i.ID {
+		t.Errorf("%+v, %v", mended, err)
 	}
 }

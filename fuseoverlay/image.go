@@ -59,10 +59,10 @@ func (s *Store) Image(ref string) (*Image, error) {
 	}
 	img := describe(rec)
 	if img.Config, err = s.store.ImageBigData(rec.ID, configKey); err != nil {
-		return nil, fmt.Errorf("image %s: config: %w", rec.ID, err)
+		return nil, &DamagedError{What: "image " + rec.ID, Err: fmt.Errorf("config: %w", err)}
 	}
 	if img.Manifest, err = s.store.ImageBigData(rec.ID, manifestKey); err != nil {
-		return nil, fmt.Errorf("image %s: manifest: %w", rec.ID, err)
+		return nil, &DamagedError{What: "image " + rec.ID, Err: fmt.Errorf("manifest: %w", err)}
 	}
 	return img, nil
 }

@@ -133,10 +133,19 @@ func (v View) Image(ref string) (*Image, error) {
 			return nil, fmt.Errorf("%w: %s", ErrNoImage, ref) // removed as we read
 		}
 		if err != nil {
-			return nil, fmt.Errorf("image %s: %s: %w", img.ID, part.key, err)
+			return nil, &DamagedError{What: "image " + img.ID, Err: fmt.Errorf("%s: %w", part.key, err)}
 		}
 	}
 	return img, nil
+}
+
+// Config reads the configuration of an image by its whole id.
+func (v View) Config(id string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(v.GraphRoot, filepath.Dir(imagesFile), id, configKey))
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %s: %w", id, configKey, err)
+	}
+	return text, nil
 }
 
 func (v View) has(id string) bool {

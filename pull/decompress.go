@@ -125,14 +125,14 @@ func asksForMore(blob *bufio.Reader) bool {
 
 // decoder is one for zstd that says which limit it came upon.
 type decoder struct {
-	*zstd.Decoder
+	from    *zstd.Decoder
 	window  int64
 	release func()
 }
 
 // Read implements io.Reader.
 func (d *decoder) Read(p []byte) (int, error) {
-	n, err := d.Decoder.Read(p)
+	n, err := d.from.Read(p)
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 		err = limitf("zstd-window", "needs more than %d bytes of memory to decode", d.window)
 	}
@@ -141,7 +141,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (d *decoder) Close() error {
-	d.Decoder.Close()
+	d.from.Close()
 	d.release()
 	return nil
 }

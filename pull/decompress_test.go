@@ -8,6 +8,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"rootlet/pull/registrytest"
 )
@@ -77,4 +80,69 @@ func FuzzDecompressor(f *testing.F) {
 
 func newDecompressor(blob *bufio.Reader, f format) (io.ReadCloser, error) {
 	return newWindows(maxWindow).decompressor(context.Background(), blob, f)
+}
+
+// largeWindow is a zstd frame that asks for a window of 128 MiB.
+func largeWindow(t *testing.T) []byte {
+	t.Helper()
+	var frame bytes.Buffer
+	w, err := zstd.NewWriter(&frame, zstd.WithWindowSize(maxWindow), zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // a flush in between, so that the size is not known at first
+		if _, err := w.Write(make([]byte, 100_000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return frame.Bytes()
+}
+
+// TestLargeWindowsTakeTurns has two layers with large windows at once: the second
+// waits for the memory of the first; a small one does not.
+func TestLargeWindowsTakeTurns(t *testing.T) {
+	large, w := largeWindow(t), newWindows(maxWindow)
+	open := func(ctx context.Context, blob []byte) (io.ReadCloser, error) {
+		return w.decompressor(ctx, bufio.NewReader(bytes.NewReader(blob)), formatZstd)
+	}
+	first, err := open(context.Background(), large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, first); n != 200_000 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := open(ctx, large); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a second one beside the first: %v", err)
+	}
+	small, err := open(context.Background(), registrytest.NewLayer(registrytest.Zstd, file("a")).Blob())
+	if err != nil {
+		t.Fatal(err)
+	}
+	small.Close()
+	first.Close()
+	second, err := open(context.Background(), large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+
+	// A limit below it is named.
+	tight := newWindows(1 << 20)
+	r, err := tight.decompressor(context.Background(), bufio.NewReader(bytes.NewReader(large)), formatZstd)
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
+		r.Close()
+	}
+	if limit := (*LimitError)(nil); !errors.As(err, &limit) || limit.Key != "zstd-window" {
+		t.Errorf("a limit of 1 MiB: %v", err)
+	}
 }

@@ -3,6 +3,7 @@ package pull
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -66,8 +67,20 @@ func Image(ctx context.Context, ref Reference, o Options, store Store) (Result, 
 	return Result{}, explain(ref, err)
 }
 
+// image asks the endpoints. A mirror that sent something else than it should have,
+// which shows only when all of a layer has come, is left out of a second try.
 func image(ctx context.Context, ref Reference, o Options, store Store) (Result, error) {
-	src := From(o.endpoints(ref))
+	all := o.endpoints(ref)
+	result, err := imageFrom(ctx, all, ref, o, store)
+	own := slices.DeleteFunc(slices.Clone(all), func(c registry.Config) bool { return c.Mirror })
+	if ctx.Err() != nil || len(own) == len(all) || !errors.Is(explain(ref, err), DigestMismatch) {
+		return result, err
+	}
+	return imageFrom(ctx, own, ref, o, store)
+}
+
+func imageFrom(ctx context.Context, endpoints []registry.Config, ref Reference, o Options, store Store) (Result, error) {
+	src := From(endpoints)
 	defer src.Close()
 	return FromSource(ctx, src, ref.identifier(), []string{ref.Name()}, o, store)
 }

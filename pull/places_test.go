@@ -45,6 +45,10 @@ func TestMirrors(t *testing.T) {
 			r.Add(registrytest.Fault{Path: layer, Times: 1, Truncate: 100})
 			r.Add(registrytest.Fault{Path: layer, Status: http.StatusBadGateway})
 		}, 1},
+		{"sends another layer", func(r *registrytest.Registry) {
+			whole(r)
+			r.Add(registrytest.Fault{Path: layer, Corrupt: true})
+		}, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mirror, main := registrytest.New(t), registrytest.New(t)

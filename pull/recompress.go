@@ -11,8 +11,8 @@ import (
 	"io/fs"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/pgzip"
 )
 
 // compressed is what a layer has become once: remembered beside the blobs, so
@@ -121,9 +121,9 @@ func compressor(w io.Writer, f format, level int) (io.WriteCloser, error) {
 		return zstd.NewWriter(w, zstd.WithEncoderLevel(l), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 	}
 	if level == 0 {
-		level = gzip.DefaultCompression
+		level = pgzip.DefaultCompression
 	}
-	return gzip.NewWriterLevel(w, level)
+	return pgzip.NewWriterLevel(w, level) // on all cores; its bytes do not depend on how many
 }
 
 // stopAt ends reading with its context.

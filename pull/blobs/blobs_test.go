@@ -240,3 +240,35 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("%v, %q", err, files(t, s))
 	}
 }
+
+// Who only looks finds damage and leaves it.
+func TestKeeping(t *testing.T) {
+	s := open(t)
+	text := content(1000)
+	digest := digestOf(text)
+	for _, put := range []func(string, int64, io.Reader) error{s.Put, s.PutTar} {
+		if err := s.Remove(digest); err != nil {
+			t.Fatal(err)
+		}
+		if err := put(digest, -1, bytes.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+		found, err := filepath.Glob(filepath.Join(s.dir, wholeDir, "*"))
+		if err != nil || len(found) != 1 {
+			t.Fatal(found, err)
+		}
+		if err := os.WriteFile(found[0], []byte("something else"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			r, _, err := s.Keeping().Read(digest)
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+				r.Close()
+			}
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("it reads: %v", err)
+			}
+		}
+	}
+}

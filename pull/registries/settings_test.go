@@ -310,19 +310,21 @@ func TestAliasesOfSeveralFiles(t *testing.T) {
 
 func TestRefusedConf(t *testing.T) {
 	for text, want := range map[string]string{
-		"[registries.search]\nregistries = ['a.example']":                                                                                   "version 1",
-		"[[registry]]\ninsecure = true":                                                                                                     "neither prefix nor location",
-		"[[registry]]\nlocation = 'https://a.example'":                                                                                      "without http",
-		"[[registry]]\nlocation = 'plain'":                                                                                                  "dot or a port",
-		"[[registry]]\nprefix = 'a.*.example'\nlocation='b.example'":                                                                        "stands for",
-		"[[registry]]\nprefix = '*.example/x'":                                                                                              "stands for",
-		"[[registry]]\nlocation='a.example'\n[[registry]]\nlocation='a.example'":                                                            "two [[registry]] tables",
-		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\ninsecure=true":                                                            "mirror location is empty",
-		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\nlocation='b.example'\npull-from-mirror='now'":                             "want all, digest-only or tag-only",
+		"[registries.search]\nregistries = ['a.example']":                                                       "version 1",
+		"[[registry]]\ninsecure = true":                                                                         "neither prefix nor location",
+		"[[registry]]\nlocation = 'https://a.example'":                                                          "without http",
+		"[[registry]]\nlocation = 'plain'":                                                                      "dot or a port",
+		"[[registry]]\nprefix = 'a.*.example'\nlocation='b.example'":                                            "stands for",
+		"[[registry]]\nprefix = '*.example/x'":                                                                  "stands for",
+		"[[registry]]\nlocation='a.example'\n[[registry]]\nlocation='a.example'":                                "two [[registry]] tables",
+		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\ninsecure=true":                                "mirror location is empty",
+		"[[registry]]\nlocation='a.example'\n[[registry.mirror]]\nlocation='b.example'\npull-from-mirror='now'": "want all, digest-only or tag-only",
+
 		"[[registry]]\nlocation='a.example'\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation='b.example'\npull-from-mirror='all'": "mirror-by-digest-only",
-		"[[registry]]\nlocation='a.example'\ninsecure='yes'":                                                                                "line 3",
-		"short-name-mode = 'maybe'":                                                                                                         "enforcing, permissive or disabled",
-		"unqualified-search-registries = ['x/y']":                                                                                           "not a registry host",
+
+		"[[registry]]\nlocation='a.example'\ninsecure='yes'": "line 3",
+		"short-name-mode = 'maybe'":                          "enforcing, permissive or disabled",
+		"unqualified-search-registries = ['x/y']":            "not a registry host",
 		"a = [": "line 1",
 		"[aliases]\n'a.example/x' = 'b.example/y'": "alias",
 		"[aliases]\n'x:1' = 'b.example/y'":         "alias",

@@ -15,7 +15,8 @@ import (
 // oldest format.
 const (
 	maxMembers = 100_000
-	maxLinks   = 8 // from a member to what it stands for
+	maxLinks   = 8    // from a member to what it stands for
+	maxName    = 4096 // bytes, as PATH_MAX; a tar can have a mebibyte for each
 )
 
 // archive is files in a tar archive, which is read once for its table of
@@ -63,6 +64,9 @@ func readArchive(f *os.File) (*archive, error) {
 // add takes a member into the table. One name is one content: of two, one
 // program would read the first and another the second.
 func (a *archive) add(h *tar.Header, offset, end int64) error {
+	if max(len(h.Name), len(h.Linkname)) > maxName {
+		return fmt.Errorf("archive: a member's name is longer than %d bytes", maxName)
+	}
 	m := member{offset: offset, size: h.Size}
 	name := clean(h.Name)
 	switch h.Typeflag {

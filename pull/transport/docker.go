@@ -23,6 +23,9 @@ const manifestFile = "manifest.json"
 // maxLayers is what package pull takes, too; here it bounds what is read first.
 const maxLayers = 500
 
+// maxNames bounds those of one image.
+const maxNames = 1000
+
 // dockerImage is an entry of manifestFile.
 type dockerImage struct {
 	Config   string
@@ -34,7 +37,7 @@ type dockerImage struct {
 // made here: the same archive has the same ones, and its layers are named by the
 // digests of what is in it.
 type docker struct {
-	files
+	documents
 	images    []Listed
 	manifests map[string][]byte
 	blobs     map[string]string        // digest: the file that has it
@@ -44,14 +47,14 @@ type docker struct {
 
 func newDocker(from files) *docker {
 	return &docker{
-		files: from, manifests: map[string][]byte{}, blobs: map[string]string{},
+		documents: documents{files: from}, manifests: map[string][]byte{}, blobs: map[string]string{},
 		layers: map[string]v1.Descriptor{}, made: map[string][]byte{},
 	}
 }
 
 func openDocker(ctx context.Context, from files) (*docker, error) {
 	d := newDocker(from)
-	text, err := document(from, manifestFile)
+	text, err := d.document(manifestFile)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +75,7 @@ func openDocker(ctx context.Context, from files) (*docker, error) {
 
 // add makes the manifest of one image.
 func (d *docker) add(ctx context.Context, i dockerImage) error {
-	config, err := document(d.files, i.Config)
+	config, err := d.document(i.Config)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
@@ -109,6 +112,9 @@ func (d *docker) put(config v1.Descriptor, layers []v1.Descriptor, tags []string
 	}
 	id := digestOf(body).String()
 	d.manifests[id] = body
+	if len(tags) > maxNames {
+		return fmt.Errorf("%s: an image with more than %d names", manifestFile, maxNames)
+	}
 	i := Listed{Identifier: id}
 	for _, tag := range tags {
 		ref, err := pull.ParseReference(tag)

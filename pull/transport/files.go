@@ -79,6 +79,24 @@ func document(from files, name string) ([]byte, error) {
 	return body, nil
 }
 
+// maxDocuments bounds what is read of all documents of an archive together before
+// any image of it is looked at, in bytes: each takes time to be understood.
+const maxDocuments = 64 << 20
+
+// documents read one after another, as long as there are not too many.
+type documents struct {
+	files
+	read int
+}
+
+func (d *documents) document(name string) ([]byte, error) {
+	body, err := document(d.files, name)
+	if d.read += len(body); d.read > maxDocuments {
+		return nil, fmt.Errorf("manifests and configs of more than %d MiB", maxDocuments>>20)
+	}
+	return body, err
+}
+
 // has reports whether a file is there, whatever is in it.
 func has(from files, name string) bool {
 	c, err := from.open(name)

@@ -87,7 +87,10 @@ func (l *layout) agrees() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", manifestFile, err)
 	}
-	configs, all := l.configs()
+	configs, all, err := l.configs()
+	if err != nil {
+		return err
+	}
 	for _, i := range images {
 		if !configs[strings.TrimSuffix(path.Base(i.Config), ".json")] && all {
 			return fmt.Errorf("%s has an image that %s has not: %s", manifestFile, indexFile, i.Config)
@@ -98,10 +101,14 @@ func (l *layout) agrees() error {
 
 // configs are the digits of the configs of all images; all is false where not
 // every one is known, as an index may name what the archive leaves out.
-func (l *layout) configs() (configs map[string]bool, all bool) {
+func (l *layout) configs() (configs map[string]bool, all bool, err error) {
 	configs, all = map[string]bool{}, true
+	read := 0
 	for _, d := range l.index.Manifests {
 		body, _, err := l.Manifest(context.Background(), d.Digest.String())
+		if read += len(body); read > maxDocuments {
+			return nil, false, fmt.Errorf("manifests of more than %d MiB", maxDocuments>>20)
+		}
 		m := v1.Manifest{}
 		if err != nil || json.Unmarshal(body, &m) != nil || m.Config.Digest.Hex == "" {
 			all = false
@@ -109,7 +116,7 @@ func (l *layout) configs() (configs map[string]bool, all bool) {
 		}
 		configs[m.Config.Digest.Hex] = true
 	}
-	return configs, all
+	return configs, all, nil
 }
 
 // Images implements Store. An index.json whose entries have no names and are

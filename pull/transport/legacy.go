@@ -35,7 +35,7 @@ type legacyConfig struct {
 
 func openLegacy(ctx context.Context, from files) (*docker, error) {
 	d := newDocker(from)
-	text, err := document(from, repositoriesFile)
+	text, err := d.document(repositoriesFile)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (d *docker) chain(id string) ([]legacyConfig, error) {
 		if len(chain) == maxLayers {
 			return nil, fmt.Errorf("more than %d layers, or one below itself", maxLayers)
 		}
-		text, err := document(d.files, id+"/json")
+		text, err := d.document(id + "/json")
 		if err != nil {
 			return nil, fmt.Errorf("layer %q: %w", id, err)
 		}
