@@ -44,11 +44,11 @@ func (a *app) haveBy(start func(userns.Command) (*os.Process, error), w work, ev
 		f.Close()
 	}
 	if err != nil {
-		return err
+		return a.orInterrupted(err)
 	}
 	failpoint.At("worker started")
 	if err := conn.SendJSON(kindWork, w); err != nil {
-		return errors.Join(fmt.Errorf("worker: %w", err), died(process))
+		return a.orInterrupted(errors.Join(fmt.Errorf("worker: %w", err), died(process)))
 	}
 	failpoint.At("worker told")
 	ended := make(chan error, 1)
@@ -57,7 +57,7 @@ func (a *app) haveBy(start func(userns.Command) (*os.Process, error), w work, ev
 		select {
 		case err := <-ended:
 			if errors.Is(err, errSilent) {
-				return died(process)
+				return a.orInterrupted(died(process))
 			}
 			_, _ = process.Wait()
 			return err
@@ -72,6 +72,21 @@ func (a *app) haveBy(start func(userns.Command) (*os.Process, error), w work, ev
 			return &interruptedError{s.(syscall.Signal)}
 		}
 	}
+}
+
+// orInterrupted is err, unless it came with a signal that ends the command: a
+// terminal sends it to all of the process group, and a process that has just been
+// started is in ours for a moment.
+func (a *app) orInterrupted(err error) error {
+	const lag = 50 * time.Millisecond // until the runtime has passed it on
+	select {
+	case s := <-a.signals:
+		if sandbox.EndsWork(s) {
+			return &interruptedError{s.(syscall.Signal)}
+		}
+	case <-time.After(lag):
+	}
+	return err
 }
 
 // catchSignals has the user's signals wait for whoever handles them, from here to

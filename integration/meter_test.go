@@ -24,6 +24,7 @@ type meter struct {
 	sent     map[string]int64 // by digest: bytes
 	opened   map[string]int   // by digest: answers that began
 	holdAt   map[string]int64 // by digest: how many bytes to send before it waits
+	active   int              // answers that are under way
 	released chan struct{}
 	pace     time.Duration // waited before each 64 KiB
 }
@@ -81,6 +82,28 @@ func (m *meter) count(digest string) (bytes int64, answers int) {
 	return m.sent[digest], m.opened[digest]
 }
 
+// abandoned waits until the answers that are held know that nobody listens any
+// more, and then holds nothing: what is sent to nobody does not count.
+func (m *meter) abandoned(t *testing.T) {
+	t.Helper()
+	until(t, "no answer is under way", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.active == 0
+	})
+	m.release()
+}
+
+// answering counts an answer that begins, or that has ended.
+func (m *meter) answering(digest string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.active += n
+	if n > 0 {
+		m.opened[digest]++
+	}
+}
+
 func (m *meter) serve(w http.ResponseWriter, r *http.Request) {
 	_, digest, isBlob := strings.Cut(r.URL.Path, "/blobs/")
 	if !isBlob || r.Method != http.MethodGet {
@@ -89,9 +112,8 @@ func (m *meter) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	var from int64
 	_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
-	m.mu.Lock()
-	m.opened[digest]++
-	m.mu.Unlock()
+	m.answering(digest, 1)
+	defer m.answering("", -1)
 	m.fakeRegistry.ServeHTTP(&metered{ResponseWriter: w, m: m, r: r, digest: digest, at: from}, r)
 }
 

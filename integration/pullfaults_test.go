@@ -50,7 +50,7 @@ func TestPullerIsKilledWithinABlob(t *testing.T) {
 				if out := p.rootlet("images", "-q"); out != "" {
 					t.Errorf("killed at %d%%: images shows %q", percent, out)
 				}
-				m.release()
+				m.abandoned(t)
 				if out := p.rootlet("run", "--rm", ref, "sh", "-c", "wc -c </noise-1"); strings.TrimSpace(out) != "4194304" {
 					t.Errorf("killed at %d%%: the layer holds %q", percent, out)
 				}
@@ -97,7 +97,7 @@ func TestFiveHalfLayersAtOnce(t *testing.T) {
 		})
 		return nil
 	})
-	m.release()
+	m.abandoned(t)
 	for _, ref := range refs {
 		p.rootlet("run", "--rm", ref, "true")
 	}
@@ -202,7 +202,7 @@ func TestPullIsInterrupted(t *testing.T) {
 		}
 	}
 	mended := func(t *testing.T, p *person, held string) {
-		m.release()
+		m.abandoned(t)
 		p.rootlet("run", "--rm", "--pull", "always", "-q", ref, "true")
 		cleanStore(t, p, 3)
 		if sent, _ := m.count(held); held != "" && sent != blobSize(t, p, held) {
