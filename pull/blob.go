@@ -82,7 +82,11 @@ func (b *bringing) packer(l *layer) (packer, error) {
 	if !b.packs(l) {
 		return noPacker{}, nil
 	}
-	return b.Blobs.CreatePacked()
+	w, err := b.Blobs.CreatePacked()
+	if err != nil {
+		return nil, err
+	}
+	return w.Unchecked(), nil // the tar's digest, or the blob's, is compared on its way
 }
 
 // noPacker is for layers whose blobs are kept otherwise.
