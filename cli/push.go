@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"rootlet/pull"
+	"rootlet/pull/blobs"
 	"rootlet/pull/registries"
 	"rootlet/pull/registry"
 	"rootlet/pull/transport"
@@ -138,10 +140,33 @@ func (p *pushing) toRegistry(image savedImage) error {
 		return err
 	})
 	if err != nil {
-		return pull.Explain("push", ref.Familiar(), err)
+		return notPushed(ref.Familiar(), image, err)
 	}
 	p.tell(ref, pushed)
 	return p.done(ref.Familiar(), pushed)
+}
+
+// notPushed says why, and how to get what is missing here.
+func notPushed(to string, image savedImage, err error) error {
+	explained := pull.Explain("push", to, err)
+	if errors.Is(err, pull.ErrNoBlob) || errors.Is(err, blobs.ErrDamaged) {
+		return &unsentError{explained, image.given}
+	}
+	return explained
+}
+
+// unsentError is a push of an image whose bytes are not all here.
+type unsentError struct {
+	error
+	image string
+}
+
+// Unwrap gives the cause.
+func (e *unsentError) Unwrap() error { return e.error }
+
+// Hint says how to get them.
+func (e *unsentError) Hint() string {
+	return fmt.Sprintf("`rootlet pull %s` brings them back", e.image)
 }
 
 // send sends one image, with bars.
@@ -252,7 +277,7 @@ func (p *pushing) toFiles(to transport.Name, images []savedImage) error {
 		return err
 	})
 	if err != nil {
-		return pull.Explain("push", image.given, err)
+		return notPushed(image.given, image, err)
 	}
 	if !p.Quiet {
 		fmt.Fprintf(p.app.stdout, "%s: digest: %s size: %d\n", to, pushed.Digest, pushed.Size)
