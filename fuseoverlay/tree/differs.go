@@ -117,6 +117,9 @@ func sameAttributes(a, b int, name string) (bool, error) {
 		}
 	}
 	x, y := &stats[0], &stats[1]
+	if isWhiteout(x) && isWhiteout(y) {
+		return true, nil // no archive says anything of it but its name
+	}
 	if x.Mode != y.Mode || x.Uid != y.Uid || x.Gid != y.Gid || x.Rdev != y.Rdev || x.Mtim != y.Mtim {
 		return false, nil
 	}
@@ -127,6 +130,11 @@ func sameAttributes(a, b int, name string) (bool, error) {
 		return sameXattrs(a, b)
 	}
 	return withBoth(a, b, name, unix.O_DIRECTORY, sameXattrs)
+}
+
+// isWhiteout says that a file is the device that hides a name in layers below.
+func isWhiteout(st *unix.Stat_t) bool {
+	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
 // withBoth calls compare with a file of both directories open.
