@@ -365,7 +365,7 @@ func TestRemovalBrokenOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			if step == "off the list" {
-				if err := s.editImages(func([]storage.Image) ([]storage.Image, error) { return []storage.Image{}, nil }); err != nil {
+				if err := s.editImages(func([]storage.Image) []storage.Image { return []storage.Image{} }); err != nil {
 					t.Fatal(err)
 				}
 			}

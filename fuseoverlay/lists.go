@@ -17,31 +17,19 @@ import (
 // the store open sees it: to take an image away and leave its layers, and to mend
 // what is damaged.
 
-// editImages rewrites the list of images; a nil list from change leaves it.
-func (s *Store) editImages(change func([]storage.Image) ([]storage.Image, error)) error {
-	return editList(s.config.GraphRoot, imagesFile, change)
-}
-
-// editLayers rewrites the list of layers.
-func (s *Store) editLayers(change func([]storage.Layer) ([]storage.Layer, error)) error {
-	return editList(s.config.GraphRoot, layersFile, change)
-}
-
-func editList[T any](root, name string, change func([]T) ([]T, error)) error {
-	path := filepath.Join(root, name)
+// editImages rewrites the list of images.
+func (s *Store) editImages(change func([]storage.Image) []storage.Image) error {
+	path := filepath.Join(s.config.GraphRoot, imagesFile)
 	lock, err := lockList(path)
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock()
-	var list []T
-	if err := (View{GraphRoot: root}).read(name, &list); err != nil {
+	list, err := View{GraphRoot: s.config.GraphRoot}.records()
+	if err != nil {
 		return err
 	}
-	if list, err = change(list); err != nil || list == nil {
-		return err
-	}
-	return writeList(lock, path, list)
+	return writeList(lock, path, change(list))
 }
 
 // lockList locks a list as containers/storage does: images.lock beside

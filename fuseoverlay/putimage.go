@@ -45,7 +45,7 @@ func (s *Store) putImage(r ImageRecord) error {
 	if err := s.writeData(id, r); err != nil {
 		return err
 	}
-	err = s.editImages(func(list []storage.Image) ([]storage.Image, error) { return withImage(list, rec), nil })
+	err = s.editImages(func(list []storage.Image) []storage.Image { return withImage(list, rec) })
 	if err != nil {
 		return err
 	}

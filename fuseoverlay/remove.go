@@ -106,8 +106,8 @@ func (s *Store) dropImage(id string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err = s.editImages(func(list []storage.Image) ([]storage.Image, error) {
-		return slices.DeleteFunc(list, func(i storage.Image) bool { return i.ID == id }), nil
+	err = s.editImages(func(list []storage.Image) []storage.Image {
+		return slices.DeleteFunc(list, func(i storage.Image) bool { return i.ID == id })
 	})
 	if err != nil {
 		return err
