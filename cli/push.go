@@ -241,7 +241,7 @@ func (p *pushing) mountable(host, repository string) (map[string][]string, error
 		}
 		digests, err := transport.Layers(image.Manifest)
 		if err != nil {
-			return nil, err
+			continue // damaged: no reason not to send another
 		}
 		for _, d := range digests {
 			for _, repository := range from {
