@@ -151,6 +151,7 @@ func (s *hostileStage) furnish(t *testing.T) {
 func (s *hostileStage) play(t *testing.T, c hostile.Case) verdict {
 	scene := &hostile.Scene{Registry: registrytest.New(t), Other: registrytest.NewAt(t, "127.0.0.2"), Victim: s.victim(), Base: s.base, Extra: extraLayer()}
 	s.logIn(t, scene, c)
+	s.set(t, c.Settings)
 	before := s.look(t)
 	var archive []byte
 	if c.Archive != nil {
@@ -179,6 +180,22 @@ func (s *hostileStage) logIn(t *testing.T, scene *hostile.Scene, c hostile.Case)
 	}
 	_ = os.Mkdir(filepath.Dir(path), 0o700)
 	text := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, scene.Registry.Host, canaryLogin)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// set writes the user's configuration.
+func (s *hostileStage) set(t *testing.T, text string) {
+	t.Helper()
+	path := s.home() + "/.config/rootlet/config.toml"
+	_ = os.Remove(path)
+	if text == "" {
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -298,10 +315,11 @@ func (s *hostileStage) forget(t *testing.T, before sight) {
 	}
 }
 
-// normal is a message without what is another each time.
+// normal is a message without what is another each time, or with another busybox.
 func (s *hostileStage) normal(scene *hostile.Scene, message string) string {
 	message = strings.NewReplacer(scene.Registry.Host, "REGISTRY", scene.Other.Host, "OTHER", s.victim(), "VICTIM", s.dir, "DIR").Replace(message)
-	return regexp.MustCompile(`\b[0-9a-f]{12,}\b`).ReplaceAllString(message, "HEX")
+	message = regexp.MustCompile(`\b[0-9a-f]{12,}\b`).ReplaceAllString(message, "HEX")
+	return regexp.MustCompile(`\b\d{3} bytes`).ReplaceAllString(message, "N bytes") // a manifest's size is its layers' too
 }
 
 // outcome is how a command ended.

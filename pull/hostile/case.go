@@ -41,6 +41,8 @@ type Case struct {
 	Archive func(s *Scene) []byte       // given to load, in Serve's place
 	Loads   string                      // the name that load gives it
 
+	Settings string // the user's configuration
+
 	Login  bool     // the user has credentials for the registry
 	Other  int      // what the other host may see
 	Pull   []string // flags of pull
@@ -66,7 +68,7 @@ func Corpus() []Case {
 	for _, room := range [][]Case{
 		users(), environments(), injections(), labels(),
 		traversals(), whiteouts(), hardlinks(), kinds(), xattrs(), bombs(),
-		lies(), manifests(), indexes(), configs(), registries(), confusions(), links(), archives(),
+		lies(), manifests(), indexes(), configs(), registries(), confusions(), links(), archives(), limits(),
 	} {
 		all = append(all, room...)
 	}
