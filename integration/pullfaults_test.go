@@ -19,7 +19,7 @@ import (
 //   - SIGINT at many points of a pull (here);
 //   - F2, F3: SIGKILL at each step of a pull (pullsweep_amd64_test.go);
 //   - F10, F11: no space, no quota, errors of the disk (fullstore_amd64_test.go), a
-//     store that is full or read-only (smallstore_test.go).
+//     store that is full or read-only (smallstore_amd64_test.go).
 
 // F1 and F4: whoever dies in the middle of a blob, the next pull goes on from
 // there, and takes nothing twice.
