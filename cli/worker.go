@@ -79,7 +79,9 @@ func Worker() int {
 		err = conn.SendJSON(kindDone, result)
 	}
 	if err != nil {
-		_ = conn.SendJSON(kindFailed, packed(err))
+		f := packed(err)
+		f.nameDisk(err, t.Paths.Data)
+		_ = conn.SendJSON(kindFailed, f)
 		return ExitError
 	}
 	return 0
@@ -177,6 +179,13 @@ func packed(err error) failed {
 		f.Setting, f.Value, f.Cause = forbidden.Setting, forbidden.Value, fmt.Sprint(forbidden.Err)
 	}
 	return f
+}
+
+// nameDisk says which disk is full, where one is.
+func (f *failed) nameDisk(err error, data string) {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
+	}
 }
 
 // unpacked is the error again.

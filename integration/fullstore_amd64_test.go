@@ -150,6 +150,9 @@ func (s *diskSweep) survived(p *person, c spoilt, code int, said string, errno s
 		if !strings.HasPrefix(line, "rootlet: error: ") || !strings.Contains(line, errno.Error()) || rest != "" && !strings.HasPrefix(rest, "rootlet: hint: ") {
 			problems = append(problems, "that is no clear line")
 		}
+		if errno != syscall.EIO && !strings.Contains(rest, "df -h "+dataOf(p)) {
+			problems = append(problems, "it does not name the disk")
+		}
 		if !stayed {
 			problems = append(problems, leftInStore(p, s.old.layers)...)
 		}

@@ -91,7 +91,7 @@ func checkSmall(t *testing.T, output string) {
 			t.Errorf("it does not say why: %s", line)
 		}
 	}
-	for _, end := range []string{"new ran 0", "check 0", "read-only listed 2", "said read-only rootlet: error: "} {
+	for _, end := range []string{"said rootlet: hint: df -h ", "new ran 0", "check 0", "read-only listed 2", "said read-only rootlet: error: "} {
 		if !strings.Contains(output, "\n"+end) {
 			t.Errorf("not %q", end)
 		}
