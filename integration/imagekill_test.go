@@ -18,7 +18,7 @@ func TestImageCommandsAreKilled(t *testing.T) {
 	for _, args := range [][]string{
 		{"rmi", "-f", image}, {"image", "prune", "-a", "-f"}, {"tag", image, "mine"}, {"system", "check", "--repair"},
 	} {
-		for after := 2 * time.Millisecond; after < 60*time.Millisecond; after += 4 * time.Millisecond {
+		for after := 2 * time.Millisecond; after < 60*time.Millisecond; after += 7 * time.Millisecond {
 			if args[0] == "system" {
 				p.rootlet("pull", "-q", image)
 				if !wreck(t, p.store()+"/overlay-layers/layers.json", "truncated") {
