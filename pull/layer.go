@@ -32,15 +32,17 @@ type layer struct {
 	staged  StagedLayer
 }
 
-// tryTwice brings the layer. Where it was a blob of an earlier try that was not
-// right, all of it is fetched anew.
+// tryTwice brings the layer. Where the blob was not right, of an earlier try or
+// damaged on its way (threats F25), all of it is fetched anew, once.
 func (b *bringing) tryTwice(ctx context.Context, l *layer) error {
 	again, err := b.bringLayer(ctx, l)
 	if err == nil || !again || ctx.Err() != nil || isPassing(err) {
 		return err
 	}
-	if err := b.Blobs.Remove(l.BlobDigest); err != nil {
-		return err
+	if b.Blobs != nil {
+		if err := b.Blobs.Remove(l.BlobDigest); err != nil {
+			return err
+		}
 	}
 	l.progress.last.Fetched = 0
 	_, err = b.bringLayer(ctx, l)
@@ -54,13 +56,13 @@ func (b *bringing) tryTwice(ctx context.Context, l *layer) error {
 // with a goroutine for each part between bars. It returns when all of them
 // have ended; without an error the layer was what the manifest and the config
 // say, to its last byte, and its blob is kept. With an error it says whether
-// some of the blob was of an earlier try.
+// another try may end otherwise.
 func (b *bringing) bringLayer(ctx context.Context, l *layer) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	blob, fresh, err := b.openBlob(ctx, l)
 	if err != nil {
-		return errors.Is(err, blobs.ErrDamaged), l.lie(err)
+		return errors.Is(err, blobs.ErrDamaged), lie(err)
 	}
 	defer blob.Close()
 	l.progress.state(Fetching)
@@ -72,14 +74,14 @@ func (b *bringing) bringLayer(ctx context.Context, l *layer) (again bool, err er
 	defer pack.Close()
 	if l.vouched {
 		_, err = io.Copy(pack, source)
-		err = l.lie(err)
+		err = lie(err)
 	} else {
 		err = b.unpack(ctx, cancel, l, source, pack)
 	}
 	if err != nil {
 		// Where the blob is what its digest says and unpacks to something else, the
 		// manifest lies, perhaps with a blob of another image's that is kept.
-		return !fresh && (errors.Is(err, blobs.ErrDamaged) || errors.Is(err, blobs.ErrStale)), err
+		return !l.local && errors.As(err, new(otherContent)) || !fresh && (errors.Is(err, blobs.ErrDamaged) || errors.Is(err, blobs.ErrStale)), err
 	}
 	return false, pack.Keep(l.BlobDigest)
 }
@@ -95,7 +97,7 @@ func (b *bringing) unpack(ctx context.Context, cancel context.CancelCauseFunc, l
 			if err == io.EOF {
 				l.progress.state(Unpacking)
 			}
-			return l.lie(err)
+			return lie(err)
 		})
 	})
 	ends.Go(func() { b.decompress(ctx, l, fetched, unpacked, pack) })
@@ -159,12 +161,18 @@ func (b *bringing) decompress(ctx context.Context, l *layer, from, to *pipe, pac
 }
 
 // lie gives a blob that is not the one that was asked for its kind and words.
-func (l *layer) lie(err error) error {
+func lie(err error) error {
 	if errors.Is(err, blobs.ErrMismatch) {
-		return faultf(DigestMismatch, "the registry sent other content: %v", err)
+		return otherContent{&fault{DigestMismatch, fmt.Sprintf("the registry sent other content: %v", err)}}
 	}
 	return err
 }
+
+// otherContent is a blob that came, and was not the one that its digest says.
+type otherContent struct{ *fault }
+
+// Unwrap gives the fault, with its kind.
+func (o otherContent) Unwrap() error { return o.fault }
 
 // counted shows how much of a blob has come.
 type counted struct {
