@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 
 	"rootlet/pull"
+	"rootlet/pull/grammar"
 )
 
 // manifestInspectCmd is `rootlet manifest inspect`.
@@ -56,10 +57,7 @@ func (c *manifestInspectCmd) Run(a *app) error {
 }
 
 // isID holds for what can be nothing but an image's id.
-func isID(s string) bool {
-	s = strings.TrimPrefix(s, "sha256:")
-	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
-}
+func isID(s string) bool { return grammar.IsSHA256(strings.TrimPrefix(s, "sha256:")) }
 
 // local is the manifest of an image that is here.
 func (c *manifestInspectCmd) local(*app) ([]pull.Document, error) {

@@ -6,6 +6,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"rootlet/pull/grammar"
 )
 
 // Document is a manifest or index as a registry has it.
@@ -73,7 +75,7 @@ func readDocument(ctx context.Context, src Source, ref Reference, identifier str
 	if err != nil {
 		return Document{}, err
 	}
-	if validDigest(identifier) && digestOf(body) != identifier {
+	if grammar.IsDigest(identifier) && digestOf(body) != identifier {
 		return Document{}, faultf(DigestMismatch, "the manifest that came has digest %s", digestOf(body))
 	}
 	index, err := isIndex(body, mediaType)

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"rootlet/pull/blobs"
+	"rootlet/pull/grammar"
 	"rootlet/pull/registry"
 )
 
@@ -171,7 +172,7 @@ func resolve(ctx context.Context, src Source, identifier string, platform v1.Pla
 		return nil, err
 	}
 	f := &found{digest: digestOf(body), body: body}
-	if validDigest(identifier) && f.digest != identifier {
+	if grammar.IsDigest(identifier) && f.digest != identifier {
 		return nil, faultf(DigestMismatch, "the manifest that came has digest %s", f.digest)
 	}
 	if f.indexed, err = isIndex(body, contentType); err != nil {

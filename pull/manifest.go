@@ -8,6 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"rootlet/pull/grammar"
 )
 
 // shape is what tells manifests, indexes and schema 1 apart by their bodies.
@@ -86,7 +88,7 @@ func parseManifest(body []byte) (*v1.Manifest, error) {
 }
 
 func checkDescriptor(what string, d v1.Descriptor) error {
-	if !validDigest(d.Digest.String()) {
+	if !grammar.IsDigest(d.Digest.String()) {
 		return fmt.Errorf("%s: digest %q is not sha256", what, d.Digest)
 	}
 	if d.Size < 0 {
@@ -117,7 +119,7 @@ func parseConfig(body []byte, layers int) (*config, error) {
 		return nil, faultf(DigestMismatch, "the config lists %d DiffIDs for %d layers", len(c.RootFS.DiffIDs), layers)
 	}
 	for _, d := range c.RootFS.DiffIDs {
-		if !validDigest(d) {
+		if !grammar.IsDigest(d) {
 			return nil, fmt.Errorf("config: DiffID %q is not sha256", d)
 		}
 	}

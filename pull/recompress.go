@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 	"github.com/klauspost/pgzip"
+
+	"rootlet/pull/grammar"
 )
 
 // compressed is what a layer has become once: remembered beside the blobs, so
@@ -30,7 +32,7 @@ func (l *layerPush) note() string { return fmt.Sprintf("%s-%d", l.format, l.leve
 func (l *layerPush) compressedBefore(ctx context.Context) (bool, error) {
 	var c compressed
 	text, err := l.kept.Note(l.from.Digest.String(), l.note())
-	if err != nil || json.Unmarshal(text, &c) != nil || !validDigest(c.Digest) || c.Size < 0 {
+	if err != nil || json.Unmarshal(text, &c) != nil || !grammar.IsDigest(c.Digest) || c.Size < 0 {
 		return false, nil // it is made anew
 	}
 	l.becomes(c)

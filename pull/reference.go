@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"rootlet/pull/grammar"
 )
 
 const (
@@ -98,11 +100,11 @@ func parseReference(s string) (Reference, error) {
 	if s == "" {
 		return Reference{}, errors.New("is empty")
 	}
-	if isHex64(s) {
+	if grammar.IsSHA256(s) {
 		return Reference{}, errors.New("64 hexadecimal digits are an image id, not a name")
 	}
 	name, digest, byDigest := strings.Cut(s, "@")
-	if byDigest && !validDigest(digest) {
+	if byDigest && !grammar.IsDigest(digest) {
 		return Reference{}, errors.New("the digest must be sha256: and 64 lower case hexadecimal digits")
 	}
 	host, rest := splitHost(name)
@@ -110,7 +112,7 @@ func parseReference(s string) (Reference, error) {
 	switch {
 	case !tagged:
 		tag = defaultTag
-	case !isTag(tag):
+	case !grammar.IsTag(tag):
 		return Reference{}, fmt.Errorf("tag %q: up to 128 letters, digits, dots, dashes and underscores", tag)
 	}
 	if byDigest {
@@ -139,7 +141,7 @@ func splitHost(name string) (host, rest string) {
 func checkName(host, path string) error {
 	bare := strings.TrimPrefix(path, officials)
 	switch {
-	case !isHost(host):
+	case !grammar.IsHost(host):
 		return fmt.Errorf("%q is not a registry host", host)
 	case bare == "":
 		return errors.New("no repository name")
@@ -147,7 +149,7 @@ func checkName(host, path string) error {
 		return fmt.Errorf("repository name %q must be lower case", bare)
 	case len(path) > maxPath:
 		return fmt.Errorf("repository name longer than %d characters", maxPath)
-	case !isPath(path):
+	case !grammar.IsPath(path):
 		return fmt.Errorf("%q is not a repository name", bare)
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"rootlet/pull/grammar"
 )
 
 func TestParseReference(t *testing.T) {
@@ -105,10 +107,10 @@ func FuzzParseReference(f *testing.F) {
 	}
 	// The grammar as distribution/reference writes it.
 	oracles := map[*regexp.Regexp]func(string) bool{
-		regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$`): isHost,
-		regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`):                                          isPath,
-		regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$`):                                                                                         isTag,
-		regexp.MustCompile(`^sha256:[0-9a-f]{64}$`):                                                                                                       validDigest,
+		regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$`): grammar.IsHost,
+		regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$`):                                          grammar.IsPath,
+		regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$`):                                                                                         grammar.IsTag,
+		regexp.MustCompile(`^sha256:[0-9a-f]{64}$`):                                                                                                       grammar.IsDigest,
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for form, is := range oracles {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 
@@ -117,25 +116,7 @@ func sameContent(dirA, dirB int, name string) (bool, error) {
 		return false, err
 	}
 	defer b.Close()
-	const size = 128 << 10
-	bufA, bufB := make([]byte, size), make([]byte, size)
-	for {
-		n, errA := io.ReadFull(a, bufA)
-		m, errB := io.ReadFull(b, bufB)
-		if !bytes.Equal(bufA[:n], bufB[:m]) {
-			return false, nil
-		}
-		if isEnd(errA) && isEnd(errB) {
-			return true, nil
-		}
-		if err := errors.Join(errA, errB); err != nil {
-			return false, err
-		}
-	}
-}
-
-func isEnd(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return tree.SameBytes(a, b)
 }
 
 func openFile(dir int, name string) (*os.File, error) {

@@ -211,6 +211,11 @@ func sameBytes(x, y int) (bool, error) {
 		return false, err
 	}
 	defer b.Close()
+	return SameBytes(a, b)
+}
+
+// SameBytes compares two files from where they stand to their ends.
+func SameBytes(a, b io.Reader) (bool, error) {
 	const size = 128 << 10
 	bufA, bufB := make([]byte, size), make([]byte, size)
 	for {

@@ -25,6 +25,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"rootlet/pull/grammar"
 )
 
 // Store is a directory of blobs. Any number of goroutines may use it.
@@ -100,7 +102,7 @@ func (s *Store) List() ([]Blob, error) {
 	for _, e := range entries {
 		hex, packed := strings.CutSuffix(e.Name(), packedExt)
 		st, err := e.Info()
-		if err != nil || !st.Mode().IsRegular() || !isHex(hex) {
+		if err != nil || !st.Mode().IsRegular() || !grammar.IsSHA256(hex) {
 			continue // removed since, or not ours
 		}
 		list = append(list, Blob{Digest: algorithm + hex, Stored: st.Size(), Packed: packed, Since: st.ModTime()})
@@ -120,14 +122,10 @@ const algorithm = "sha256:"
 // no path (CVE-2024-3727).
 func digits(digest string) (string, error) {
 	hex, ok := strings.CutPrefix(digest, algorithm)
-	if !ok || !isHex(hex) {
+	if !ok || !grammar.IsSHA256(hex) {
 		return "", fmt.Errorf("%q is no sha256 digest", digest)
 	}
 	return hex, nil
-}
-
-func isHex(s string) bool {
-	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // gone removes a file that may not be there.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"rootlet/pull/grammar"
 )
 
 // Sweep removes the blobs that are not live (by digest) and at least olderThan
@@ -55,7 +57,7 @@ func (s *Store) sweepPartial(before time.Time) (int64, error) {
 	for _, e := range entries {
 		st, err := e.Info()
 		put := strings.HasPrefix(e.Name(), temporaryPrefix)
-		if err != nil || !put && (!isHex(e.Name()) || st.ModTime().After(before)) {
+		if err != nil || !put && (!grammar.IsSHA256(e.Name()) || st.ModTime().After(before)) {
 			continue
 		}
 		if ok, err := dropUnheld(filepath.Join(dir, e.Name())); err != nil {

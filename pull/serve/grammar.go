@@ -5,27 +5,21 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"hash"
-	"regexp"
 	"strings"
-)
 
-// The grammar of the distribution specification, "Pulling manifests". A name's
-// parts cannot begin with a dot, a dash or an underscore, so that storages may
-// use names that do for their own files.
-var (
-	namePattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagPattern  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	hexPattern  = regexp.MustCompile(`^[0-9a-f]+$`)
+	"rootlet/pull/grammar"
 )
 
 // longestName is what many clients allow with the host ("Pulling manifests").
 const longestName = 255
 
-// ValidName reports whether a repository may be called so.
-func ValidName(s string) bool { return len(s) <= longestName && namePattern.MatchString(s) }
+// ValidName reports whether a repository may be called so. A name's parts cannot
+// begin with a dot, a dash or an underscore, so that storages may use names that
+// do for their own files.
+func ValidName(s string) bool { return len(s) <= longestName && grammar.IsPath(s) }
 
 // ValidTag reports whether a manifest may be tagged so.
-func ValidTag(s string) bool { return tagPattern.MatchString(s) }
+func ValidTag(s string) bool { return grammar.IsTag(s) }
 
 // Digest names content by its hash. One that came from [ParseDigest] can be part
 // of a path.
@@ -37,7 +31,7 @@ func ParseDigest(s string) (Digest, bool) {
 	algorithm, digits, _ := strings.Cut(s, ":")
 	d := Digest(s)
 	h := d.New()
-	if h == nil || hex.EncodedLen(h.Size()) != len(digits) || !hexPattern.MatchString(digits) {
+	if h == nil || hex.EncodedLen(h.Size()) != len(digits) || !grammar.IsHex(digits) {
 		return "", false
 	}
 	return d, algorithm != ""

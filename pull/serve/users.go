@@ -30,7 +30,7 @@ type Users struct {
 
 // bcryptHash is what htpasswd -B writes: a cost from 4 to 31, 22 characters of
 // salt and 31 of hash.
-var bcryptHash = regexp.MustCompile(`^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$`)
+var bcryptHash = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$`) })
 
 // mostCost is where checking one password takes a core about a second.
 const mostCost = 14
@@ -46,7 +46,7 @@ func ParseUsers(text []byte) (*Users, error) {
 			continue
 		}
 		name, hash, _ := strings.Cut(line, ":")
-		if name == "" || !bcryptHash.MatchString(hash) {
+		if name == "" || !bcryptHash().MatchString(hash) {
 			return nil, fmt.Errorf("line %d: not NAME:HASH with a bcrypt hash ($2y$...), as `htpasswd -B` writes it", number)
 		}
 		cost, err := bcrypt.Cost([]byte(hash))

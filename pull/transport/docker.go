@@ -133,6 +133,23 @@ func (d *docker) put(config v1.Descriptor, layers []v1.Descriptor, tags []string
 // tar, and else by its own digest, for which it must be read where its name is
 // not that; package pull compares both.
 func (d *docker) layer(ctx context.Context, name, diffID string) (v1.Descriptor, error) {
+	return d.describe(name, func(mediaType types.MediaType, c *content) (v1.Hash, error) {
+		if mediaType == types.OCIUncompressedLayer {
+			digest, err := v1.NewHash(diffID)
+			if err != nil {
+				err = fmt.Errorf("DiffID: %w", err)
+			}
+			return digest, err
+		}
+		if claimed, err := v1.NewHash("sha256:" + path.Base(name)); err == nil {
+			return claimed, nil
+		}
+		return hashOf(ctx, c)
+	})
+}
+
+// describe finds out once what a layer's file is, and its digest by naming it.
+func (d *docker) describe(name string, digest func(types.MediaType, *content) (v1.Hash, error)) (v1.Descriptor, error) {
 	if l, known := d.layers[name]; known {
 		return l, nil
 	}
@@ -145,17 +162,8 @@ func (d *docker) layer(ctx context.Context, name, diffID string) (v1.Descriptor,
 	if l.MediaType, err = sniffLayer(c); err != nil {
 		return l, err
 	}
-	switch claimed, err := v1.NewHash("sha256:" + path.Base(name)); {
-	case l.MediaType == types.OCIUncompressedLayer:
-		if l.Digest, err = v1.NewHash(diffID); err != nil {
-			return l, fmt.Errorf("DiffID: %w", err)
-		}
-	case err == nil:
-		l.Digest = claimed
-	default:
-		if l.Digest, err = hashOf(ctx, c); err != nil {
-			return l, err
-		}
+	if l.Digest, err = digest(l.MediaType, c); err != nil {
+		return l, err
 	}
 	d.layers[name], d.blobs[l.Digest.String()] = l, name
 	return l, nil

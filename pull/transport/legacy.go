@@ -135,26 +135,12 @@ func (d *docker) chain(id string) ([]legacyConfig, error) {
 
 // tarLayer is a layer that nobody has named by its digest.
 func (d *docker) tarLayer(ctx context.Context, name string) (v1.Descriptor, error) {
-	if l, known := d.layers[name]; known {
-		return l, nil
-	}
-	c, err := d.open(name)
-	if err != nil {
-		return v1.Descriptor{}, err
-	}
-	defer c.Close()
-	l := v1.Descriptor{Size: c.Size()}
-	if l.MediaType, err = sniffLayer(c); err != nil {
-		return l, err
-	}
-	if l.MediaType != types.OCIUncompressedLayer {
-		return l, fmt.Errorf("%s is compressed, which this format does not have", name)
-	}
-	if l.Digest, err = hashOf(ctx, c); err != nil {
-		return l, err
-	}
-	d.layers[name], d.blobs[l.Digest.String()] = l, name
-	return l, nil
+	return d.describe(name, func(mediaType types.MediaType, c *content) (v1.Hash, error) {
+		if mediaType != types.OCIUncompressedLayer {
+			return v1.Hash{}, fmt.Errorf("%s is compressed, which this format does not have", name)
+		}
+		return hashOf(ctx, c)
+	})
 }
 
 var _ pull.Source = (*docker)(nil)

@@ -9,11 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/pull/grammar"
 	"rootlet/pull/serve"
 )
 
@@ -41,7 +41,7 @@ type upload struct {
 	gone       bool
 }
 
-var idPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
+func isUploadID(s string) bool { return len(s) == 32 && grammar.IsHex(s) }
 
 // uploadName binds an upload to its repository.
 func uploadName(repository, id string) string {
@@ -58,7 +58,7 @@ func (f *Folder) Begin(repository string) (serve.Upload, error) {
 
 // Upload finds one.
 func (f *Folder) Upload(repository, id string) (serve.Upload, error) {
-	if !idPattern.MatchString(id) {
+	if !isUploadID(id) {
 		return nil, serve.ErrNotThere
 	}
 	return f.openUpload(repository, id, 0)

@@ -1,15 +1,16 @@
-package pull
+// Package grammar says what names, tags and digests of images look like
+// (distribution/reference, reference.go; OCI distribution specification, "Pulling
+// manifests"). It is written by hand: regular expressions would cost every start
+// of rootlet half a millisecond.
+package grammar
 
 import "strings"
 
-// The grammar of distribution/reference (reference.go there), by hand: its
-// regular expressions would cost every start of rootlet half a millisecond.
-
 const maxTag = 128
 
-// isHost takes domain names and IPv6 addresses in brackets, with or without a
+// IsHost takes domain names and IPv6 addresses in brackets, with or without a
 // port. It does not ask whether they make sense.
-func isHost(s string) bool {
+func IsHost(s string) bool {
 	if rest, ok := strings.CutPrefix(s, "["); ok {
 		address, port, closed := strings.Cut(rest, "]")
 		return closed && address != "" && all(address, func(c byte) bool { return isHex(c) || 'A' <= c && c <= 'F' || c == ':' }) &&
@@ -25,9 +26,9 @@ func isHost(s string) bool {
 	return !withPort || isNumber(port)
 }
 
-// isPath takes components of lower case letters and digits with single dots,
+// IsPath takes components of lower case letters and digits with single dots,
 // one or two underscores, or any number of dashes between them.
-func isPath(s string) bool {
+func IsPath(s string) bool {
 	for component := range strings.SplitSeq(s, "/") {
 		if !isComponent(component) {
 			return false
@@ -52,18 +53,25 @@ func isComponent(s string) bool {
 	}
 }
 
-func isTag(s string) bool {
+// IsTag takes up to 128 letters, digits, dots, dashes and underscores, the first
+// of them no dot and no dash.
+func IsTag(s string) bool {
 	return s != "" && len(s) <= maxTag && s[0] != '.' && s[0] != '-' &&
 		all(s, func(c byte) bool { return isAlnum(c) || isUpper(c) || c == '_' || c == '.' || c == '-' })
 }
 
-// validDigest is strict on purpose: digests become file names (CVE-2024-3727).
-func validDigest(s string) bool {
+// IsDigest takes those of sha256. It is strict on purpose: digests become file
+// names (CVE-2024-3727).
+func IsDigest(s string) bool {
 	hex, ok := strings.CutPrefix(s, "sha256:")
-	return ok && isHex64(hex)
+	return ok && IsSHA256(hex)
 }
 
-func isHex64(s string) bool { return len(s) == 64 && all(s, isHex) }
+// IsSHA256 takes the digits of a digest alone, or of an id.
+func IsSHA256(s string) bool { return len(s) == 64 && IsHex(s) }
+
+// IsHex takes any number of lower case hexadecimal digits.
+func IsHex(s string) bool { return all(s, isHex) }
 
 func isNumber(s string) bool {
 	return s != "" && all(s, func(c byte) bool { return '0' <= c && c <= '9' })
