@@ -36,9 +36,9 @@ func TestTheDiskFailsAtEachChange(t *testing.T) {
 	p.rootlet("save", "-o", archive, image.ref)
 	sweep := &diskSweep{person: p, old: old}
 	for _, c := range []spoilt{
-		{name: "pull", args: []string{"pull", "-q", image.ref}, after: 3, every: 4},
-		{name: "load", args: []string{"load", "-q", "-i", archive}, after: 3, every: 5},
-		{name: "commit", args: []string{"commit", "idle", "committed"}, after: 2, every: 4},
+		{name: "pull", args: []string{"pull", "-q", image.ref}, after: 3, every: 1},
+		{name: "load", args: []string{"load", "-q", "-i", archive}, after: 3, every: 2},
+		{name: "commit", args: []string{"commit", "idle", "committed"}, after: 2, every: 1},
 		{name: "tag", args: []string{"tag", old.ref, "tagged"}, after: 1, every: 1},
 	} {
 		switch {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -26,7 +25,6 @@ type meter struct {
 	holdAt   map[string]int64 // by digest: how many bytes to send before it waits
 	active   int              // answers that are under way
 	released chan struct{}
-	pace     time.Duration // waited before each 64 KiB
 }
 
 func newMeter(t *testing.T) *meter {
@@ -139,9 +137,6 @@ func (w *metered) Write(b []byte) (int, error) {
 				}
 				continue
 			}
-		}
-		if w.m.pace > 0 {
-			time.Sleep(w.m.pace)
 		}
 		n, err := w.ResponseWriter.Write(b[done : done+n])
 		done += n
