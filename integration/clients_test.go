@@ -25,7 +25,7 @@ func (p *person) socket(name string) string {
 	p.t.Helper()
 	home := strings.TrimPrefix(p.env[0], "HOME=")
 	path := filepath.Join(home, ".local/share/rootlet/containers", p.inspect(name, ".Id"), "socket")
-	short := filepath.Join(strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR="), "link")
+	short := filepath.Join(p.runtime(), "link")
 	_ = os.Remove(short)
 	if err := os.Symlink(path, short); err != nil {
 		p.t.Fatal(err)

@@ -333,20 +333,16 @@ type outcome struct {
 // rootlet runs the binary under measure.
 func (s *hostileStage) rootlet(t *testing.T, stdin []byte, args ...string) outcome {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	report := filepath.Join(s.runtime, "measured")
-	cmd := exec.Command(self, append([]string{rootlet}, args...)...)
-	cmd.Env = append(slices.Clone(s.env), measureKey+"="+report)
-	cmd.Dir = s.dir
+	cmd := exec.Command(rootlet, args...)
+	cmd.Env, cmd.Dir = s.env, s.dir
+	measured(t, cmd, report)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
 	cmd.WaitDelay = time.Second
 	begun := time.Now()
 	limit := time.AfterFunc(3*mostTime, func() { _ = cmd.Process.Kill() })
-	err = cmd.Run()
+	err := cmd.Run()
 	limit.Stop()
 	o := outcome{stdout: stdout.String(), stderr: stderr.String(), took: time.Since(begun), code: cmd.ProcessState.ExitCode()}
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {

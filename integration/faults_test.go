@@ -301,7 +301,7 @@ func TestTheSessionEnds(t *testing.T) {
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "-d", "--name", "it", image, "sleep", "1000")
 	p.rootlet("run", "-d", "--name", "other", "--restart", "always", image, "sleep", "1000")
-	runtime := strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR=")
+	runtime := p.runtime()
 	entries, err := os.ReadDir(runtime)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -47,7 +48,18 @@ func measure(report string) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// readMeasure reads a report, and takes it away.
+// measured has the command's memory written to a report.
+func measured(t *testing.T, c *exec.Cmd, report string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Path, c.Args = self, append([]string{self, rootlet}, c.Args[1:]...)
+	c.Env = append(slices.Clone(c.Env), measureKey+"="+report)
+}
+
+// readMeasure reads a report, in bytes, and takes it away.
 func readMeasure(t *testing.T, report string) int64 {
 	t.Helper()
 	text, err := os.ReadFile(report)

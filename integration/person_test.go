@@ -43,6 +43,9 @@ func newPerson(t *testing.T) *person {
 	}}
 }
 
+// runtime is his runtime directory; its name is short.
+func (p *person) runtime() string { return strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR=") }
+
 // command is rootlet with these arguments, not started yet.
 func (p *person) command(args ...string) *exec.Cmd {
 	c := exec.Command(rootlet, args...)

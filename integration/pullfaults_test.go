@@ -139,12 +139,14 @@ func TestEightPullAtOnce(t *testing.T) {
 			for i, ref := range pulled {
 				all.Go(func() {
 					c := p.command("pull", "-q", ref)
+					report := filepath.Join(t.TempDir(), fmt.Sprint(i))
+					measured(t, c, report)
 					if output, err := c.CombinedOutput(); err != nil {
 						t.Errorf("pull %d: %v\n%s", i, err, output)
 						return
 					}
-					if rss := c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; rss > 150<<10 {
-						t.Errorf("pull %d took %d KiB", i, rss)
+					if memory := readMeasure(t, report); memory > 150<<20 {
+						t.Errorf("pull %d took %d bytes", i, memory)
 					}
 				})
 			}
@@ -282,7 +284,7 @@ func workerOf(t *testing.T, client int) int {
 func (p *person) withStore(t *testing.T, name string) *person {
 	t.Helper()
 	home := filepath.Join(p.home(), name)
-	runtime := filepath.Join(strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR="), name)
+	runtime := filepath.Join(p.runtime(), name)
 	for _, dir := range []string{home, runtime} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)

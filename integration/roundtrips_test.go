@@ -274,13 +274,14 @@ func (tr *travel) writtenBySkopeo(name string, want is, from string) {
 func (tr *travel) withPodman(name string, want is, from string) {
 	tr.t.Helper()
 	testenv.NeedProgram(tr.t, "podman")
+	run := filepath.Join(tr.runtime(), "podman") // Podman takes no more than 50 characters here
 	podman := func(args ...string) string {
 		tr.t.Helper()
-		own := []string{"--root", filepath.Join(tr.dir, "podman"), "--runroot", filepath.Join(tr.dir, "podman-run"), "--storage-driver", "vfs", "--log-level", "error"}
+		own := []string{"--root", filepath.Join(tr.dir, "podman"), "--runroot", run, "--storage-driver", "vfs", "--log-level", "error"}
 		return tr.run("podman", append(own, args...)...)
 	}
 	defer func() {
-		podman("unshare", "rm", "-rf", filepath.Join(tr.dir, "podman"), filepath.Join(tr.dir, "podman-run"))
+		podman("unshare", "rm", "-rf", filepath.Join(tr.dir, "podman"), run)
 		podman("system", "migrate") // which ends the process that it leaves behind
 	}()
 	for _, format := range []string{"docker-archive", "oci-archive", "oci-dir", "docker-dir"} {

@@ -20,7 +20,7 @@ type terminal struct {
 func newTerminal(p *person) *terminal {
 	p.t.Helper()
 	testenv.NeedProgram(p.t, "tmux")
-	runtime := strings.TrimPrefix(p.env[1], "XDG_RUNTIME_DIR=")
+	runtime := p.runtime()
 	dir, err := os.MkdirTemp(runtime, "t") // a short name: a socket's may have 107 bytes
 	if err != nil {
 		p.t.Fatal(err)
