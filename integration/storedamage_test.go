@@ -90,7 +90,10 @@ func TestDamagedStore(t *testing.T) {
 		t.Errorf("only %d files to damage", files)
 	}
 	ways := []string{"deleted", "one bit flipped"}
-	if *soak > time.Minute {
+	switch {
+	case testenv.Kind() == testenv.WithoutSubIDs:
+		ways = ways[:1] // the files are the same ones
+	case *soak > time.Minute:
 		ways = append(ways, "truncated", "zeroed")
 	}
 	for i := range files {
