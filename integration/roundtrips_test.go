@@ -63,12 +63,12 @@ type ociLayer struct{ v1.Layer }
 func (ociLayer) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
 
 func newTravel(t *testing.T) *travel {
-	dir, err := os.MkdirTemp("", "travel") // Podman makes names of paths, which must be in lower case
-	if err != nil {
+	p := newPerson(t)
+	dir := filepath.Join(p.runtime(), "travel") // Podman makes names of paths, which must be in lower case
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return &travel{person: newPerson(t), registry: dockerRegistry(t), dir: dir}
+	return &travel{person: p, registry: dockerRegistry(t), dir: dir}
 }
 
 // is is an image by its id and the digest of its manifest.
