@@ -32,6 +32,9 @@ func newTerminal(p *person) *terminal {
 		p.t.Fatalf("tmux: %v\n%s", err, output)
 	}
 	p.t.Cleanup(func() { _ = exec.Command("tmux", "-S", term.socket, "kill-server").Run() })
+	// What is typed before the shell is there the terminal echoes above its prompt,
+	// and the first line of output then begins behind a prompt.
+	term.shows(`^\$ *$`)
 	return term
 }
 
