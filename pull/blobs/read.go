@@ -3,7 +3,6 @@ package blobs
 import (
 	"bufio"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -52,9 +51,6 @@ func (s *Store) Open(digest string, offset int64) (io.ReadCloser, int64, error) 
 	return &verified{from: f, file: f, hash: sha256.New(), digest: digest, size: size, keep: s.keep}, size, nil
 }
 
-// maxWindow bounds what a decoder takes, in bytes; ours make 4 MiB and less.
-const maxWindow = 8 << 20
-
 // openPacked unpacks a blob on the way, up to the offset for the digest's sake.
 func (s *Store) openPacked(digest, path string, offset int64) (io.ReadCloser, int64, error) {
 	f, err := os.Open(path)
@@ -82,32 +78,6 @@ func (s *Store) openPacked(digest, path string, offset int64) (io.ReadCloser, in
 		return nil, 0, err
 	}
 	return v, size, nil
-}
-
-// The head of a packed blob is a frame that zstd skips (RFC 8878, 3.1.2), with
-// the number of bytes that come out: a stream's own header can say so only where
-// it is known beforehand.
-const (
-	skippable  = 0x184d2a50
-	headerSize = 16
-)
-
-func header(size int64) []byte {
-	head := binary.LittleEndian.AppendUint32(nil, skippable)
-	head = binary.LittleEndian.AppendUint32(head, 8)
-	return binary.LittleEndian.AppendUint64(head, uint64(size))
-}
-
-func readHeader(r io.Reader) (int64, error) {
-	head := make([]byte, headerSize)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return 0, err
-	}
-	size := int64(binary.LittleEndian.Uint64(head[8:]))
-	if string(head) != string(header(size)) || size < 0 {
-		return 0, errors.New("no head of a packed blob")
-	}
-	return size, nil
 }
 
 // verified compares what is read with the digest, and removes what differs.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,11 +54,11 @@ func (s *Store) put(digest string, size int64, r io.Reader, create func() (*Writ
 // Writer takes a blob whose digest may be known only at its end. Nobody sees it
 // before Keep.
 type Writer struct {
-	store   *Store
-	file    *os.File      // nil once closed
-	encoder *zstd.Encoder // nil: kept as it comes
-	hash    hash.Hash     // nil: see Unchecked
-	size    int64
+	store  *Store
+	file   *os.File  // nil once closed
+	packed *packing  // nil: kept as it comes
+	hash   hash.Hash // nil: see Unchecked
+	size   int64
 }
 
 // Create begins a blob that is kept as it comes.
@@ -77,15 +76,8 @@ func (s *Store) CreatePacked() (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.file.Write(header(0)); err != nil {
+	if w.packed, err = newPacking(w.file); err != nil {
 		return nil, errors.Join(fmt.Errorf("new blob: %w", err), w.Close())
-	}
-	// One goroutine and the fastest level: what is kept for push must not make
-	// unpacking wait.
-	w.encoder, err = zstd.NewWriter(w.file, zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
 }
@@ -120,8 +112,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.hash.Write(p)
 	}
 	w.size += int64(len(p))
-	if w.encoder != nil {
-		return w.encoder.Write(p)
+	if w.packed != nil {
+		return w.packed.Write(p)
 	}
 	return w.file.Write(p)
 }
@@ -141,12 +133,9 @@ func (w *Writer) Keep(digest string) error {
 	if w.hash != nil && w.Digest() != digest {
 		return fmt.Errorf("put blob %s: %w: digest %s", digest, ErrMismatch, w.Digest())
 	}
-	if w.encoder != nil {
+	if w.packed != nil {
 		path += packedExt
-		if err := w.encoder.Close(); err != nil {
-			return fmt.Errorf("put blob %s: %w", digest, err)
-		}
-		if _, err := w.file.WriteAt(header(w.size), 0); err != nil {
+		if err := w.packed.finish(w.size); err != nil {
 			return fmt.Errorf("put blob %s: %w", digest, err)
 		}
 	}
