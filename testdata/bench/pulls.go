@@ -41,12 +41,15 @@ func (b *bencher) imageCases() []benchCase {
 	five.commands = append(five.commands,
 		"skopeo copy -q --src-tls-verify=false docker://"+b.ref("large")+" containers-storage:localhost/large:latest",
 		"sh "+b.path("floor.sh"))
-	five.prepare = append(five.prepare, b.emptyPodman(), "sh -c 'rm -rf "+b.path("floor")+"; sync'")
+	five.prepare = append(five.prepare, b.emptyPodman(), b.settled("rm -rf "+b.path("floor")))
 	next := pull("pull, all layers but one are there", "next", target{ratio: 0.60})
-	next.before = []string{"podman pull -q --tls-verify=false " + b.ref("large"), "rootlet pull -q " + b.ref("large")}
+	next.before = []string{
+		b.emptyPodman(), "podman pull -q --tls-verify=false " + b.ref("large"),
+		b.emptyRootlet(), "rootlet pull -q " + b.ref("large"),
+	}
 	next.prepare = []string{
-		"sh -c 'podman rmi -f " + b.ref("next") + " 2>/dev/null; sync'",
-		"sh -c 'rootlet rmi -f " + b.ref("next") + " 2>/dev/null; sync'",
+		b.settled("podman rmi -f " + b.ref("next") + " 2>/dev/null"),
+		b.settled("rootlet rmi -f " + b.ref("next") + " 2>/dev/null"),
 	}
 	return []benchCase{
 		five,
@@ -69,11 +72,11 @@ func (b *bencher) emptyPodman() string {
 	for _, name := range []string{"large", "next", "one", "forty", "zstd"} {
 		refs = append(refs, b.ref(name))
 	}
-	return "sh -c 'for i in localhost/large " + strings.Join(refs, " ") + "; do podman rmi -f $i >/dev/null 2>&1; done; sync'"
+	return b.settled("for i in localhost/large " + strings.Join(refs, " ") + "; do podman rmi -f $i >/dev/null 2>&1; done")
 }
 
 func (b *bencher) emptyRootlet() string {
-	return "sh -c 'unshare " + strings.Join(b.removeTree(b.path("pull/rootlet")), " ") + "; sync'"
+	return b.settled("unshare " + strings.Join(b.removeTree(b.path("pull/rootlet")), " "))
 }
 
 // pushCase sends the large image to a registry that has nothing of it.

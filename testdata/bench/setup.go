@@ -56,6 +56,9 @@ func prepare(ctx context.Context, binary string, runs int) (b *bencher, err erro
 	if err := b.makeScratch(); err != nil {
 		return b, err
 	}
+	if err := b.serveSettle(); err != nil {
+		return b, err
+	}
 	// The repository may be where the user cannot look.
 	return b, copyFile(binary, b.path("bin/rootlet"), 0o755)
 }
