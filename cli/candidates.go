@@ -50,7 +50,7 @@ func (c *completer) objects(target runner) {
 		case kindVolume:
 			c.volumes()
 		case kindNetwork:
-			c.offer(inspect.Host, inspect.None, inspect.Slirp)
+			c.offer(inspect.Networks()...)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 }
 
 func TestWrongFlagsAre125AndPrintNoUsage(t *testing.T) {
-	for _, words := range []string{"--foo", "foo", "run --foo x", "rm", "ps -x", "container rm --foo", "images --storage-driver x", "run --network bridge x"} {
+	for _, words := range []string{"--foo", "foo", "run --foo x", "rm", "ps -x", "container rm --foo", "images --storage-driver x", "run --pull sometimes x"} {
 		code, stdout, stderr := do(t, strings.Fields(words)...)
 		lines := strings.Split(strings.TrimSpace(stderr), "\n")
 		if code != ExitEngine || stdout != "" || len(lines) != 2 || !strings.HasPrefix(lines[0], "rootlet: error: ") || !strings.HasPrefix(lines[1], "rootlet: hint: see `rootlet") {

@@ -6,7 +6,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"rootlet/cli/inspect"
 	"rootlet/sandbox/record"
+	"rootlet/slirp"
 )
 
 // completer finds what the last word of a command line may become, from the
@@ -121,6 +123,8 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 		return
 	}
 	switch flag.Name {
+	case "network":
+		c.offer(append(inspect.Networks(), slirp.Auto)...)
 	case "filter":
 		if f, ok := target.(interface{ filterKeys() []string }); ok {
 			for _, key := range f.filterKeys() {

@@ -133,7 +133,7 @@ func TestConfigRefused(t *testing.T) {
 		"[image.prun]\nall = true":               "line 1: image.prun: unknown: did you mean prune?",
 		"run = 1":                                "line 1: run: unknown",
 		"[pull]\nquiet = 'yes'":                  `line 2: pull.quiet: want true or false, not "yes"`,
-		"[run]\nnetwork = 'some'":                `line 2: run.network: want one of slirp4netns, none, host, not "some"`,
+		"[run]\npull = 'some'":                   `line 2: run.pull: want one of always, missing, never, newer, not "some"`,
 		"[run]\n\"env\" = 'A=1'":                 `line 2: run.env: want an array of strings, not "A=1"`,
 		"[run]\nenv = [1]":                       "line 2: run.env: want an array of strings, not an array",
 		"run.rm = 1":                             "line 1: run.rm: want true or false, not 1",

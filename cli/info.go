@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"os"
 
 	"rootlet/cli/inspect"
 	"rootlet/fuseoverlay"
@@ -137,7 +136,7 @@ func knownInfo() hostInfo {
 	return hostInfo{
 		DriverStatus: [][2]string{}, LoggingDriver: record.LogJSONFile,
 		Plugins: plugins{
-			Volume: []string{volume.Driver}, Network: []string{inspect.Host, inspect.None, inspect.Slirp},
+			Volume: []string{volume.Driver}, Network: inspect.Networks(),
 			Log: []string{record.LogJSONFile, record.LogNone},
 		},
 		// pull speaks plain http to this machine's own registries only.
@@ -188,46 +187,29 @@ func (i *hostInfo) addIDs(plan *userns.Plan) {
 	i.Warnings = append(i.Warnings, plan.Warnings...)
 }
 
-// addNetwork looks for slirp4netns, and for the device without which it is of
-// no use.
+// addNetwork says what auto is here, and why it is not what comes before it.
 func (i *hostInfo) addNetwork() {
 	n := &i.Network
-	n.Driver = "none"
 	var err error
-	if n.Path, n.Version, err = slirp.Available(); err == nil {
-		err = openTun()
+	if n.Driver, err = slirp.Choose(); err != nil {
+		n.Driver = slirp.None
+	} else {
+		n.Path, n.Version, err = slirp.Available(n.Driver)
+		for _, better := range slirp.Drivers() {
+			if better == n.Driver || err != nil {
+				break
+			}
+			_, _, err = slirp.Available(better)
+		}
 	}
 	if err == nil {
-		n.Driver = "slirp4netns"
 		return
 	}
 	n.Why = err.Error()
 	var hinted interface{ Hint() string }
-	switch {
-	case errors.As(err, &hinted):
+	if errors.As(err, &hinted) {
 		n.Fix = hinted.Hint()
-	case errors.Is(err, slirp.ErrNotInstalled):
-		n.Fix = "apt-get install slirp4netns   # or your distribution's word for it"
 	}
-}
-
-// tunDevice is where a tap device comes from.
-const tunDevice = "/dev/net/tun"
-
-func openTun() error {
-	f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
-	if err != nil {
-		return &slirp.TunError{Err: underlying(err)}
-	}
-	return f.Close()
-}
-
-func underlying(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 // addStore asks a worker: the store, and what drivers work, show only in a user

@@ -150,7 +150,7 @@ func (i *hostInfo) printDriver(t *text) {
 func (i *hostInfo) printNetwork(t *text) {
 	t.line("Network", i.Network.Driver)
 	if i.Network.Path != "" {
-		t.below("slirp4netns", strings.TrimSpace(i.Network.Path+" "+i.Network.Version))
+		t.below("Program", strings.TrimSpace(i.Network.Path+" "+i.Network.Version))
 	}
 	t.because(i.Network.Why, i.Network.Fix)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"rootlet/sandbox/record"
+	"rootlet/slirp"
 )
 
 // portOf is a port of a container's.
@@ -99,7 +100,7 @@ func exposed(s record.Spec) []portOf {
 // ports is the PORTS column: what a running container exposes in a network of
 // its own, with ranges for what follows each other.
 func ports(e record.Entry) string {
-	if !e.State.Status.Up() || e.Spec.Network == "none" || e.Spec.Network == "host" {
+	if !e.State.Status.Up() || !slirp.IsDriver(e.Network()) {
 		return ""
 	}
 	var (

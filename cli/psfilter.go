@@ -122,7 +122,7 @@ func (f *psFilter) matches(e record.Entry) bool {
 		matchAny(f.ids, e.ID) && matchAny(f.names, s.Name, "/"+s.Name) &&
 		f.is("status", string(e.State.Status)) && f.is("health", health(e.State)) &&
 		(!f.has("exited") || e.State.Status == record.Exited && f.is("exited", strconv.Itoa(e.State.ExitCode))) &&
-		f.labels(s.Labels) && f.is("network", s.Network) && f.any("volume", func(want string) bool { return mounted(s, want) }) &&
+		f.labels(s.Labels) && f.is("network", e.Network()) && f.any("volume", func(want string) bool { return mounted(s, want) }) &&
 		(!f.has("expose") || exposesAny(s, f.expose)) &&
 		(f.isOf == nil || f.isOf(s)) && f.inTime(s)
 }

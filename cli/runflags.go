@@ -46,7 +46,7 @@ type runFlags struct {
 	LogOpt      []string `name:"log-opt" sep:"none" placeholder:"KEY=VALUE" help:"Option of the log driver: max-size, max-file."`
 	Mount       []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
 	Name        string   `name:"name" placeholder:"NAME" help:"Name of the container."`
-	Network     string   `name:"network" aliases:"net" default:"slirp4netns" enum:"slirp4netns,none,host" help:"slirp4netns, none or host."`
+	Network     string   `name:"network" aliases:"net" default:"auto" placeholder:"NETWORK[:OPTIONS]" help:"auto, slirp4netns, pasta, none or host; a driver's options are allow-host-loopback, mtu= and cidr=."`
 	OOMScoreAdj int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
 	Pull        string   `name:"pull" default:"missing" enum:"always,missing,never,newer" help:"When to pull: always, missing, never or newer."`
@@ -80,7 +80,7 @@ const (
 // depends on where the user is (his directory, his variables) ends here.
 func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	r := sandbox.Request{Spec: record.Spec{
-		Name: strings.TrimPrefix(c.Name, "/"), Image: c.Image, Hostname: c.Hostname, Network: c.Network,
+		Name: strings.TrimPrefix(c.Name, "/"), Image: c.Image, Hostname: c.Hostname,
 		DNS: c.DNS, DNSSearch: c.DNSSearch, ExtraHosts: c.AddHost,
 		ReadOnly: c.ReadOnly, KeepID: c.UserNS == "keep-id", CapAdd: c.CapAdd, CapDrop: c.CapDrop,
 		StopSignal: c.StopSignal, StopTimeout: c.StopTimeout, OOMScoreAdj: c.OOMScoreAdj, Remove: c.Remove, Init: c.Init, Interactive: c.Interactive,
@@ -96,7 +96,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
+		c.checkWords, c.fillNetwork, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
 		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a),
 	} {
 		if err := fill(&r); err != nil {
@@ -119,6 +119,20 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	from, err := sandbox.VolumesFrom(record.Root(r.Paths.Data), c.VolumesFrom)
 	r.Spec.Mounts, r.Spec.VolumesFrom = sandbox.WithVolumes(r.Spec.Mounts, from), c.VolumesFrom
 	return r, err
+}
+
+// fillNetwork reads --network.
+func (c *newContainer) fillNetwork(r *sandbox.Request) error {
+	name, settings, err := slirp.ParseNetwork(c.Network)
+	if err != nil {
+		return err
+	}
+	r.Spec.Network = name
+	r.Spec.NetworkSettings = record.NetworkSettings{HostLoopback: settings.HostLoopback, MTU: settings.MTU}
+	if settings.Subnet.IsValid() {
+		r.Spec.NetworkSettings.Subnet = settings.Subnet.String()
+	}
+	return nil
 }
 
 // checkWords checks what needs no more than a look.

@@ -15,6 +15,7 @@ import (
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/stats"
+	"rootlet/slirp"
 )
 
 // statsCmd is `rootlet stats`. It reads /proc and /sys/fs/cgroup and nothing else.
@@ -173,7 +174,7 @@ func (m *meter) row(e watched) statsRow {
 	if pids, err := sandbox.Processes(e.State.PID); err == nil && e.State.Status.Up() {
 		limit = m.memory
 		now = stats.Take(stats.Container{
-			PIDs: pids, InitPID: e.State.PID, Cgroup: e.State.Cgroup, OwnNetwork: e.Spec.Network != sandbox.NetworkHost,
+			PIDs: pids, InitPID: e.State.PID, Cgroup: e.State.Cgroup, OwnNetwork: e.Network() != slirp.Host,
 		}, now.At)
 	}
 	before, known := m.before[e.ID]

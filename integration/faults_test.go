@@ -234,8 +234,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// F8: without its slirp4netns a container lives on without a network, and says
-// so; without its fuse-overlayfs it cannot.
+// F8: a helper of the network that dies is started again, once; then the container
+// lives on without a network, and says so. Without its fuse-overlayfs it cannot.
 func TestHelperIsKilled(t *testing.T) {
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
@@ -248,21 +248,46 @@ func TestHelperIsKilled(t *testing.T) {
 			}
 			return monitor
 		}
-		t.Run(fmt.Sprintf("slirp4netns, asleep %v", asleep), func(t *testing.T) {
-			p := p.in(t)
-			testenv.NeedProgram(t, "slirp4netns")
-			kill(t, p.child(begin(t, p), "slirp4netns"))
-			within(t, soon, "it is reported", func() bool { return strings.Contains(p.inspect("it", ".State.Error"), "network is gone") })
-			if s := p.state("it"); s != "running" {
-				t.Errorf("it is %s without a network", s)
-			}
-			p.rootlet("stop", "-t", "0", "it")
-			p.rootlet("start", "it") // with a network again
-			if why := p.inspect("it", ".State.Error"); why != "" {
-				t.Errorf("started anew, it still says %q", why)
-			}
-			p.rootlet("rm", "-f", "it")
-		})
+		for _, driver := range []string{"slirp4netns", "pasta"} {
+			t.Run(fmt.Sprintf("%s, asleep %v", driver, asleep), func(t *testing.T) {
+				p := p.in(t)
+				testenv.NeedProgram(t, driver)
+				first := p.child(begin(t, p, "--network", driver), driver)
+				kill(t, first)
+				within(t, time.Second, "it is started again", func() bool { return strings.Contains(p.inspect("it", ".State.Error"), "network was started again") })
+				if got := p.rootlet("exec", "it", "cat", "/sys/class/net/tap0/mtu"); got != "65520\n" {
+					t.Errorf("tap0: %q", got)
+				}
+				// Once: one that dies again and again is in nobody's interest.
+				if asleep {
+					until(t, "to sleep", func() bool { return sleeps(p.monitor("it")) })
+				}
+				second := p.child(p.monitor("it"), driver)
+				if second == first {
+					t.Fatalf("%s is %d still", driver, first)
+				}
+				kill(t, second)
+				within(t, time.Second, "it is reported", func() bool { return strings.Contains(p.inspect("it", ".State.Error"), "network is gone") })
+				if s := p.state("it"); s != "running" {
+					t.Errorf("it is %s without a network", s)
+				}
+				logs, err := p.command("logs", "it").CombinedOutput()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, line := range []string{"rootlet: the network was started again: " + driver, "rootlet: the network is gone: " + driver} {
+					if !strings.Contains(string(logs), line) {
+						t.Errorf("the log lacks %q:\n%s", line, logs)
+					}
+				}
+				p.rootlet("stop", "-t", "0", "it")
+				p.rootlet("start", "it") // with a network again
+				if why := p.inspect("it", ".State.Error"); why != "" {
+					t.Errorf("started anew, it still says %q", why)
+				}
+				p.rootlet("rm", "-f", "it")
+			})
+		}
 		t.Run(fmt.Sprintf("fuse-overlayfs, asleep %v", asleep), func(t *testing.T) {
 			p := p.in(t)
 			testenv.NeedProgram(t, "fuse-overlayfs")

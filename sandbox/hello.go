@@ -32,7 +32,7 @@ func (m *monitor) addHelloFacts(generated map[string]string) error {
 	if m.HelloID == "" || m.Spec.ImageID != m.HelloID {
 		return nil
 	}
-	text, err := json.Marshal(facts{Host: m.Host, RootDriver: m.root.Driver, Network: m.Spec.Network, IDs: m.uids.text()})
+	text, err := json.Marshal(facts{Host: m.Host, RootDriver: m.root.Driver, Network: m.state.Network, IDs: m.uids.text()})
 	if err != nil {
 		return err
 	}

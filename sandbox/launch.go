@@ -20,6 +20,7 @@ import (
 	"rootlet/internal/stage"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
+	"rootlet/slirp"
 )
 
 // You come here from monitor.go. Next is checklist.go, which is what the clone
@@ -105,7 +106,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	}
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname,
-		ownNetwork: s.Network != NetworkHost, groups: m.gids.bounds(), terminal: m.streams.terminal,
+		ownNetwork: m.state.Network != slirp.Host, groups: m.gids.bounds(), terminal: m.streams.terminal,
 		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
 		sysMasks: findMasks("/sys", maskedSys),
 		program: program{

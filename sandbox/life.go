@@ -47,10 +47,7 @@ func (m *monitor) live() error {
 // here, on the one goroutine whose thread is its parent.
 func (m *monitor) watch() int {
 	ended := m.awaitEnd()
-	var network <-chan error
-	if m.helper != nil {
-		network = m.helper.Done()
-	}
+	network := m.networkEnds()
 	root := m.root.Done()
 	quiet := time.NewTimer(awakeFor)
 	defer quiet.Stop()
@@ -72,13 +69,10 @@ func (m *monitor) watch() int {
 			m.lostRoot, root = err, nil
 			m.deliver(int(unix.SIGKILL))
 		case err, ok := <-network:
-			network = nil
 			if ok {
-				m.helper = nil
-				m.notice(fmt.Sprintf("the network is gone: %v", err))
-				m.state.Error = fmt.Sprintf("the network is gone: %v", err)
-				m.writeState(false)
+				m.lostNetwork(err)
 			}
+			network = m.networkEnds()
 		case <-quiet.C:
 			quiet.Reset(m.sleep())
 		}

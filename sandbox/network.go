@@ -10,23 +10,51 @@ import (
 	"rootlet/slirp"
 )
 
-// The networks of --network.
-const (
-	NetworkSlirp = "slirp4netns"
-	NetworkNone  = "none"
-	NetworkHost  = "host"
-)
+// chooseNetwork finds out what the network that was asked for is on this host. Where
+// auto finds nothing, the container runs on its loopback alone, and that is said;
+// what was asked for by name, and cannot be had, is an error.
+func (m *monitor) chooseNetwork() error {
+	m.state.Network, m.state.NetworkRestarts = m.Spec.Network, 0
+	if m.Spec.Network != slirp.Auto {
+		return nil
+	}
+	driver, err := slirp.Choose()
+	if err != nil {
+		m.withoutNetwork(err)
+		return nil
+	}
+	m.state.Network = driver
+	return nil
+}
 
 // startNetwork starts what connects the container, and does not wait for it.
 func (m *monitor) startNetwork() error {
-	if m.Spec.Network != NetworkSlirp {
+	if !slirp.IsDriver(m.state.Network) {
 		return nil
 	}
-	helper, err := slirp.Start(m.ctx, slirp.Options{PID: m.hostPID})
-	if err == nil {
-		m.helper = helper
+	settings, err := m.networkSettings()
+	if err != nil {
+		return err
 	}
-	return m.withoutNetwork(err)
+	helper, err := slirp.Start(m.ctx, slirp.Options{
+		PID: m.hostPID, Driver: m.state.Network, Settings: settings, Dir: m.container.Dir,
+	})
+	if err != nil {
+		return err
+	}
+	m.helper = helper
+	return nil
+}
+
+func (m *monitor) networkSettings() (slirp.Settings, error) {
+	s := m.Spec.NetworkSettings
+	settings := slirp.Settings{HostLoopback: s.HostLoopback, MTU: s.MTU}
+	if s.Subnet == "" {
+		return settings, nil
+	}
+	var err error
+	settings.Subnet, err = netip.ParsePrefix(s.Subnet)
+	return settings, err
 }
 
 // awaitNetwork waits until the container is connected.
@@ -39,22 +67,49 @@ func (m *monitor) awaitNetwork() error {
 		return nil
 	}
 	m.helper = nil
-	return m.withoutNetwork(err)
+	return err
 }
 
-// withoutNetwork lets a container run on its loopback alone where this host has
-// nothing to connect it with, and says so. Any other failure is one.
-func (m *monitor) withoutNetwork(err error) error {
-	var tun *slirp.TunError
-	if !errors.Is(err, slirp.ErrNotInstalled) && !errors.As(err, &tun) {
-		return err
+// networkEnds delivers the helper's death; nil where there is none.
+func (m *monitor) networkEnds() <-chan error {
+	if m.helper == nil {
+		return nil
 	}
+	return m.helper.Done()
+}
+
+// lostNetwork is what becomes of a helper that died: once in a life of the program
+// another takes its place, and the container has a network again; connections that
+// were open are gone.
+func (m *monitor) lostNetwork(cause error) {
+	m.helper = nil
+	said := fmt.Sprintf("the network is gone: %v", cause)
+	if m.state.NetworkRestarts == 0 {
+		m.state.NetworkRestarts++
+		err := m.startNetwork()
+		if err == nil {
+			err = m.awaitNetwork()
+		}
+		if err == nil {
+			said = fmt.Sprintf("the network was started again: %v", cause)
+		} else {
+			said += fmt.Sprintf("; and cannot be started again: %v", err)
+		}
+	}
+	m.notice(said)
+	m.log.Remark(said)
+	m.state.Error = said
+	m.writeState(false)
+}
+
+// withoutNetwork says that there is none.
+func (m *monitor) withoutNetwork(err error) {
+	m.state.Network = slirp.None
 	f := failureOf(err)
 	m.notice(fmt.Sprintf("no network, the container has loopback only: %s", f.Message))
 	if f.Fix != "" {
 		m.notice("to change that: " + f.Fix)
 	}
-	return nil
 }
 
 // generate writes the files that the runtime puts into /etc and returns them by
@@ -110,24 +165,31 @@ func (m *monitor) hosts() ([]byte, error) {
 		}
 		c.Extra = append(c.Extra, entry)
 	}
-	switch m.Spec.Network {
-	case NetworkHost:
+	settings, err := m.networkSettings()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case m.state.Network == slirp.Host:
 		base, err := os.ReadFile("/etc/hosts")
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
 		c.Base = base
 		c.Gateway = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case NetworkSlirp:
+	case slirp.IsDriver(m.state.Network):
 		// The gateway's own address leads to the host's loopback alone, which is
 		// closed; the host is reached by one that it has outside.
-		c.IPs, c.Gateway = []netip.Addr{slirp.ContainerIP}, slirp.HostIP()
+		c.IPs, c.Gateway = []netip.Addr{settings.ContainerIP()}, slirp.HostIP()
+		if settings.HostLoopback {
+			c.Gateway = settings.GatewayIP()
+		}
 	}
 	return slirp.Hosts(c)
 }
 
 func (m *monitor) resolvConf() ([]byte, error) {
-	c := slirp.ResolvConfig{Isolated: m.Spec.Network == NetworkNone, Search: m.Spec.DNSSearch}
+	c := slirp.ResolvConfig{Isolated: m.state.Network == slirp.None, Search: m.Spec.DNSSearch}
 	for _, server := range m.Spec.DNS {
 		address, err := slirp.ParseDNS(server)
 		if err != nil {
@@ -135,13 +197,16 @@ func (m *monitor) resolvConf() ([]byte, error) {
 		}
 		c.DNS = append(c.DNS, address)
 	}
-	var err error
+	settings, err := m.networkSettings()
+	if err != nil {
+		return nil, err
+	}
 	if !c.Isolated {
-		if c.Host, c.Nameserver, err = slirp.HostResolvConf(); err != nil {
+		if c.Host, c.Nameserver, err = slirp.HostResolvConf(m.state.Network, settings); err != nil {
 			return nil, err
 		}
 	}
-	if m.Spec.Network == NetworkHost {
+	if m.state.Network == slirp.Host {
 		c.Nameserver = netip.Addr{}
 	}
 	return slirp.ResolvConf(c)

@@ -15,6 +15,7 @@ import (
 	"rootlet/sandbox/identity"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/rootfs"
+	"rootlet/slirp"
 	"rootlet/userns"
 )
 
@@ -198,13 +199,16 @@ func (m *monitor) assemble() error {
 	if err := m.prepareVolumes(root); err != nil {
 		return err
 	}
+	if err := m.chooseNetwork(); err != nil {
+		return err
+	}
 	generated, err := m.generate()
 	if err != nil {
 		return err
 	}
 	failpoint.At("monitor before mounts")
 	plan, err := rootfs.Plan(rootfs.Config{
-		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath, HostNetwork: m.Spec.Network == NetworkHost,
+		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath, HostNetwork: m.state.Network == slirp.Host,
 		UID: m.uids.toU1, GID: m.gids.toU1,
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 const tunDevice = "/dev/net/tun"
 
-// Failure is why slirp4netns gives no network: a step, its cause, and what the
+// Failure is why a driver gives no network: a step, its cause, and what the
 // program itself had to say.
 type Failure struct {
 	Step   string // what was being done
@@ -35,10 +35,10 @@ func (f *Failure) Unwrap() error { return f.Err }
 
 // Hint is what someone can do about it, or empty.
 func (f *Failure) Hint() string {
-	var tun *TunError
+	var hinted interface{ Hint() string }
 	switch {
-	case errors.As(f.Err, &tun):
-		return tun.Hint()
+	case errors.As(f.Err, &hinted):
+		return hinted.Hint()
 	case strings.Contains(f.Output, "unrecognized option"):
 		return "slirp4netns 0.4.0 or newer is needed"
 	}
@@ -73,17 +73,23 @@ func (e *TunError) Hint() string {
 // than the helper's text.
 func explain(step string, cause error, output, device string) *Failure {
 	f := &Failure{Step: step, Err: cause, Output: output}
+	if err := probeTun(device); err != nil {
+		f.Err = err
+	}
+	return f
+}
+
+// probeTun opens the device. The error is a *TunError.
+func probeTun(device string) error {
 	tun, err := os.OpenFile(device, os.O_RDWR, 0)
 	if err != nil {
 		var path *fs.PathError
 		if errors.As(err, &path) {
 			err = path.Err
 		}
-		f.Err = &TunError{Err: err}
-		return f
+		return &TunError{Err: err}
 	}
-	_ = tun.Close()
-	return f
+	return tun.Close()
 }
 
 // tail keeps the last bytes written to it, as text fit for a terminal.
@@ -106,6 +112,9 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// syslogNoise is what pasta prints where nobody has a system logger, for each line.
+const syslogNoise = "Failed to send "
+
 // String drops what does not print: a container's frames can end up in a message.
 func (t *tail) String() string {
 	t.mu.Lock()
@@ -116,5 +125,11 @@ func (t *tail) String() string {
 		}
 		return r
 	}, strings.ToValidUTF8(string(t.text), "?"))
-	return strings.TrimSpace(clean)
+	var kept strings.Builder
+	for line := range strings.Lines(clean) {
+		if strings.TrimSpace(line) != "" && !strings.HasPrefix(line, syslogNoise) {
+			kept.WriteString(line)
+		}
+	}
+	return strings.TrimSpace(kept.String())
 }

@@ -14,20 +14,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const program = "slirp4netns"
-
 // versionWait is how long Available lets the program think about its version.
 const versionWait = 5 * time.Second
 
-// ErrNotInstalled says that no slirp4netns is to be found.
-var ErrNotInstalled = errors.New("slirp4netns is not installed")
+// NotInstalledError says that a driver's program is not to be found, nor any other
+// of its kind.
+type NotInstalledError struct{ Programs []string }
 
-// Available names the slirp4netns that Start would run and its version, such as
-// "1.2.0 (libslirp 4.7.0)". It runs the program, which takes milliseconds: it is
-// for rootlet info, and Start does without. The error is ErrNotInstalled, or says
+// Error names the first.
+func (e *NotInstalledError) Error() string {
+	return strings.Join(e.Programs, " or ") + " is not installed"
+}
+
+// Hint is what an administrator would type.
+func (e *NotInstalledError) Hint() string {
+	pkg := e.Programs[0]
+	if pkg == Pasta {
+		pkg = "passt"
+	}
+	return "apt-get install " + pkg + "   # or your distribution's word for it"
+}
+
+// Available names the program that Start would run for a driver and its version, such
+// as "1.2.0 (libslirp 4.7.0)". It runs the program, which takes milliseconds: it is
+// for rootlet info, and Start does without. The error is a *NotInstalledError, or says
 // why the program that was found is of no use.
-func Available() (path, version string, err error) {
-	path, err = find(fixedDirs(), os.Getenv("PATH"))
+func Available(driver string) (path, version string, err error) {
+	path, err = find(driver, fixedDirs(), os.Getenv("PATH"))
 	if err != nil {
 		return "", "", err
 	}
@@ -39,7 +52,7 @@ func Available() (path, version string, err error) {
 	if err != nil {
 		return path, "", fmt.Errorf("%s --version: %w", path, err)
 	}
-	version, err = parseVersion(out)
+	version, err = parseVersion(driver, out)
 	if err != nil {
 		return path, "", fmt.Errorf("%s --version: %w", path, err)
 	}
@@ -52,10 +65,10 @@ func fixedDirs() []string {
 	return []string{"/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin"}
 }
 
-// find returns the first slirp4netns of the fixed directories, then of the
+// find returns the first such program of the fixed directories, then of the
 // absolute ones in a PATH variable. A relative entry would depend on where the
 // user stands.
-func find(fixed []string, path string) (string, error) {
+func find(program string, fixed []string, path string) (string, error) {
 	for _, dir := range append(fixed, filepath.SplitList(path)...) {
 		if !filepath.IsAbs(dir) {
 			continue
@@ -64,7 +77,7 @@ func find(fixed []string, path string) (string, error) {
 			return name, nil
 		}
 	}
-	return "", ErrNotInstalled
+	return "", &NotInstalledError{Programs: []string{program}}
 }
 
 func runnable(name string) bool {
@@ -72,14 +85,14 @@ func runnable(name string) bool {
 	return err == nil && fi.Mode().IsRegular() && unix.Access(name, unix.X_OK) == nil
 }
 
-// parseVersion reads the first line, "slirp4netns version 1.2.0", and the line
-// with the version of libslirp, which is where the protocols are.
-func parseVersion(out []byte) (string, error) {
+// parseVersion reads the first line, "slirp4netns version 1.2.0" or "pasta 2024_07_26",
+// and the line with the version of libslirp, which is where the protocols are.
+func parseVersion(program string, out []byte) (string, error) {
 	var version, library string
 	for line := range bytes.Lines(out) {
 		text := strings.TrimSpace(string(line))
-		if v, ok := strings.CutPrefix(text, program+" version "); ok {
-			version = v
+		if v, ok := strings.CutPrefix(text, program+" "); ok && version == "" {
+			version = strings.TrimPrefix(v, "version ")
 		}
 		if v, ok := strings.CutPrefix(text, "libslirp: "); ok {
 			library = v

@@ -4,13 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
 // executable makes a program of that name and text, and returns its path.
 func executable(t *testing.T, text string) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), program)
+	name := filepath.Join(t.TempDir(), Slirp4netns)
 	if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -20,12 +21,12 @@ func executable(t *testing.T, text string) string {
 func TestFind(t *testing.T) {
 	good := executable(t, "#!/bin/sh\n")
 	other := executable(t, "#!/bin/sh\n")
-	plainFile := filepath.Join(t.TempDir(), program)
+	plainFile := filepath.Join(t.TempDir(), Slirp4netns)
 	if err := os.WriteFile(plainFile, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	dirNamed := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dirNamed, program), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(dirNamed, Slirp4netns), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir
@@ -41,8 +42,8 @@ func TestFind(t *testing.T) {
 		"relative and empty": {nil, ".::bin", ""},
 		"nothing":            {nil, "", ""},
 	} {
-		got, err := find(c.fixed, c.path)
-		if got != c.want || (err != nil) != (c.want == "") || (err != nil && !errors.Is(err, ErrNotInstalled)) {
+		got, err := find(Slirp4netns, c.fixed, c.path)
+		if got != c.want || (err != nil) != (c.want == "") || (err != nil && !errors.As(err, new(*NotInstalledError))) {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, c.want)
 		}
 	}
@@ -50,7 +51,7 @@ func TestFind(t *testing.T) {
 
 func TestFindIgnoresRelativePath(t *testing.T) {
 	t.Chdir(filepath.Dir(executable(t, "#!/bin/sh\n")))
-	if got, err := find(nil, "."); err == nil {
+	if got, err := find(Slirp4netns, nil, "."); err == nil {
 		t.Errorf("found %q", got)
 	}
 }
@@ -60,10 +61,16 @@ func TestParseVersion(t *testing.T) {
 		"slirp4netns version 1.2.0\ncommit: 656041d\nlibslirp: 4.7.0\n": "1.2.0 (libslirp 4.7.0)",
 		"slirp4netns version 0.3.0+dev\n":                               "0.3.0+dev",
 		"slirp4netns version 1\x1b[31m\n":                               "",
+		"pasta unknown version\nCopyright Red Hat\n":                    "unknown version",
+		"pasta 0.0~git20240726-1\nCopyright Red Hat\n":                  "0.0~git20240726-1",
 		"something else\n":                                              "",
 		"":                                                              "",
 	} {
-		got, err := parseVersion([]byte(text))
+		program := Slirp4netns
+		if strings.HasPrefix(text, Pasta) {
+			program = Pasta
+		}
+		got, err := parseVersion(program, []byte(text))
 		if got != want || (err != nil) != (want == "") {
 			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
 		}

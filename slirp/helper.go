@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,8 +16,8 @@ import (
 	"rootlet/internal/linux"
 )
 
-// readyWait bounds Ready. slirp4netns takes about six milliseconds; a host that
-// needs seconds is in trouble.
+// readyWait bounds Ready. Helpers take some milliseconds; a host that needs seconds is
+// in trouble.
 const readyWait = 15 * time.Second
 
 // The helper's descriptors after 0, 1 and 2.
@@ -33,22 +32,27 @@ type Options struct {
 	// caller's /proc numbers it. It must be a child that the caller has not waited
 	// for, so that the number cannot belong to someone else.
 	PID int
+	// Driver is one of Drivers.
+	Driver string
+	Settings
 	// Path is the program; empty: the one that Available names.
 	Path string
-	// MTU of the container's interface, in bytes; 0: MTU.
-	MTU int
+	// Dir is a directory of the caller's alone, for what has to have a name.
+	Dir string
 	// Log receives what the helper prints, as it comes; may be nil.
 	Log io.Writer
 }
 
-// Helper is a slirp4netns that runs.
+// Helper is a driver's program that runs.
 type Helper struct {
+	driver   string
 	process  *os.Process
 	ready    *os.File // read end
 	alive    *os.File // write end of the helper's exit-fd; closed by its death and ours
 	printed  *os.File // read end of what it prints
 	output   *tail
 	stopped  atomic.Bool
+	forget   func()        // takes away what Start gave a name to
 	drained  chan struct{} // closed once all it printed is read
 	finished chan struct{} // closed once the helper is reaped
 	status   error         // how it ended; valid after finished
@@ -59,37 +63,44 @@ type Helper struct {
 	ctx      context.Context
 }
 
-// Start runs slirp4netns on the namespaces of a process and returns while it sets
-// itself up; Ready waits for that. It may be called from any goroutine, a locked
+// Start runs a driver's program on the namespaces of a process and returns while it
+// sets itself up; Ready waits for that. It may be called from any goroutine, a locked
 // one included. When ctx ends, Ready stops waiting; the helper lives on until Stop,
-// or until this process is gone. The error is ErrNotInstalled or a *Failure.
+// or until this process is gone. The error is a *NotInstalledError or a *Failure.
 func Start(ctx context.Context, o Options) (*Helper, error) {
+	d, err := driverOf(o.Driver)
+	if err != nil {
+		return nil, err
+	}
 	if o.Path == "" {
-		path, err := find(fixedDirs(), os.Getenv("PATH"))
-		if err != nil {
+		if o.Path, err = find(d.program, fixedDirs(), os.Getenv("PATH")); err != nil {
 			return nil, err
 		}
-		o.Path = path
 	}
 	p, err := openPipes()
 	if err != nil {
-		return nil, &Failure{Step: "start slirp4netns", Err: err}
+		return nil, &Failure{Step: "start " + d.program, Err: err}
 	}
+	defer closeAll(p.child)
 	h := &Helper{
-		ready: p.ready, alive: p.alive, output: &tail{}, ctx: ctx,
+		driver: d.program, alive: p.alive, output: &tail{}, ctx: ctx,
 		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
 	}
-	h.process, err = os.StartProcess(o.Path, arguments(o), &os.ProcAttr{
-		Dir: "/",
-		// Nothing of the user's environment concerns it.
-		Env:   []string{},
-		Files: p.child,
-		// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is its
-		// exit-fd's doing, not Pdeathsig's: that goes by the thread, and ours end
-		// when the monitor executes itself anew.
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	closeAll(p.child)
+	args, forget, err := d.arguments(o, &p)
+	h.ready = p.ready
+	if err == nil {
+		h.forget = forget
+		h.process, err = os.StartProcess(o.Path, append([]string{d.program}, args...), &os.ProcAttr{
+			Dir: "/",
+			// Nothing of the user's environment concerns it.
+			Env:   []string{},
+			Files: p.child,
+			// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
+			// Pdeathsig's doing: that goes by the thread, and ours end when the
+			// monitor executes itself anew.
+			Sys: &syscall.SysProcAttr{Setsid: true},
+		})
+	}
 	if err != nil {
 		closeAll([]*os.File{p.ready, p.alive, p.output})
 		return nil, &Failure{Step: "start " + o.Path, Err: err}
@@ -114,16 +125,17 @@ func (h *Helper) watch(log io.Writer) {
 // Kept is a helper on its way over an execve(2) of the process that started it.
 // Alive and Output are descriptors that must stay open.
 type Kept struct {
-	PID    int `json:"pid"`
-	Alive  int `json:"alive"`
-	Output int `json:"output"`
+	Driver string `json:"driver"`
+	PID    int    `json:"pid"`
+	Alive  int    `json:"alive"`
+	Output int    `json:"output"`
 }
 
 // Keep says what Resume needs. It is asked of a helper that is ready.
 func (h *Helper) Keep() (Kept, error) {
 	alive, aliveErr := linux.Descriptor(h.alive)
 	output, outputErr := linux.Descriptor(h.printed)
-	return Kept{PID: h.process.Pid, Alive: alive, Output: output}, errors.Join(aliveErr, outputErr)
+	return Kept{Driver: h.driver, PID: h.process.Pid, Alive: alive, Output: output}, errors.Join(aliveErr, outputErr)
 }
 
 // Resume takes over a helper in the process that its starter has become.
@@ -134,30 +146,13 @@ func Resume(k Kept) (*Helper, error) {
 	}
 	_ = unix.SetNonblock(k.Output, true)
 	h := &Helper{
-		process: process, alive: os.NewFile(uintptr(k.Alive), "exit-fd"), printed: os.NewFile(uintptr(k.Output), "output"),
+		driver: k.Driver, process: process, alive: os.NewFile(uintptr(k.Alive), "exit-fd"), printed: os.NewFile(uintptr(k.Output), "output"),
 		output: &tail{}, ctx: context.Background(),
 		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
 	}
 	h.once.Do(func() {}) // it was ready
 	h.watch(nil)
 	return h, nil
-}
-
-// arguments is the command line: --disable-host-loopback, --enable-sandbox and
-// --enable-seccomp always, and never an API socket. Run by the root of U1, the
-// sandbox stays in U1 (slirp4netns(1): it enters the container's user namespace
-// only when run by others).
-func arguments(o Options) []string {
-	mtu := o.MTU
-	if mtu == 0 {
-		mtu = MTU
-	}
-	return []string{
-		program, "--configure", "--mtu=" + strconv.Itoa(mtu), "--disable-host-loopback",
-		"--enable-sandbox", "--enable-seccomp",
-		"--ready-fd=" + strconv.Itoa(readyFD), "--exit-fd=" + strconv.Itoa(exitFD),
-		strconv.Itoa(o.PID), Device,
-	}
 }
 
 // finish tells who waits that the helper is dead, and why if nobody asked for it.
@@ -169,8 +164,10 @@ func (h *Helper) finish(state *os.ProcessState, err error) {
 	_ = h.alive.Close()
 	h.awaitOutput()
 	close(h.finished)
+	// A FIFO is not at its end then; where there is none, the helper was ready.
+	_ = h.ready.SetReadDeadline(time.Unix(1, 0))
 	if !h.stopped.Load() {
-		h.done <- &Failure{Step: "slirp4netns ended", Err: err, Output: h.output.String()}
+		h.done <- &Failure{Step: h.driver + " ended", Err: err, Output: h.output.String()}
 	}
 	close(h.done)
 }
@@ -191,6 +188,7 @@ func (h *Helper) Ready() error {
 	h.once.Do(func() {
 		h.readyErr = h.awaitReady()
 		_ = h.ready.Close()
+		h.forget()
 		if h.readyErr != nil {
 			h.Stop()
 		}
@@ -208,10 +206,19 @@ func (h *Helper) awaitReady() error {
 		return nil
 	case h.ctx.Err() != nil:
 		return &Failure{Step: "configure the network", Err: context.Cause(h.ctx)}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Failure{Step: "configure the network", Err: fmt.Errorf("slirp4netns not ready after %v", readyWait), Output: h.output.String()}
+	case errors.Is(err, os.ErrDeadlineExceeded) && !isDone(h.finished):
+		return &Failure{Step: "configure the network", Err: fmt.Errorf("%s not ready after %v", h.driver, readyWait), Output: h.output.String()}
 	}
 	return explain("configure the network", h.lastWords(), h.output.String(), tunDevice)
+}
+
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // lastWords waits for a helper that has closed its ready-fd unwritten to end, so
@@ -219,9 +226,9 @@ func (h *Helper) awaitReady() error {
 func (h *Helper) lastWords() error {
 	select {
 	case <-h.finished:
-		return fmt.Errorf("slirp4netns: %w", h.status)
+		return fmt.Errorf("%s: %w", h.driver, h.status)
 	case <-time.After(time.Second):
-		return errors.New("slirp4netns gave up without ending")
+		return fmt.Errorf("%s gave up without ending", h.driver)
 	}
 }
 

@@ -17,9 +17,9 @@ func addrs(texts ...string) (ips []netip.Addr) {
 
 func TestHosts(t *testing.T) {
 	for name, c := range map[string]HostsConfig{
-		"slirp": {Hostname: "0f3c9a", IPs: []netip.Addr{ContainerIP}, Gateway: GatewayIP},
+		"slirp": {Hostname: "0f3c9a", IPs: []netip.Addr{Settings{}.ContainerIP()}, Gateway: Settings{}.GatewayIP()},
 		"extra": {
-			Hostname: "web.example.com", IPs: []netip.Addr{ContainerIP}, Gateway: GatewayIP,
+			Hostname: "web.example.com", IPs: []netip.Addr{Settings{}.ContainerIP()}, Gateway: Settings{}.GatewayIP(),
 			Extra: []HostEntry{
 				{Name: "db", IP: netip.MustParseAddr("192.0.2.7")},
 				{Name: "six", IP: netip.MustParseAddr("2001:db8::1")},
@@ -46,7 +46,7 @@ func TestHostsRefuses(t *testing.T) {
 	for want, c := range map[string]HostsConfig{
 		"host-gateway has no address": {Extra: []HostEntry{{Name: "gw"}}},
 		`'\n' is not allowed`:         {Hostname: "a\n1.2.3.4 github.com"},
-		`' ' is not allowed`:          {Extra: []HostEntry{{Name: "a b", IP: GatewayIP}}},
+		`' ' is not allowed`:          {Extra: []HostEntry{{Name: "a b", IP: Settings{}.GatewayIP()}}},
 		"longer than 63":              {Hostname: strings.Repeat("a", 64)},
 	} {
 		if got, err := Hosts(c); err == nil || !strings.Contains(err.Error(), want) {

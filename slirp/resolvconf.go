@@ -11,7 +11,7 @@ import (
 type ResolvConfig struct {
 	// Host is the host's own file.
 	Host []byte
-	// Nameserver is the network's: NameserverIP under slirp4netns. The zero Addr
+	// Nameserver is the network's: Settings.NameserverIP under a driver. The zero Addr
 	// leaves the host's nameservers as they are, for --network host.
 	Nameserver netip.Addr
 	// Isolated is --network none: nothing of the host's is of use, so only what is

@@ -24,11 +24,11 @@ nameserver nonsense
 
 func TestResolvConf(t *testing.T) {
 	for name, c := range map[string]ResolvConfig{
-		"slirp":         {Host: []byte(hostResolv), Nameserver: NameserverIP},
-		"slirp-dns":     {Host: []byte(hostResolv), Nameserver: NameserverIP, DNS: addrs("1.1.1.1", "2001:db8::53")},
-		"slirp-search":  {Host: []byte(hostResolv), Nameserver: NameserverIP, Search: []string{"a.example", "b.example."}},
-		"slirp-nowhere": {Host: []byte(hostResolv), Nameserver: NameserverIP, Search: []string{NoSearch}},
-		"slirp-empty":   {Nameserver: NameserverIP},
+		"slirp":         {Host: []byte(hostResolv), Nameserver: Settings{}.NameserverIP()},
+		"slirp-dns":     {Host: []byte(hostResolv), Nameserver: Settings{}.NameserverIP(), DNS: addrs("1.1.1.1", "2001:db8::53")},
+		"slirp-search":  {Host: []byte(hostResolv), Nameserver: Settings{}.NameserverIP(), Search: []string{"a.example", "b.example."}},
+		"slirp-nowhere": {Host: []byte(hostResolv), Nameserver: Settings{}.NameserverIP(), Search: []string{NoSearch}},
+		"slirp-empty":   {Nameserver: Settings{}.NameserverIP()},
 		"host":          {Host: []byte(hostResolv)},
 		"host-dns":      {Host: []byte(hostResolv), DNS: addrs("1.1.1.1")},
 		"host-search":   {Host: []byte(hostResolv), Search: []string{"a.example"}},
@@ -102,7 +102,7 @@ func FuzzResolvConf(f *testing.F) {
 	f.Add([]byte("search a\x00b c\roptions x\x1b[31m\nnameserver ::1%a\xff\n"))
 	f.Add([]byte("nameserver\n#\n;;\noptions\nsearch .\n\n  nameserver\t1.1.1.1 2.2.2.2"))
 	f.Fuzz(func(t *testing.T, host []byte) {
-		out, err := ResolvConf(ResolvConfig{Host: host, Nameserver: NameserverIP})
+		out, err := ResolvConf(ResolvConfig{Host: host, Nameserver: Settings{}.NameserverIP()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func FuzzResolvConf(f *testing.F) {
 				nameservers = append(nameservers, rest)
 			}
 		}
-		if !slices.Equal(nameservers, []string{NameserverIP.String()}) {
+		if !slices.Equal(nameservers, []string{Settings{}.NameserverIP().String()}) {
 			t.Errorf("nameservers %q", nameservers)
 		}
 		whole := parseResolv(host).format()

@@ -10,6 +10,7 @@ import (
 	"rootlet/fuseoverlay"
 	"rootlet/internal/testenv"
 	"rootlet/sandbox/record"
+	"rootlet/slirp"
 )
 
 // moment is when all that tests inspect was made.
@@ -33,7 +34,7 @@ func everything() (record.Entry, Sources) {
 				{Type: record.Volume, Source: strings.Repeat("9", 64), Target: "/cache", Anonymous: true},
 				{Type: record.Tmpfs, Target: "/run", NoExec: true, Size: 1 << 20, Mode: 0o755},
 			},
-			Hostname: "web", Network: Slirp, DNS: []string{"9.9.9.9"}, DNSSearch: []string{"example.com"}, ExtraHosts: []string{"db:10.0.0.1"},
+			Hostname: "web", Network: slirp.Slirp4netns, DNS: []string{"9.9.9.9"}, DNSSearch: []string{"example.com"}, ExtraHosts: []string{"db:10.0.0.1"},
 			ReadOnly: true, KeepID: true, NoNewPrivileges: true, CapAdd: []string{"NET_RAW"}, CapDrop: []string{"ALL"},
 			Devices: []record.Device{{Source: "/dev/fuse", Target: "/dev/fuse"}}, Ulimits: []record.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}},
 			ShmSize: 64 << 20, Labels: map[string]string{"tier": "front"}, StopSignal: "SIGQUIT", StopTimeout: &timeout, Init: true, Interactive: true,
@@ -78,7 +79,7 @@ func someImage(t *testing.T) Image {
 
 func TestGolden(t *testing.T) {
 	plain, from := everything()
-	plain.Spec = record.Spec{Name: "plain", Created: moment, Network: None, Process: record.Process{Cmd: []string{"sh"}}}
+	plain.Spec = record.Spec{Name: "plain", Created: moment, Network: slirp.None, Process: record.Process{Cmd: []string{"sh"}}}
 	plain.State = record.State{Status: record.Exited, ExitCode: 137, Error: "monitor lost"}
 	from.Written = nil
 	full, sources := everything()
@@ -86,8 +87,8 @@ func TestGolden(t *testing.T) {
 		"container": ContainerOf(full, sources),
 		"plain":     ContainerOf(plain, from),
 		"image":     someImage(t),
-		"network":   NetworkOf(Slirp, []record.Entry{full, plain}),
-		"none":      NetworkOf(None, []record.Entry{full, plain}),
+		"network":   NetworkOf(slirp.Slirp4netns, []record.Entry{full, plain}),
+		"none":      NetworkOf(slirp.None, []record.Entry{full, plain}),
 	} {
 		testenv.Golden(t, name+".golden", indented(t, object))
 	}
@@ -132,7 +133,7 @@ const (
 func TestKeys(t *testing.T) {
 	e, from := everything()
 	container := indented(t, ContainerOf(e, from))
-	network := indented(t, NetworkOf(Slirp, nil))
+	network := indented(t, NetworkOf(slirp.Slirp4netns, nil))
 	for _, test := range []struct{ in, path, want string }{
 		{container, "", containerKeys},
 		{container, "State", stateKeys},
@@ -146,7 +147,7 @@ func TestKeys(t *testing.T) {
 		{container, "Mounts.0", "Type Source Destination Mode RW Propagation"},
 		{container, "Mounts.1", "Type Name Source Destination Driver Mode RW Propagation"},
 		{container, "NetworkSettings", networkSettingsKeys},
-		{container, "NetworkSettings.Networks." + Slirp, endpointKeys},
+		{container, "NetworkSettings.Networks." + slirp.Slirp4netns, endpointKeys},
 		{indented(t, someImage(t)), "", imageKeys},
 		{indented(t, someImage(t)), "RootFS", "Type Layers"},
 		{network, "", networkKeys},
@@ -210,7 +211,7 @@ func TestImageOfAHostileConfig(t *testing.T) {
 
 func TestFindNetwork(t *testing.T) {
 	for given, want := range map[string]string{
-		"host": Host, "none": None, "slirp4netns": Slirp, networkID(None): None, networkID(Slirp)[:8]: Slirp, "bridge": "", "": "",
+		"host": slirp.Host, "none": slirp.None, "slirp4netns": slirp.Slirp4netns, "pasta": slirp.Pasta, networkID(slirp.None): slirp.None, networkID(slirp.Slirp4netns)[:8]: slirp.Slirp4netns, "bridge": "", "": "",
 	} {
 		if got, found := FindNetwork(given); got != want || found != (want != "") {
 			t.Errorf("%s: %q %v", given, got, found)

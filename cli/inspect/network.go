@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"rootlet/sandbox/record"
@@ -46,35 +48,39 @@ type Endpoint struct {
 	DNSNames            []string
 }
 
-// slirpPrefix is the length of the network's prefix under slirp4netns(1).
-const slirpPrefix = 24
+// settingsOf are those of a container's network, the defaults where its record has
+// none that can be read.
+func settingsOf(e record.Entry) slirp.Settings {
+	subnet, _ := netip.ParsePrefix(e.Spec.NetworkSettings.Subnet)
+	return slirp.Settings{Subnet: subnet}
+}
 
 func networkSettingsOf(e record.Entry) NetworkSettings {
 	n := NetworkSettings{Ports: map[string][]PortBinding{}, Networks: map[string]Endpoint{}}
-	end := Endpoint{NetworkID: networkID(e.Spec.Network)}
+	end := Endpoint{NetworkID: networkID(e.Network())}
 	if e.State.Status.Up() {
 		if e.State.PID > 0 {
 			n.SandboxID, n.SandboxKey = e.ID, fmt.Sprintf("/proc/%d/ns/net", e.State.PID)
 		}
-		if e.Spec.Network == Slirp {
+		if slirp.IsDriver(e.Network()) {
 			for _, port := range e.Spec.ExposedPorts {
 				n.Ports[port] = nil
 			}
 			end.EndpointID = e.ID
-			end.Gateway, end.IPAddress, end.IPPrefixLen = slirp.GatewayIP.String(), slirp.ContainerIP.String(), slirpPrefix
+			s := settingsOf(e)
+			end.Gateway, end.IPAddress, end.IPPrefixLen = s.GatewayIP().String(), s.ContainerIP().String(), s.Prefix().Bits()
 		}
 	}
-	n.Networks[e.Spec.Network] = end
+	n.Networks[e.Network()] = end
 	n.Gateway, n.IPAddress, n.IPPrefixLen = end.Gateway, end.IPAddress, end.IPPrefixLen
 	return n
 }
 
-// The networks that are always there.
-const (
-	Slirp = "slirp4netns" // each container has one of its own
-	None  = "none"
-	Host  = "host"
-)
+// Networks are those that are always there. Under a driver each container has one of
+// its own.
+func Networks() []string {
+	return slices.Sorted(slices.Values(append(slirp.Drivers(), slirp.None, slirp.Host)))
+}
 
 // Network is `docker network inspect`.
 type Network struct {
@@ -125,7 +131,7 @@ func networkID(name string) string {
 
 // FindNetwork resolves a network's name, id, or the beginning of its id.
 func FindNetwork(given string) (name string, found bool) {
-	all := []string{Slirp, None, Host}
+	all := Networks()
 	for _, n := range all {
 		if n == given {
 			return n, true
@@ -146,19 +152,22 @@ func NetworkOf(name string, entries []record.Entry) Network {
 		IPAM:    IPAM{Driver: "default", Config: []IPAMConfig{}},
 		Options: map[string]string{}, Labels: map[string]string{}, Containers: map[string]NetworkContainer{},
 	}
-	address := ""
-	switch name {
-	case None:
+	switch {
+	case name == slirp.None:
 		n.Driver = "null"
-	case Slirp:
-		prefix, _ := slirp.ContainerIP.Prefix(slirpPrefix)
-		n.IPAM.Config = append(n.IPAM.Config, IPAMConfig{Subnet: prefix.String(), Gateway: slirp.GatewayIP.String()})
-		address = fmt.Sprintf("%s/%d", slirp.ContainerIP, slirpPrefix)
+	case slirp.IsDriver(name):
+		s := slirp.Settings{}
+		n.IPAM.Config = append(n.IPAM.Config, IPAMConfig{Subnet: s.Prefix().String(), Gateway: s.GatewayIP().String()})
 	}
 	for _, e := range entries {
-		if e.Spec.Network == name && e.State.Status.Up() {
-			n.Containers[e.ID] = NetworkContainer{Name: e.Spec.Name, EndpointID: e.ID, IPv4Address: address}
+		if e.Network() != name || !e.State.Status.Up() {
+			continue
 		}
+		c := NetworkContainer{Name: e.Spec.Name, EndpointID: e.ID}
+		if s := settingsOf(e); slirp.IsDriver(name) {
+			c.IPv4Address = fmt.Sprintf("%s/%d", s.ContainerIP(), s.Prefix().Bits())
+		}
+		n.Containers[e.ID] = c
 	}
 	return n
 }

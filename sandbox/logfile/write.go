@@ -103,6 +103,18 @@ func (w *Writer) Write(stream Stream, data []byte) {
 	w.flush(written)
 }
 
+// Remark records a line of rootlet's own on standard error, between those of the
+// program.
+func (w *Writer) Remark(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.none {
+		return
+	}
+	w.records = appendRecord(w.records[:0], []byte("rootlet: "+text+"\n"), Stderr, stamp(w.now()))
+	w.flush(0)
+}
+
 // wholeRunes is the length of b without a character of which only the beginning
 // is in it.
 func wholeRunes(b []byte) int {

@@ -29,10 +29,12 @@ type Spec struct {
 	Mounts  []Mount `json:"mounts,omitempty"`
 
 	Hostname   string   `json:"hostname"`
-	Network    string   `json:"network"` // slirp4netns, none or host
+	Network    string   `json:"network"` // as asked for: auto, a driver's name, none or host
 	DNS        []string `json:"dns,omitempty"`
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	ExtraHosts []string `json:"extraHosts,omitempty"` // NAME:ADDRESS
+
+	NetworkSettings NetworkSettings `json:"networkSettings,omitzero"`
 
 	ReadOnly        bool     `json:"readOnly,omitempty"`
 	KeepID          bool     `json:"keepID,omitempty"` // --userns keep-id
@@ -60,6 +62,14 @@ type Spec struct {
 	VolumesFrom  []string     `json:"volumesFrom,omitempty"`  // as given; Mounts has them already
 
 	StorageDriver string `json:"storageDriver,omitempty"` // as forced; empty: automatic
+}
+
+// NetworkSettings are what --network NAME:OPTIONS asks for; zero fields stand for the
+// driver's own.
+type NetworkSettings struct {
+	HostLoopback bool   `json:"hostLoopback,omitempty"` // the gateway leads to the host's loopback
+	MTU          int    `json:"mtu,omitempty"`          // bytes
+	Subnet       string `json:"subnet,omitempty"`       // 10.0.2.0/24
 }
 
 // Restart policies, as Docker names them.

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -43,12 +44,20 @@ type State struct {
 
 	// What this host gave it.
 	RootDriver string `json:"rootDriver,omitempty"`
-	IDMode     string `json:"idMode,omitempty"`
-	Cgroup     string `json:"cgroup,omitempty"` // directory of its cgroup; empty: it has none of its own
+	Network    string `json:"network,omitempty"` // what auto was, or what was asked for; none where there is nothing
+	// NetworkRestarts counts how often the network had to be started again, in this
+	// life of the program.
+	NetworkRestarts int    `json:"networkRestarts,omitempty"`
+	IDMode          string `json:"idMode,omitempty"`
+	Cgroup          string `json:"cgroup,omitempty"` // directory of its cgroup; empty: it has none of its own
 
 	// Who the program runs as, for those that join it.
 	Who Who `json:"who,omitzero"`
 }
+
+// Network is what a container is connected by, or, before it first starts, what was
+// asked for.
+func (e Entry) Network() string { return cmp.Or(e.State.Network, e.Spec.Network) }
 
 // Who is a user as the container's passwd and group files say, and his home.
 type Who struct {

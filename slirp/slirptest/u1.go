@@ -1,10 +1,7 @@
-package slirp
+package slirptest
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -12,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +23,8 @@ const (
 	containerName = "slirp-test-container"
 )
 
-func TestMain(m *testing.M) {
+// Main is what TestMain of a package that calls Run does.
+func Main(m *testing.M) {
 	if os.Args[0] == containerName {
 		serveContainer(os.Stdin, os.Stdout)
 		os.Exit(0)
@@ -41,13 +38,13 @@ func TestMain(m *testing.M) {
 // inU1 runs the calling test again in a user and mount namespace like the
 // monitor's, where it returns true; outside it reports what happened there and
 // returns false.
-func inU1(t *testing.T, withSubIDs bool) bool {
+func inU1(t *testing.T, driver string, withSubIDs bool) bool {
 	if os.Getenv(innerEnv) != "" {
 		return true
 	}
 	testenv.NeedUser(t)
 	testenv.NeedUserNS(t)
-	testenv.NeedProgram(t, program)
+	testenv.NeedProgram(t, driver)
 	needTun(t)
 	if withSubIDs {
 		testenv.NeedSubIDs(t)
@@ -66,7 +63,7 @@ func inU1(t *testing.T, withSubIDs bool) bool {
 
 func needTun(t *testing.T) {
 	t.Helper()
-	f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	if err != nil {
 		testenv.Skip(t, "a tun device: "+err.Error())
 		return
@@ -146,95 +143,4 @@ func subIDs(name string) (start, size string, err error) {
 		}
 	}
 	return "", "", fmt.Errorf("no sub-ids for %s: %v", name, err)
-}
-
-// container is a process in U2, with its own user and network namespace.
-type container struct {
-	t   *testing.T
-	cmd *exec.Cmd
-	to  io.Writer
-	out *bufio.Scanner
-}
-
-// newContainer starts one; it ends with the test.
-func newContainer(t *testing.T) *container {
-	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args[0] = containerName
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	to, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return &container{t: t, cmd: cmd, to: to, out: bufio.NewScanner(out)}
-}
-
-func (c *container) pid() int { return c.cmd.Process.Pid }
-
-// ask gives the container one order and returns its answer.
-func (c *container) ask(order ...string) string {
-	c.t.Helper()
-	fmt.Fprintln(c.to, strings.Join(order, " "))
-	if !c.out.Scan() {
-		c.t.Fatalf("container ended at %q", order)
-	}
-	return c.out.Text()
-}
-
-// serveContainer answers orders, a line each: "dial NETWORK ADDRESS" (sends one
-// byte, waits for one) and "interface NAME".
-func serveContainer(in io.Reader, out io.Writer) {
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		order := strings.Fields(lines.Text())
-		var answer string
-		switch order[0] {
-		case "dial":
-			answer = dial(order[1], order[2])
-		case "interface":
-			answer = describe(order[1])
-		}
-		fmt.Fprintln(out, answer)
-	}
-}
-
-func dial(network, address string) string {
-	conn, err := net.DialTimeout(network, address, 2*time.Second)
-	if err != nil {
-		return err.Error()
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	if _, err := conn.Write([]byte("?")); err != nil {
-		return err.Error()
-	}
-	if _, err := conn.Read(make([]byte, 1)); err != nil {
-		return err.Error()
-	}
-	return "reached"
-}
-
-func describe(name string) string {
-	dev, err := net.InterfaceByName(name)
-	if err != nil {
-		return err.Error()
-	}
-	addrs, err := dev.Addrs()
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprint(dev.MTU, dev.Flags&net.FlagUp != 0, addrs)
 }

@@ -1,0 +1,100 @@
+package slirp
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// driver is a program that gives a container its network, and how it is told so.
+type driver struct {
+	program string
+	// arguments is the command line; forget takes away what it names.
+	arguments func(Options, *pipes) (args []string, forget func(), err error)
+}
+
+func driverOf(name string) (driver, error) {
+	switch name {
+	case Slirp4netns:
+		return driver{Slirp4netns, slirpArguments}, nil
+	case Pasta:
+		return driver{Pasta, pastaArguments}, nil
+	}
+	return driver{}, fmt.Errorf("network driver %q is not known", name)
+}
+
+// slirpArguments: --enable-sandbox and --enable-seccomp always, and never an API
+// socket. Run by the root of U1, the sandbox stays in U1 (slirp4netns(1): it enters
+// the container's user namespace only when run by others).
+func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
+	args := []string{
+		"--configure", "--mtu=" + strconv.Itoa(o.mtu()), "--cidr=" + o.Prefix().String(),
+		"--enable-sandbox", "--enable-seccomp",
+		"--ready-fd=" + strconv.Itoa(readyFD), "--exit-fd=" + strconv.Itoa(exitFD),
+	}
+	if !o.HostLoopback {
+		args = append(args, "--disable-host-loopback")
+	}
+	return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
+}
+
+// Device is the container's interface.
+const Device = "tap0"
+
+// pastaArguments: pasta closes every descriptor but the first three, so it says that
+// it is ready by writing its pid to a FIFO (pasta(1), --pid), which takes the place of
+// the pipe. It forwards no ports of its own accord, gives no leases, and has its own
+// seccomp filter and namespaces always. It dies with us as one of the monitor's pid
+// namespace.
+func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
+	fifo := filepath.Join(o.Dir, "pasta.ready")
+	_ = os.Remove(fifo) // of one that was killed
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		return nil, nil, fmt.Errorf("mkfifo %s: %w", fifo, err)
+	}
+	forget := func() { _ = os.Remove(fifo) }
+	// Open for both, or it would read as ended until pasta has opened it.
+	fd, err := unix.Open(fifo, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		forget()
+		return nil, nil, fmt.Errorf("open %s: %w", fifo, err)
+	}
+	_ = p.ready.Close()
+	p.ready = os.NewFile(uintptr(fd), fifo)
+	args := []string{
+		"--foreground", "--quiet", "--stderr", "--pid", fifo,
+		"--config-net", "--ns-ifname", Device, "--mtu", strconv.Itoa(o.mtu()),
+		"--address", o.ContainerIP().String(), "--netmask", strconv.Itoa(o.Prefix().Bits()),
+		"--gateway", o.GatewayIP().String(), "--dns-forward", o.NameserverIP().String(),
+		"--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none",
+		"--no-dhcp", "--no-dhcpv6",
+	}
+	if !o.HostLoopback {
+		args = append(args, "--no-map-gw")
+	}
+	if !HostIP6().IsValid() {
+		args = append(args, "--ipv4-only")
+	}
+	return append(args, strconv.Itoa(o.PID)), forget, nil
+}
+
+// Choose is the driver that Auto stands for on this host: the first whose program is
+// here, and which opens the device that all of them need.
+func Choose() (string, error) {
+	if err := probeTun(tunDevice); err != nil {
+		return "", &Failure{Step: "choose a network driver", Err: err}
+	}
+	for _, name := range Drivers() {
+		if _, err := find(name, fixedDirs(), os.Getenv("PATH")); err == nil {
+			return name, nil
+		}
+	}
+	return "", &Failure{Step: "choose a network driver", Err: &NotInstalledError{Programs: Drivers()}}
+}
+
+// IsDriver says that a network is one of a driver's, or will be.
+func IsDriver(name string) bool { return name == Auto || slices.Contains(Drivers(), name) }

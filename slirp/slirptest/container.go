@@ -1,0 +1,107 @@
+package slirptest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// container is a process in U2, with its own user and network namespace.
+type container struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	to  io.Writer
+	out *bufio.Scanner
+}
+
+// newContainer starts one; it ends with the test.
+func newContainer(t *testing.T) *container {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args[0] = containerName
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	to, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return &container{t: t, cmd: cmd, to: to, out: bufio.NewScanner(out)}
+}
+
+func (c *container) pid() int { return c.cmd.Process.Pid }
+
+// ask gives the container one order and returns its answer.
+func (c *container) ask(order ...string) string {
+	c.t.Helper()
+	fmt.Fprintln(c.to, strings.Join(order, " "))
+	if !c.out.Scan() {
+		c.t.Fatalf("container ended at %q", order)
+	}
+	return c.out.Text()
+}
+
+// serveContainer answers orders, a line each: "dial NETWORK ADDRESS" (sends one
+// byte, waits for one) and "interface NAME".
+func serveContainer(in io.Reader, out io.Writer) {
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		order := strings.Fields(lines.Text())
+		var answer string
+		switch order[0] {
+		case "dial":
+			answer = dial(order[1], order[2])
+		case "interface":
+			answer = describe(order[1])
+		}
+		fmt.Fprintln(out, answer)
+	}
+}
+
+func dial(network, address string) string {
+	conn, err := net.DialTimeout(network, address, 2*time.Second)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := conn.Write([]byte("?")); err != nil {
+		return err.Error()
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		return err.Error()
+	}
+	return "reached"
+}
+
+func describe(name string) string {
+	dev, err := net.InterfaceByName(name)
+	if err != nil {
+		return err.Error()
+	}
+	addrs, err := dev.Addrs()
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(dev.MTU, dev.Flags&net.FlagUp != 0, addrs)
+}
