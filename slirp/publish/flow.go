@@ -42,7 +42,7 @@ func (p *udpPort) open(key flowKey) (*flow, error) {
 }
 
 func (f *flow) connect() error {
-	fd, err := f.port.dial(f.key.client, f.port.bound)
+	fd, err := f.port.dial(f.port.space.socket, f.key.client, f.port.bound)
 	if err != nil {
 		return err
 	}

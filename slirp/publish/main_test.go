@@ -268,8 +268,8 @@ func (c *container) listenUDP(port uint16) {
 	c.t.Cleanup(func() { _ = conn.Close(); work.Wait() })
 }
 
-// dialFrom connects from an address of the host.
-func dialFrom(t testing.TB, network string, from, to netip.Addr, port uint16) net.Conn {
+// dialHost connects from an address of the host.
+func dialHost(t testing.TB, network string, from, to netip.Addr, port uint16) net.Conn {
 	t.Helper()
 	conn, err := tryDial(network, from, to, port)
 	check(t, err)

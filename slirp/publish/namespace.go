@@ -8,30 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namespace makes sockets in the container's network namespace.
-type namespace struct {
-	work chan func()
-}
-
-// join starts the thread that lives in a network namespace (setns(2) moves one
-// thread alone). It ends with close.
-func join(netns *os.File) (*namespace, error) {
-	n := &namespace{work: make(chan func())}
+// enter runs f on a thread that has joined a network namespace (setns(2) moves
+// one thread alone), and returns once it has, or could not. The thread ends with
+// f, so that nothing else ever runs in the container's network.
+func enter(netns *os.File, f func()) error {
 	joined := make(chan error)
-	go n.run(netns, joined)
-	return n, <-joined
+	go enterLocked(netns, f, joined)
+	return <-joined
 }
 
-func (n *namespace) run(netns *os.File, joined chan error) {
-	// Never unlocked: the runtime ends the thread with this goroutine, and nothing
-	// else ever runs in the container's network.
-	runtime.LockOSThread()
+func enterLocked(netns *os.File, f func(), joined chan<- error) {
+	runtime.LockOSThread() // never unlocked: the runtime ends the thread with us
 	if unix.Gettid() == unix.Getpid() {
 		// Not the first thread: it cannot end, and /proc/PID is what it says it is.
 		// While it is held here, another goroutine gets another.
-		done := make(chan error)
-		go n.run(netns, done)
-		err := <-done
+		elsewhere := make(chan error)
+		go enterLocked(netns, f, elsewhere)
+		err := <-elsewhere
 		runtime.UnlockOSThread()
 		joined <- err
 		return
@@ -46,9 +39,7 @@ func (n *namespace) run(netns *os.File, joined chan error) {
 		return
 	}
 	joined <- nil
-	for f := range n.work {
-		f()
-	}
+	f()
 }
 
 func firstOf(errs ...error) error {
@@ -60,6 +51,21 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
+// namespace does work in the container's network namespace for others.
+type namespace struct {
+	work chan func()
+}
+
+// join starts the thread. It ends with close.
+func join(netns *os.File) (*namespace, error) {
+	n := &namespace{work: make(chan func())}
+	return n, enter(netns, func() {
+		for f := range n.work {
+			f()
+		}
+	})
+}
+
 // do runs f in the namespace and waits for it. It must be short.
 func (n *namespace) do(f func()) {
 	done := make(chan struct{})
@@ -67,10 +73,10 @@ func (n *namespace) do(f func()) {
 	<-done
 }
 
-// socket is socket(2) in the namespace; it closes on exec and does not block.
-func (n *namespace) socket(family, kind, protocol int) (fd int, err error) {
-	n.do(func() { fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol) })
-	return fd, os.NewSyscallError("socket", err)
+// socket is newSocket in the namespace.
+func (n *namespace) socket(family, kind int) (fd int, err error) {
+	n.do(func() { fd, err = newSocket(family, kind) })
+	return fd, err
 }
 
 // netlink opens a routing socket; it blocks.
@@ -84,3 +90,10 @@ func (n *namespace) netlink() (link *rtnetlink, err error) {
 
 // close ends the thread. No do may be under way or follow.
 func (n *namespace) close() { close(n.work) }
+
+// newSocket is socket(2) in the namespace of the calling thread; it closes on
+// exec and does not block.
+func newSocket(family, kind int) (int, error) {
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	return fd, os.NewSyscallError("socket", err)
+}

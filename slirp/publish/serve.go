@@ -54,11 +54,11 @@ func Serve(ctx context.Context, o Options) error {
 	if s.clock == nil {
 		s.clock = systemClock{}
 	}
-	ports, err := s.openPorts()
+	tcps, udps, err := s.openPorts()
 	if err != nil {
 		return err
 	}
-	defer closeAll(ports)
+	defer closePorts(tcps, udps)
 	if s.space, err = join(o.Netns); err != nil {
 		return err
 	}
@@ -69,59 +69,61 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	defer link.close()
 	s.prepare(link)
-	ctx, cancel := context.WithCancel(ctx)
-	for _, p := range ports {
-		s.work.Go(func() { p.forward(ctx) })
+	if len(tcps) > 0 {
+		stop, err := s.startTCP(tcps)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
+	s.startUDP(ctx, udps)
 	<-ctx.Done()
-	cancel()
-	closeAll(ports)
+	closePorts(nil, udps)
 	s.work.Wait() // before the namespace and the netlink socket go
 	return nil
 }
 
-// port is one bound port, forwarded until it is closed or ctx ends.
-type port interface {
-	forward(ctx context.Context)
-	close()
-}
-
-func closeAll(ports []port) {
+func (s *server) startUDP(ctx context.Context, ports []*udpPort) {
 	for _, p := range ports {
-		p.close()
+		s.work.Go(func() { p.forward(ctx) })
 	}
 }
 
-// openPorts hands the descriptors to the runtime's poller.
-func (s *server) openPorts() (ports []port, err error) {
-	defer closeFiles(s.Listeners) // the ports have descriptors of their own
+func closePorts(tcps []*tcpPort, udps []*udpPort) {
+	for _, p := range tcps {
+		_ = p.file.Close()
+	}
+	for _, p := range udps {
+		_ = p.conn.Close()
+	}
+}
+
+// openPorts takes the sockets over, or closes them.
+func (s *server) openPorts() (tcps []*tcpPort, udps []*udpPort, err error) {
 	if len(s.Listeners) != len(s.Bound) {
-		return nil, fmt.Errorf("%d sockets for %d ports", len(s.Listeners), len(s.Bound))
+		closeFiles(s.Listeners)
+		return nil, nil, fmt.Errorf("%d sockets for %d ports", len(s.Listeners), len(s.Bound))
 	}
 	for i, b := range s.Bound {
-		p, err := s.openPort(s.Listeners[i], b)
-		if err != nil {
-			closeAll(ports)
-			return nil, fmt.Errorf("port %s/%s: %w", b.host(), b.Protocol, err)
+		if b.Protocol == TCP {
+			var p *tcpPort
+			if p, err = listenTCP(s.Listeners[i], b); err == nil {
+				tcps = append(tcps, p)
+			}
+		} else {
+			var conn net.PacketConn
+			if conn, err = net.FilePacketConn(s.Listeners[i]); err == nil {
+				_ = s.Listeners[i].Close() // conn has a descriptor of its own
+				udps = append(udps, newUDPPort(s, b, conn.(*net.UDPConn)))
+			}
 		}
-		ports = append(ports, p)
-	}
-	return ports, nil
-}
-
-func (s *server) openPort(file *os.File, b Bound) (port, error) {
-	if b.Protocol == TCP {
-		listener, err := net.FileListener(file)
 		if err != nil {
-			return nil, err
+			closeFiles(s.Listeners)
+			closePorts(nil, udps)
+			return nil, nil, fmt.Errorf("port %s/%s: %w", b.host(), b.Protocol, err)
 		}
-		return &tcpPort{server: s, bound: b, listener: listener.(*net.TCPListener)}, nil
 	}
-	conn, err := net.FilePacketConn(file)
-	if err != nil {
-		return nil, err
-	}
-	return newUDPPort(s, b, conn.(*net.UDPConn)), nil
+	return tcps, udps, nil
 }
 
 // prepare makes the container's routing ready, or else says why clients will not
@@ -154,7 +156,7 @@ func (s *server) prepare(link *rtnetlink) {
 
 // tryTransparent makes a socket as each client will have one.
 func (s *server) tryTransparent(family int) error {
-	fd, err := s.space.socket(family, unix.SOCK_STREAM, 0)
+	fd, err := s.space.socket(family, unix.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
@@ -189,29 +191,29 @@ func (s *server) route(client netip.AddrPort) (target netip.Addr, source netip.A
 }
 
 // dial gives a socket of the container's network that is connected, or on its
-// way, to a port of the container.
-func (s *server) dial(client netip.AddrPort, b Bound) (fd int, err error) {
+// way, to a port of the container. Socket makes it there.
+func (s *server) dial(socket func(family, kind int) (int, error), client netip.AddrPort, b Bound) (fd int, err error) {
 	target, source := s.route(client)
 	if !target.IsValid() {
 		return -1, errors.New("the container has no address")
 	}
 	to := netip.AddrPortFrom(target, b.Container)
-	fd, err = s.dialFrom(source, to, b.Protocol)
+	fd, err = dialFrom(socket, source, to, b.Protocol)
 	if (errors.Is(err, unix.EADDRINUSE) || errors.Is(err, unix.EADDRNOTAVAIL)) && source.IsValid() {
 		// The port is in use there, by a connection in TIME_WAIT or by another client
 		// who is shown as the gateway too.
-		fd, err = s.dialFrom(netip.AddrPortFrom(source.Addr(), 0), to, b.Protocol)
+		fd, err = dialFrom(socket, netip.AddrPortFrom(source.Addr(), 0), to, b.Protocol)
 	}
 	return fd, err
 }
 
-func (s *server) dialFrom(source, to netip.AddrPort, protocol string) (int, error) {
+func dialFrom(socket func(family, kind int) (int, error), source, to netip.AddrPort, protocol string) (int, error) {
 	kind := unix.SOCK_DGRAM
 	if protocol == TCP {
 		kind = unix.SOCK_STREAM
 	}
 	family := familyOf(to.Addr())
-	fd, err := s.space.socket(family, kind, 0)
+	fd, err := socket(family, kind)
 	if err != nil {
 		return -1, err
 	}

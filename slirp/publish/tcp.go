@@ -1,101 +1,110 @@
 package publish
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
+	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// tcpPort forwards connections of one bound port.
-type tcpPort struct {
+// TCP does without goroutines and net.Conn. A published port's requests are small
+// and many: what each costs beyond its system calls is the runtime's parking and
+// waking, and half of it is saved by a loop around epoll_wait(2) (docs/benchmarks).
+// It also hears of a reset while nobody reads, and a thousand idle connections
+// have no stacks and no buffers.
+
+// tcp forwards the connections of all TCP ports of a server.
+type tcp struct {
 	*server
-	bound    Bound
-	listener *net.TCPListener
+	ports []*tcpPort
+
+	mu     sync.Mutex
+	shards []*shard
+	limit  int // of shards
+	loops  sync.WaitGroup
 }
 
-func (p *tcpPort) close() { _ = p.listener.Close() }
+// tcpPort is one bound port. The descriptor is the file's.
+type tcpPort struct {
+	bound Bound
+	file  *os.File
+	fd    int
+}
 
-// acceptPause is how long a port waits when no descriptor is free.
-const acceptPause = 100 * time.Millisecond
+const (
+	// shardLoad is how many connections a loop has before another is started: a
+	// container with few clients has one thread for them.
+	shardLoad = 16
+	maxShards = 4
+	// acceptPause is how long a port waits when no descriptor is free.
+	acceptPause = 100 * time.Millisecond
+)
 
-func (p *tcpPort) forward(ctx context.Context) {
-	for {
-		client, err := p.listener.AcceptTCP()
-		switch {
-		case err == nil:
-			p.work.Go(func() { p.connect(ctx, client) })
-		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			return
-		default:
-			// EMFILE, ENFILE, ENOMEM: connections end, and then it goes on.
-			p.reported.once("accept", fmt.Errorf("port %s/%s waits: %w", p.bound.host(), TCP, err))
-			pause(ctx, acceptPause)
+// startTCP begins to accept. Stop ends all connections.
+func (s *server) startTCP(ports []*tcpPort) (stop func(), err error) {
+	t := &tcp{server: s, ports: ports, limit: min(maxShards, runtime.GOMAXPROCS(0))}
+	first, err := t.startShard()
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range ports {
+		if err := first.watch(p.fd, tag{slot: listenerSlot - int32(i)}, unix.EPOLLIN); err != nil {
+			t.stop()
+			return nil, fmt.Errorf("watch port %s: %w", p.bound.host(), err)
 		}
 	}
+	return t.stop, nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
+func (t *tcp) stop() {
+	t.mu.Lock()
+	for _, s := range t.shards {
+		s.end()
 	}
+	t.shards, t.limit = nil, 0
+	t.mu.Unlock()
+	t.loops.Wait()
 }
 
-// connect leads one client to the container, until both are done. A client whom
-// the container does not want is reset, as it would be without us.
-func (p *tcpPort) connect(ctx context.Context, client *net.TCPConn) {
-	program, err := p.dialTCP(ctx, client.RemoteAddr().(*net.TCPAddr).AddrPort())
-	if err != nil {
-		reset(client)
-		return
+// choose gives the shard for a new connection: the least busy one, or a new one.
+func (t *tcp) choose() *shard {
+	t.mu.Lock()
+	shards, room := t.shards, len(t.shards) < t.limit
+	t.mu.Unlock()
+	var least *shard
+	for _, s := range shards {
+		if least == nil || s.load() < least.load() {
+			least = s
+		}
 	}
-	relay(ctx, client, program)
+	if room && least != nil && least.load() >= shardLoad {
+		if s, err := t.startShard(); err == nil {
+			return s
+		}
+	}
+	return least
 }
 
-// connectWait bounds the connecting: the peer is this kernel, which is slow only
-// where the program's backlog is full.
-const connectWait = 30 * time.Second
-
-func (p *tcpPort) dialTCP(ctx context.Context, client netip.AddrPort) (*net.TCPConn, error) {
-	fd, err := p.dial(client, p.bound)
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), "container "+p.bound.Port().String())
-	defer file.Close()
-	if err := awaitConnected(ctx, file); err != nil {
-		return nil, err
-	}
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.TCPConn), nil
-}
-
-// awaitConnected waits for connect(2) to end, which left with EINPROGRESS.
-func awaitConnected(ctx context.Context, file *os.File) error {
-	_ = file.SetWriteDeadline(time.Now().Add(connectWait))
-	defer context.AfterFunc(ctx, func() { _ = file.SetWriteDeadline(time.Unix(1, 0)) })()
+// listenTCP prepares a listener. What is set on it its connections have.
+func listenTCP(file *os.File, b Bound) (*tcpPort, error) {
 	connection, err := file.SyscallConn()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var failure error
-	err = connection.Write(func(fd uintptr) bool {
-		code, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
-		if err != nil || code != 0 {
-			failure = firstOf(err, unix.Errno(code))
-			return true
-		}
-		_, err = unix.Getpeername(int(fd))
-		return err == nil
+	p := &tcpPort{bound: b, file: file}
+	controlErr := connection.Control(func(fd uintptr) {
+		p.fd = int(fd)
+		err = firstOf(unix.SetNonblock(p.fd, true), setTCP(p.fd, unix.TCP_NODELAY, 1),
+			unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+			// A client who went without a word is found after two minutes.
+			setTCP(p.fd, unix.TCP_KEEPIDLE, 60), setTCP(p.fd, unix.TCP_KEEPINTVL, 15), setTCP(p.fd, unix.TCP_KEEPCNT, 4))
 	})
-	return firstOf(err, failure)
+	return p, firstOf(controlErr, err)
+}
+
+func setTCP(fd, name, value int) error {
+	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, name, value)
 }

@@ -40,7 +40,7 @@ func TestTCPSource(t *testing.T) {
 		{"IPv6 loopback", lo6, lo6, gateway6},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			conn := dialFrom(t, TCP, v.from, v.to, 8080)
+			conn := dialHost(t, TCP, v.from, v.to, 8080)
 			local := conn.LocalAddr().(*net.TCPAddr).AddrPort()
 			if got, want := line(t, conn), netip.AddrPortFrom(v.wanted, local.Port()).String(); got != want {
 				t.Errorf("the program sees %s, want %s", got, want)
@@ -53,7 +53,7 @@ func TestTCPSourceOfAContainerWithoutIPv6(t *testing.T) {
 	c := newContainerWith(t, false)
 	c.listen(80, tellPeer)
 	c.publish("8080:80")
-	got := line(t, dialFrom(t, TCP, clientIP6, hostIP6, 8080))
+	got := line(t, dialHost(t, TCP, clientIP6, hostIP6, 8080))
 	if peer := netip.MustParseAddrPort(got); peer.Addr() != gateway4 {
 		t.Errorf("the program sees %s, want %s", peer, gateway4)
 	}
@@ -130,7 +130,7 @@ func TestTCPHalfClose(t *testing.T) {
 	})
 	c.publish("8080:80", "8081:81")
 
-	conn := dialFrom(t, TCP, clientIP4, hostIP4, 8080).(*net.TCPConn)
+	conn := dialHost(t, TCP, clientIP4, hostIP4, 8080).(*net.TCPConn)
 	_, err := io.WriteString(conn, "question")
 	check(t, err)
 	check(t, conn.CloseWrite())
@@ -138,7 +138,7 @@ func TestTCPHalfClose(t *testing.T) {
 		t.Errorf("after the client's end the answer is %q, %v", all, err)
 	}
 
-	conn = dialFrom(t, TCP, clientIP4, hostIP4, 8081).(*net.TCPConn)
+	conn = dialHost(t, TCP, clientIP4, hostIP4, 8081).(*net.TCPConn)
 	if all, err := io.ReadAll(conn); string(all) != "first" || err != nil {
 		t.Errorf("read %q, %v", all, err)
 	}
@@ -160,11 +160,11 @@ func TestTCPReset(t *testing.T) {
 		seen <- err
 	})
 	c.publish("8080:80", "8081:81")
-	conn := dialFrom(t, TCP, clientIP4, hostIP4, 8080)
+	conn := dialHost(t, TCP, clientIP4, hostIP4, 8080)
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("the program's reset came as %v", err)
 	}
-	conn = dialFrom(t, TCP, clientIP4, hostIP4, 8081)
+	conn = dialHost(t, TCP, clientIP4, hostIP4, 8081)
 	_, err := conn.Read(make([]byte, 1))
 	check(t, err)
 	check(t, conn.(*net.TCPConn).SetLinger(0))
@@ -194,7 +194,7 @@ func TestTCPBulk(t *testing.T) {
 	c := newContainer(t)
 	c.listen(80, func(conn *net.TCPConn) { _, _ = io.Copy(conn, conn) })
 	c.publish("8080:80")
-	conn := dialFrom(t, TCP, clientIP4, hostIP4, 8080).(*net.TCPConn)
+	conn := dialHost(t, TCP, clientIP4, hostIP4, 8080).(*net.TCPConn)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	go func() {
 		_, _ = conn.Write(data)

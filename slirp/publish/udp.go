@@ -47,8 +47,6 @@ type flowKey struct {
 	local  netip.Addr
 }
 
-func (p *udpPort) close() { _ = p.conn.Close() }
-
 func (p *udpPort) forward(ctx context.Context) {
 	defer p.closeFlows()
 	buffer, control := make([]byte, maxDatagram), make([]byte, 128)
@@ -190,4 +188,9 @@ func from(ip netip.Addr) []byte {
 	return nil
 }
 
-var _ port = (*udpPort)(nil)
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

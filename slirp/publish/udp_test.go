@@ -28,7 +28,7 @@ func TestUDPSource(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			// A connected socket takes answers from the address that it asked alone.
-			conn := dialFrom(t, UDP, v.from, v.to, 5353)
+			conn := dialHost(t, UDP, v.from, v.to, 5353)
 			want := netip.AddrPortFrom(v.wanted, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()).String()
 			for range 3 {
 				if peer, echo := exchange(t, conn, "word"); peer != want || echo != "word" {
@@ -43,7 +43,7 @@ func TestUDPSourceOfAContainerWithoutIPv6(t *testing.T) {
 	c := newContainerWith(t, false)
 	c.listenUDP(53)
 	c.publish("5353:53/udp")
-	peer, _ := exchange(t, dialFrom(t, UDP, clientIP6, hostIP6, 5353), "word")
+	peer, _ := exchange(t, dialHost(t, UDP, clientIP6, hostIP6, 5353), "word")
 	if netip.MustParseAddrPort(peer).Addr() != gateway4 {
 		t.Errorf("the program sees %s, want %s", peer, gateway4)
 	}
@@ -54,7 +54,7 @@ func TestUDPLargestDatagram(t *testing.T) {
 	c.listenUDP(53)
 	c.publish("5353:53/udp")
 	for _, v := range [][2]netip.Addr{{clientIP4, hostIP4}, {clientIP6, hostIP6}} {
-		conn := dialFrom(t, UDP, v[0], v[1], 5353)
+		conn := dialHost(t, UDP, v[0], v[1], 5353)
 		const largest = 65507
 		data := bytes.Repeat([]byte("x"), largest)
 		if _, err := conn.Write(data); err != nil {
@@ -77,7 +77,7 @@ func TestUDPLargestDatagram(t *testing.T) {
 func TestUDPServerComesLater(t *testing.T) {
 	c := newContainer(t)
 	c.publish("5353:53/udp")
-	conn := dialFrom(t, UDP, clientIP4, hostIP4, 5353)
+	conn := dialHost(t, UDP, clientIP4, hostIP4, 5353)
 	for range 3 {
 		_, err := conn.Write([]byte("nobody hears"))
 		check(t, err)
@@ -155,16 +155,16 @@ func newUDPServer(t *testing.T, c *container, clock clock, limit int) (*udpPort,
 	o := c.options()
 	o.Bound, o.Listeners, o.clock, o.Proc = bound, files, clock, "/proc"
 	s := &server{Options: o, space: c.space, shown: map[int]bool{}, reported: reports{to: func(err error) { t.Error(err) }}}
-	ports, err := s.openPorts()
+	_, ports, err := s.openPorts()
 	check(t, err)
 	link, err := c.space.netlink()
 	check(t, err)
 	s.prepare(link)
 	ctx, cancel := context.WithCancel(context.Background())
-	p := ports[0].(*udpPort)
+	p := ports[0]
 	p.limit = limit
-	s.work.Go(func() { p.forward(ctx) })
-	t.Cleanup(func() { cancel(); closeAll(ports); s.work.Wait(); link.close() })
+	s.startUDP(ctx, ports)
+	t.Cleanup(func() { cancel(); closePorts(nil, ports); s.work.Wait(); link.close() })
 	return p, bound[0]
 }
 
@@ -183,7 +183,7 @@ func TestUDPFlowsExpire(t *testing.T) {
 	c.listenUDP(53)
 	clock := newFakeClock()
 	p, _ := newUDPServer(t, c, clock, maxFlows)
-	conn := dialFrom(t, UDP, clientIP4, hostIP4, 5353)
+	conn := dialHost(t, UDP, clientIP4, hostIP4, 5353)
 	settled(t, func() {
 		exchange(t, conn, "word")
 		clock.pass(idleAnswered - sweepEvery)
@@ -213,7 +213,7 @@ func TestUDPUnansweredFlowsExpireSooner(t *testing.T) {
 	c := newContainer(t)
 	clock := newFakeClock()
 	p, _ := newUDPServer(t, c, clock, maxFlows)
-	conn := dialFrom(t, UDP, clientIP4, hostIP4, 5353)
+	conn := dialHost(t, UDP, clientIP4, hostIP4, 5353)
 	_, err := conn.Write([]byte("word"))
 	check(t, err)
 	until(t, func() bool { return len(p.clients()) == 1 })
@@ -230,7 +230,7 @@ func TestUDPFlowsAreBounded(t *testing.T) {
 	p, _ := newUDPServer(t, c, clock, limit)
 	var conns []net.Conn
 	for i := range 2 * limit {
-		conn := dialFrom(t, UDP, clientIP4, hostIP4, 5353)
+		conn := dialHost(t, UDP, clientIP4, hostIP4, 5353)
 		conns = append(conns, conn)
 		_, err := conn.Write([]byte("word"))
 		check(t, err)
@@ -252,7 +252,7 @@ func TestUDPAnsweredFlowsStayLonger(t *testing.T) {
 	c.listenUDP(53)
 	clock := newFakeClock()
 	p, _ := newUDPServer(t, c, clock, maxFlows)
-	conn := dialFrom(t, UDP, clientIP4, hostIP4, 5353)
+	conn := dialHost(t, UDP, clientIP4, hostIP4, 5353)
 	exchange(t, conn, "word")
 	answered := &flow{port: p}
 	answered.answered.Store(true)
