@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -19,7 +20,9 @@ type splice struct {
 	ep    tcpip.Endpoint
 	queue *waiter.Queue
 	host  *net.TCPConn
-	once  sync.Once
+	// uploaded says that the container has sent its last byte, and the host has it.
+	uploaded atomic.Bool
+	once     sync.Once
 }
 
 var errReset = errors.New("connection reset")
@@ -39,10 +42,17 @@ func (p *splice) run(spawn func(func())) {
 }
 
 // hangup is called when the container's end is over. After a reset nobody may be
-// left who reads from it: the half that waits for the host is woken.
+// left who reads from it: the half that waits for the host is woken. A connection
+// that was reset when it was half closed is merely closed to gvisor, as is one that
+// ended well and has bytes left for upload.
 func (p *splice) hangup(waiter.EventMask) {
-	if tcp.EndpointState(p.ep.State()) == tcp.StateError {
+	switch tcp.EndpointState(p.ep.State()) {
+	case tcp.StateError:
 		_ = p.host.SetDeadline(past)
+	case tcp.StateClose:
+		if p.uploaded.Load() {
+			_ = p.host.SetDeadline(past)
+		}
 	}
 }
 
@@ -95,6 +105,7 @@ func (p *splice) upload() error {
 		case *tcpip.ErrWouldBlock:
 			<-ready
 		case *tcpip.ErrClosedForReceive:
+			p.uploaded.Store(true)
 			return p.host.CloseWrite()
 		default:
 			return errReset
