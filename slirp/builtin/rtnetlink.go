@@ -1,0 +1,148 @@
+package builtin
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// configure brings lo and the tap of this thread's namespace up. The messages are
+// few and fixed, so they are written by hand (rtnetlink(7)); the kernel takes
+// them in order from one datagram.
+func configure(a addresses, mtu int) error {
+	index, err := interfaceIndex(Device)
+	if err != nil {
+		return err
+	}
+	steps := []step{
+		{"bring lo up", linkMessage(1, 0)},
+		{"set the MTU of " + Device, linkMessage(index, mtu)},
+		{"give " + Device + " its address", addressMessage(index, a.container4, a.net4.Bits())},
+		{"set the default route", routeMessage(index, a.gateway4)},
+	}
+	if a.net6.IsValid() {
+		steps = append(steps,
+			step{"give " + Device + " its IPv6 address", addressMessage(index, a.container6, a.net6.Bits())},
+			step{"set the default IPv6 route", routeMessage(index, a.gateway6)})
+	}
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open a netlink socket: %w", err)
+	}
+	defer unix.Close(fd)
+	for i, s := range steps {
+		s.message.finish(uint32(i + 1))
+		if err := exchange(fd, s.message); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+type step struct {
+	name    string
+	message message
+}
+
+func interfaceIndex(name string) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open a socket: %w", err)
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr); err != nil {
+		return 0, fmt.Errorf("look up %s: %w", name, err)
+	}
+	return int(ifr.Uint32()), nil
+}
+
+// A message is one netlink request.
+type message []byte
+
+func newMessage(kind, flags uint16, family byte, rest ...byte) message {
+	m := make(message, unix.NLMSG_HDRLEN, 128)
+	binary.NativeEndian.PutUint16(m[4:], kind)
+	binary.NativeEndian.PutUint16(m[6:], flags|unix.NLM_F_REQUEST)
+	return append(append(m, family), rest...)
+}
+
+// finish fills in what is known last; seq numbers the answer.
+func (m message) finish(seq uint32) {
+	binary.NativeEndian.PutUint32(m, uint32(len(m)))
+	binary.NativeEndian.PutUint32(m[8:], seq)
+}
+
+func (m message) add(kind uint16, value []byte) message {
+	m = binary.NativeEndian.AppendUint16(m, uint16(unix.SizeofRtAttr+len(value)))
+	m = binary.NativeEndian.AppendUint16(m, kind)
+	m = append(m, value...)
+	for len(m)%unix.NLMSG_ALIGNTO != 0 {
+		m = append(m, 0)
+	}
+	return m
+}
+
+func word(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+// linkMessage brings an interface up; mtu 0 leaves its MTU.
+func linkMessage(index, mtu int) message {
+	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, unix.AF_UNSPEC, 0, 0, 0)
+	m = append(m, word(uint32(index))...)
+	m = append(m, word(unix.IFF_UP)...)
+	m = append(m, word(unix.IFF_UP)...) // the bits to change
+	if mtu != 0 {
+		m = m.add(unix.IFLA_MTU, word(uint32(mtu)))
+	}
+	return m
+}
+
+func addressMessage(index int, ip netip.Addr, bits int) message {
+	m := newMessage(unix.RTM_NEWADDR, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL, family(ip), byte(bits), 0, unix.RT_SCOPE_UNIVERSE)
+	m = append(m, word(uint32(index))...)
+	m = m.add(unix.IFA_LOCAL, ip.AsSlice()).add(unix.IFA_ADDRESS, ip.AsSlice())
+	if ip.Is6() {
+		// Nobody else is on this link, and duplicate address detection (RFC 4862)
+		// would keep the address unusable for a second.
+		m = m.add(unix.IFA_FLAGS, word(unix.IFA_F_NODAD|unix.IFA_F_PERMANENT))
+	}
+	return m
+}
+
+func routeMessage(index int, gateway netip.Addr) message {
+	m := newMessage(unix.RTM_NEWROUTE, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL, family(gateway),
+		0, 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST)
+	m = append(m, word(0)...) // flags
+	return m.add(unix.RTA_GATEWAY, gateway.AsSlice()).add(unix.RTA_OIF, word(uint32(index)))
+}
+
+func family(ip netip.Addr) byte {
+	if ip.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// exchange sends a request and waits for the kernel's acknowledgement.
+func exchange(fd int, m message) error {
+	if err := unix.Sendto(fd, m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	answer := make([]byte, 1024)
+	n, _, err := unix.Recvfrom(fd, answer, 0)
+	if err != nil {
+		return err
+	}
+	if n < unix.NLMSG_HDRLEN+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
+		return unix.EBADMSG
+	}
+	if errno := -int32(binary.NativeEndian.Uint32(answer[unix.NLMSG_HDRLEN:])); errno != 0 {
+		return unix.Errno(errno)
+	}
+	return nil
+}
