@@ -9,8 +9,6 @@ func notThere(command, flag string) string {
 		return ""
 	}
 	switch flag {
-	case "-p", "-P", "--publish", "--publish-all":
-		return ": ports cannot be published yet; --network host shows those of the host"
 	case "-m", "-c", "--memory", "--memory-swap", "--memory-reservation", "--memory-swappiness", "--cpus", "--cpu-shares",
 		"--cpu-period", "--cpu-quota", "--cpuset-cpus", "--cpuset-mems", "--pids-limit", "--blkio-weight", "--cgroup-parent":
 		return ": there are no resource limits yet, but for --ulimit"

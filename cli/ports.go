@@ -9,6 +9,7 @@ import (
 
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
+	"rootlet/slirp/publish"
 )
 
 // portOf is a port of a container's.
@@ -44,15 +45,8 @@ type portRange struct {
 	protocol    string
 }
 
-func (r portRange) has(p portOf) bool {
-	return p.protocol == r.protocol && r.first <= p.number && p.number <= r.last
-}
-
-func (r portRange) String() string {
-	if r.first == r.last {
-		return portOf{r.first, r.protocol}.String()
-	}
-	return fmt.Sprintf("%d-%d/%s", r.first, r.last, r.protocol)
+func (r portRange) has(p publish.Port) bool {
+	return p.Protocol == r.protocol && r.first <= p.Number && p.Number <= r.last
 }
 
 func parsePortRanges(values []string) ([]portRange, error) {
@@ -84,45 +78,37 @@ func parsePortRanges(values []string) ([]portRange, error) {
 
 // exposed are the ports that a container exposes, in order. What cannot be read
 // as one, as in a record of another hand, is none.
-func exposed(s record.Spec) []portOf {
-	var list []portOf
+func exposed(s record.Spec) []publish.Port {
+	var list []publish.Port
 	for _, text := range s.ExposedPorts {
 		if p, err := parsePort(text); err == nil {
-			list = append(list, p)
+			list = append(list, publish.Port{Number: p.number, Protocol: p.protocol})
 		}
 	}
-	slices.SortFunc(list, func(a, b portOf) int {
-		return cmp.Or(cmp.Compare(a.number, b.number), strings.Compare(a.protocol, b.protocol))
+	slices.SortFunc(list, func(a, b publish.Port) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), strings.Compare(a.Protocol, b.Protocol))
 	})
 	return slices.Compact(list)
 }
 
-// ports is the PORTS column: what a running container exposes in a network of
-// its own, with ranges for what follows each other.
+// ports is the PORTS column: what a running container publishes, and exposes, in a
+// network of its own.
 func ports(e record.Entry) string {
 	if !e.State.Status.Up() || !slirp.IsDriver(e.Network()) {
 		return ""
 	}
-	var (
-		words []string
-		open  = map[string]portRange{} // that of each protocol, which may still grow
-		order []string
-	)
-	for _, p := range exposed(e.Spec) {
-		r, growing := open[p.protocol]
-		switch {
-		case !growing:
-			order = append(order, p.protocol)
-			r = portRange{first: p.number, protocol: p.protocol}
-		case p.number != r.last+1:
-			words = append(words, r.String())
-			r.first = p.number
-		}
-		r.last = p.number
-		open[p.protocol] = r
+	return publish.Column(e.State.Ports, exposed(e.Spec))
+}
+
+// published are a container's ports that are to be had from outside, whether or not it
+// runs.
+func published(s record.Spec) []publish.Port {
+	var list []publish.Port
+	for _, m := range s.Ports {
+		list = append(list, m.Port())
 	}
-	for _, protocol := range order {
-		words = append(words, open[protocol].String())
+	if s.PublishAll {
+		list = append(list, exposed(s)...)
 	}
-	return strings.Join(words, ", ")
+	return list
 }

@@ -12,16 +12,17 @@ import (
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
+	"rootlet/slirp/publish"
 )
 
 // psFilter is --filter of ps, with what its values stand for looked up.
 type psFilter struct {
 	filters
-	ids, names     []*regexp.Regexp
-	expose         []portRange
-	before, since  []record.Spec
-	isOf           func(record.Spec) bool // ancestor
-	nothingHasPort bool                   // publish: no port of any container is
+	ids, names    []*regexp.Regexp
+	expose        []portRange
+	before, since []record.Spec
+	isOf          func(record.Spec) bool // ancestor
+	publish       []portRange
 }
 
 // psFilters are the keys.
@@ -58,10 +59,9 @@ func parsePsFilter(paths sandbox.Paths, given []string) (*psFilter, error) {
 	if f.expose, err = parsePortRanges(parsed["expose"]); err != nil {
 		return nil, err
 	}
-	if _, err = parsePortRanges(parsed["publish"]); err != nil {
+	if f.publish, err = parsePortRanges(parsed["publish"]); err != nil {
 		return nil, err
 	}
-	f.nothingHasPort = parsed.has("publish")
 	f.ids, f.names = patterns(parsed["id"]), patterns(parsed["name"])
 	return f, f.lookUp(paths)
 }
@@ -118,12 +118,11 @@ func (f *psFilter) everything() bool { return f.has("status") }
 
 func (f *psFilter) matches(e record.Entry) bool {
 	s := e.Spec
-	return !f.nothingHasPort &&
-		matchAny(f.ids, e.ID) && matchAny(f.names, s.Name, "/"+s.Name) &&
+	return matchAny(f.ids, e.ID) && matchAny(f.names, s.Name, "/"+s.Name) &&
 		f.is("status", string(e.State.Status)) && f.is("health", health(e.State)) &&
 		(!f.has("exited") || e.State.Status == record.Exited && f.is("exited", strconv.Itoa(e.State.ExitCode))) &&
 		f.labels(s.Labels) && f.is("network", e.Network()) && f.any("volume", func(want string) bool { return mounted(s, want) }) &&
-		(!f.has("expose") || exposesAny(s, f.expose)) &&
+		(!f.has("expose") || anyOf(exposed(s), f.expose)) && (!f.has("publish") || anyOf(published(s), f.publish)) &&
 		(f.isOf == nil || f.isOf(s)) && f.inTime(s)
 }
 
@@ -143,8 +142,8 @@ func mounted(s record.Spec, want string) bool {
 	})
 }
 
-func exposesAny(s record.Spec, ranges []portRange) bool {
-	return slices.ContainsFunc(exposed(s), func(p portOf) bool {
+func anyOf(ports []publish.Port, ranges []portRange) bool {
+	return slices.ContainsFunc(ports, func(p publish.Port) bool {
 		return slices.ContainsFunc(ranges, func(r portRange) bool { return r.has(p) })
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
+	"rootlet/slirp/publish"
 )
 
 // newContainer is what run and create have in common.
@@ -49,6 +50,8 @@ type runFlags struct {
 	Network     string   `name:"network" aliases:"net" default:"auto" placeholder:"NETWORK[:OPTIONS]" help:"auto, slirp4netns, pasta, none or host; a driver's options are allow-host-loopback, mtu= and cidr=."`
 	OOMScoreAdj int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
+	Publish     []string `name:"publish" short:"p" sep:"none" placeholder:"[[IP:]PORT:]PORT" help:"Publish a port of the container on the host."`
+	PublishAll  bool     `name:"publish-all" short:"P" help:"Publish every port that is exposed, each on a free one."`
 	Pull        string   `name:"pull" default:"missing" enum:"always,missing,never,newer" help:"When to pull: always, missing, never or newer."`
 	Quiet       bool     `name:"quiet" short:"q" help:"No progress and no notices."`
 	ReadOnly    bool     `name:"read-only" help:"Mount the root read-only."`
@@ -294,7 +297,8 @@ func (c *newContainer) fillLog(r *sandbox.Request) error {
 // maxExposed is how many ports one command may note.
 const maxExposed = 1000
 
-// fillPorts notes each port by itself, as Docker does.
+// fillPorts notes each port by itself, as Docker does; one that is published is
+// exposed, too.
 func (c *newContainer) fillPorts(r *sandbox.Request) error {
 	ranges, err := parsePortRanges(c.Expose)
 	if err != nil {
@@ -307,6 +311,13 @@ func (c *newContainer) fillPorts(r *sandbox.Request) error {
 			}
 			r.Spec.ExposedPorts = append(r.Spec.ExposedPorts, portOf{uint16(n), ports.protocol}.String())
 		}
+	}
+	if r.Spec.Ports, err = publish.Parse(c.Publish); err != nil {
+		return fmt.Errorf("--publish: %w", err)
+	}
+	r.Spec.PublishAll = c.PublishAll
+	for _, m := range r.Spec.Ports {
+		r.Spec.ExposedPorts = append(r.Spec.ExposedPorts, m.Port().String())
 	}
 	return nil
 }

@@ -82,8 +82,6 @@ func TestSpellErrors(t *testing.T) {
 		{"run", "--intercative image", "unknown flag --intercative: did you mean --interactive?"},
 		{"run", "-itz image", "unknown flag -z in -itz"},
 		{"run", "-z image", "unknown flag -z"},
-		{"run", "-p 80:80 image", "unknown flag -p: ports cannot be published yet; --network host shows those of the host"},
-		{"run", "-dp 80:80 image", "unknown flag -p in -dp: ports cannot be published yet; --network host shows those of the host"},
 		{"run", "--memory=1g image", "unknown flag --memory: there are no resource limits yet, but for --ulimit"},
 		{"rm", "--memory=1g name", "unknown flag --memory"},
 		{"run", "--rm=maybe image", `flag --rm: "maybe" is neither true nor false`},

@@ -100,10 +100,11 @@ func revive(e estate) (*monitor, error) {
 	if m.root, err = fuseoverlay.Resume(e.Root); err != nil {
 		return nil, err
 	}
-	if e.Helper != nil {
-		if m.helper, err = slirp.Resume(*e.Helper); err != nil {
-			return nil, err
-		}
+	if m.net.driver, err = resumeHelper(e.Driver); err != nil {
+		return nil, err
+	}
+	if m.net.ports, err = resumeHelper(e.Ports); err != nil {
+		return nil, err
 	}
 	if m.log, err = logfile.Resume(m.container.Dir, m.Spec.Log, time.Now, e.Log); err != nil {
 		return nil, err
@@ -119,6 +120,13 @@ func revive(e estate) (*monitor, error) {
 	m.control = newControl(socket, l.(*net.UnixListener))
 	go m.accept(m.control)
 	return m, nil
+}
+
+func resumeHelper(k *slirp.Kept) (*slirp.Helper, error) {
+	if k == nil {
+		return nil, nil
+	}
+	return slirp.Resume(*k)
 }
 
 func reviveStreams(e estate) *streams {

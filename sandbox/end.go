@@ -135,13 +135,9 @@ func (m *monitor) remove() error {
 	return errors.Join(err, removeFiles(gone))
 }
 
-// unmount lets go of what serves one life of the program. It never waits for
-// slirp4netns, whose network namespace takes 40 ms to go.
+// unmount lets go of what serves one life of the program.
 func (m *monitor) unmount() {
-	if m.helper != nil {
-		m.helper.Stop()
-		m.helper = nil
-	}
+	m.disconnect()
 	if m.streams != nil {
 		m.streams.closeInside()
 	}

@@ -47,7 +47,7 @@ func (m *monitor) live() error {
 // here, on the one goroutine whose thread is its parent.
 func (m *monitor) watch() int {
 	ended := m.awaitEnd()
-	network := m.networkEnds()
+	network, ports := ends(m.net.driver), ends(m.net.ports)
 	root := m.root.Done()
 	quiet := time.NewTimer(awakeFor)
 	defer quiet.Stop()
@@ -72,7 +72,12 @@ func (m *monitor) watch() int {
 			if ok {
 				m.lostNetwork(err)
 			}
-			network = m.networkEnds()
+			network, ports = ends(m.net.driver), ends(m.net.ports)
+		case err, ok := <-ports:
+			if ok {
+				m.lostPorts(err)
+			}
+			ports = ends(m.net.ports)
 		case <-quiet.C:
 			quiet.Reset(m.sleep())
 		}

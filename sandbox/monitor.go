@@ -19,7 +19,6 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
-	"rootlet/slirp"
 )
 
 // You come here from run.go, which started this stage in U1, or from main.go,
@@ -61,7 +60,7 @@ type monitor struct {
 	state       record.State
 	who         identity.Identity
 	root        *fuseoverlay.Root
-	helper      *slirp.Helper
+	net         connection
 	volumes     map[string]*volume.Lease // by name, until the container is listed
 	mounted     bool                     // the volumes
 	streams     *streams

@@ -19,30 +19,14 @@ func (m *monitor) chooseNetwork() error {
 		return nil
 	}
 	driver, err := slirp.Choose()
+	if err != nil && m.publishes() {
+		return fmt.Errorf("publish ports: %w", err)
+	}
 	if err != nil {
 		m.withoutNetwork(err)
 		return nil
 	}
 	m.state.Network = driver
-	return nil
-}
-
-// startNetwork starts what connects the container, and does not wait for it.
-func (m *monitor) startNetwork() error {
-	if !slirp.IsDriver(m.state.Network) {
-		return nil
-	}
-	settings, err := m.networkSettings()
-	if err != nil {
-		return err
-	}
-	helper, err := slirp.Start(m.ctx, slirp.Options{
-		PID: m.hostPID, Driver: m.state.Network, Settings: settings, Dir: m.container.Dir,
-	})
-	if err != nil {
-		return err
-	}
-	m.helper = helper
 	return nil
 }
 
@@ -55,51 +39,6 @@ func (m *monitor) networkSettings() (slirp.Settings, error) {
 	var err error
 	settings.Subnet, err = netip.ParsePrefix(s.Subnet)
 	return settings, err
-}
-
-// awaitNetwork waits until the container is connected.
-func (m *monitor) awaitNetwork() error {
-	if m.helper == nil {
-		return nil
-	}
-	err := m.helper.Ready()
-	if err == nil {
-		return nil
-	}
-	m.helper = nil
-	return err
-}
-
-// networkEnds delivers the helper's death; nil where there is none.
-func (m *monitor) networkEnds() <-chan error {
-	if m.helper == nil {
-		return nil
-	}
-	return m.helper.Done()
-}
-
-// lostNetwork is what becomes of a helper that died: once in a life of the program
-// another takes its place, and the container has a network again; connections that
-// were open are gone.
-func (m *monitor) lostNetwork(cause error) {
-	m.helper = nil
-	said := fmt.Sprintf("the network is gone: %v", cause)
-	if m.state.NetworkRestarts == 0 {
-		m.state.NetworkRestarts++
-		err := m.startNetwork()
-		if err == nil {
-			err = m.awaitNetwork()
-		}
-		if err == nil {
-			said = fmt.Sprintf("the network was started again: %v", cause)
-		} else {
-			said += fmt.Sprintf("; and cannot be started again: %v", err)
-		}
-	}
-	m.notice(said)
-	m.log.Remark(said)
-	m.state.Error = said
-	m.writeState(false)
 }
 
 // withoutNetwork says that there is none.

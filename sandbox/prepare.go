@@ -202,6 +202,9 @@ func (m *monitor) assemble() error {
 	if err := m.chooseNetwork(); err != nil {
 		return err
 	}
+	if err := m.bindPorts(); err != nil {
+		return err
+	}
 	generated, err := m.generate()
 	if err != nil {
 		return err

@@ -3,11 +3,17 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/record"
+	"rootlet/slirp/publish"
 )
 
 // Frames between a client and the monitor. The one that has started it speaks over
@@ -126,6 +132,14 @@ type Failure struct {
 	Alive   bool `json:"alive,omitempty"`
 	// NotRunning: there is no program to do it to.
 	NotRunning bool `json:"notRunning,omitempty"`
+	// Taken is the port that somebody else has: only the client can see who.
+	Taken *takenPort `json:"taken,omitempty"`
+}
+
+// takenPort is a port of the host that could not be had.
+type takenPort struct {
+	Protocol string         `json:"protocol"`
+	Address  netip.AddrPort `json:"address"`
 }
 
 func (f *Failure) Error() string { return f.Message }
@@ -169,7 +183,45 @@ func failureOf(err error) *Failure {
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
 	}
+	var port *publish.BindError
+	if errors.As(err, &port) && port.First == port.Last && errors.Is(err, unix.EADDRINUSE) {
+		f.Taken = &takenPort{Protocol: port.Protocol, Address: port.Address}
+	}
 	return f
+}
+
+// nameHolder says who has the port that could not be had: one of the user's containers,
+// or a program of his. U1, where the monitor is, does not see into those.
+func (f *Failure) nameHolder(p Paths) {
+	if f.Taken == nil {
+		return
+	}
+	port := &publish.BindError{Protocol: f.Taken.Protocol, Address: f.Taken.Address, Err: unix.EADDRINUSE}
+	port.First = f.Taken.Address.Port()
+	port.Last = port.First
+	bare := port.Error()
+	port.FindHolder("/proc")
+	named := port.Error()
+	if name := publisher(p, *f.Taken); name != "" {
+		named = bare + " by the container " + name
+	}
+	f.Message = strings.Replace(f.Message, bare, named, 1)
+}
+
+// publisher is the container of the user's that has a port.
+func publisher(p Paths, port takenPort) string {
+	entries, err := record.Root(p.Data).List()
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		if e.Err == nil && e.State.Status.Up() && slices.ContainsFunc(e.State.Ports, func(b publish.Bound) bool {
+			return b.Protocol == port.Protocol && b.HostPort == port.Address.Port()
+		}) {
+			return e.Spec.Name
+		}
+	}
+	return ""
 }
 
 // errInterrupted is what a container that the user gave up on before it ran

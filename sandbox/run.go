@@ -59,6 +59,9 @@ func Run(plan *userns.Plan, r Request, s Streams, spare *Spare) (int, error) {
 		// The monitor had its answer on the way already: the user's word counts.
 		err = errInterrupted(c.gaveUp)
 	}
+	if f := new(Failure); errors.As(err, &f) {
+		f.nameHolder(r.Paths)
+	}
 	return status, err
 }
 

@@ -59,7 +59,8 @@ type estate struct {
 	sessionEnds bool // SIGTERM has come in our sleep
 
 	Root   fuseoverlay.Kept `json:"root"`
-	Helper *slirp.Kept      `json:"helper,omitempty"`
+	Driver *slirp.Kept      `json:"driver,omitempty"`
+	Ports  *slirp.Kept      `json:"ports,omitempty"`
 }
 
 // sleep has the monitor sleep, and does not return then. Otherwise it says when
@@ -170,16 +171,22 @@ func (m *monitor) estate(k *keeper) estate {
 		k.err = err
 	}
 	k.number(e.Root.Output)
-	if m.helper != nil {
-		kept, err := m.helper.Keep()
-		if err != nil {
-			k.err = err
-		}
-		k.number(kept.Alive)
-		k.number(kept.Output)
-		e.Helper = &kept
-	}
+	e.Driver, e.Ports = k.helper(m.net.driver), k.helper(m.net.ports)
 	return e
+}
+
+// helper notes what a helper needs; nil where there is none.
+func (k *keeper) helper(h *slirp.Helper) *slirp.Kept {
+	if h == nil {
+		return nil
+	}
+	kept, err := h.Keep()
+	if err != nil {
+		k.err = err
+	}
+	k.number(kept.Alive)
+	k.number(kept.Output)
+	return &kept
 }
 
 // keeper notes the descriptors that shall outlive an execve(2).
@@ -257,8 +264,10 @@ func (m *monitor) setAlarm(k *keeper, e *estate) {
 	for _, from := range e.Output {
 		sources = append(sources, from)
 	}
-	if e.Helper != nil {
-		sources = append(sources, e.Helper.Output) // its end closes that too
+	for _, helper := range []*slirp.Kept{e.Driver, e.Ports} {
+		if helper != nil {
+			sources = append(sources, helper.Output) // its end closes that too
+		}
 	}
 	if e.Root.PID != 0 {
 		sources = append(sources, e.Root.Output)

@@ -12,7 +12,9 @@ import (
 
 // driver is a program that gives a container its network, and how it is told so.
 type driver struct {
-	program string
+	name    string
+	program string // to be found, or a path
+	argv0   string
 	// arguments is the command line; forget takes away what it names.
 	arguments func(Options, *pipes) (args []string, forget func(), err error)
 }
@@ -20,9 +22,13 @@ type driver struct {
 func driverOf(name string) (driver, error) {
 	switch name {
 	case Slirp4netns:
-		return driver{Slirp4netns, slirpArguments}, nil
+		return driver{Slirp4netns, Slirp4netns, Slirp4netns, slirpArguments}, nil
 	case Pasta:
-		return driver{Pasta, pastaArguments}, nil
+		return driver{Pasta, Pasta, Pasta, pastaArguments}, nil
+	case Builtin:
+		return own(Builtin, true), nil
+	case ports:
+		return own(ports, false), nil
 	}
 	return driver{}, fmt.Errorf("network driver %q is not known", name)
 }
@@ -89,11 +95,20 @@ func Choose() (string, error) {
 		return "", &Failure{Step: "choose a network driver", Err: err}
 	}
 	for _, name := range Drivers() {
-		if _, err := find(name, fixedDirs(), os.Getenv("PATH")); err == nil {
+		if _, err := programOf(name); err == nil {
 			return name, nil
 		}
 	}
 	return "", &Failure{Step: "choose a network driver", Err: &NotInstalledError{Programs: Drivers()}}
+}
+
+// programOf is the file that a driver executes.
+func programOf(name string) (string, error) {
+	d, err := driverOf(name)
+	if err != nil || filepath.IsAbs(d.program) {
+		return d.program, err
+	}
+	return find(d.program, fixedDirs(), os.Getenv("PATH"))
 }
 
 // IsDriver says that a network is one of a driver's, or will be.

@@ -40,9 +40,12 @@ func (e *NotInstalledError) Hint() string {
 // for rootlet info, and Start does without. The error is a *NotInstalledError, or says
 // why the program that was found is of no use.
 func Available(driver string) (path, version string, err error) {
-	path, err = find(driver, fixedDirs(), os.Getenv("PATH"))
+	path, err = programOf(driver)
 	if err != nil {
 		return "", "", err
+	}
+	if driver == Builtin {
+		return "", "in this binary", nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), versionWait)
 	defer cancel()

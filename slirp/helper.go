@@ -35,6 +35,8 @@ type Options struct {
 	// Driver is one of Drivers.
 	Driver string
 	Settings
+	// Ports are published by the builtin driver, and by StartPorts.
+	Ports Ports
 	// Path is the program; empty: the one that Available names.
 	Path string
 	// Dir is a directory of the caller's alone, for what has to have a name.
@@ -68,29 +70,30 @@ type Helper struct {
 // one included. When ctx ends, Ready stops waiting; the helper lives on until Stop,
 // or until this process is gone. The error is a *NotInstalledError or a *Failure.
 func Start(ctx context.Context, o Options) (*Helper, error) {
+	defer closeAll(o.Ports.Listeners)
 	d, err := driverOf(o.Driver)
 	if err != nil {
 		return nil, err
 	}
 	if o.Path == "" {
-		if o.Path, err = find(d.program, fixedDirs(), os.Getenv("PATH")); err != nil {
+		if o.Path, err = programOf(o.Driver); err != nil {
 			return nil, err
 		}
 	}
 	p, err := openPipes()
 	if err != nil {
-		return nil, &Failure{Step: "start " + d.program, Err: err}
+		return nil, &Failure{Step: "start " + d.name, Err: err}
 	}
-	defer closeAll(p.child)
+	defer func() { closeAll(p.child) }()
 	h := &Helper{
-		driver: d.program, alive: p.alive, output: &tail{}, ctx: ctx,
+		driver: d.name, alive: p.alive, output: &tail{}, ctx: ctx,
 		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
 	}
 	args, forget, err := d.arguments(o, &p)
 	h.ready = p.ready
 	if err == nil {
 		h.forget = forget
-		h.process, err = os.StartProcess(o.Path, append([]string{d.program}, args...), &os.ProcAttr{
+		h.process, err = os.StartProcess(o.Path, append([]string{d.argv0}, args...), &os.ProcAttr{
 			Dir: "/",
 			// Nothing of the user's environment concerns it.
 			Env:   []string{},
@@ -109,6 +112,15 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 	h.watch(o.Log)
 	return h, nil
 }
+
+// StartPorts starts what publishes ports beside a driver that does not.
+func StartPorts(ctx context.Context, o Options) (*Helper, error) {
+	o.Driver = ports
+	return Start(ctx, o)
+}
+
+// PublishesPorts says that a driver takes Options.Ports itself.
+func PublishesPorts(driver string) bool { return driver == Builtin }
 
 // watch follows the helper until it is dead.
 func (h *Helper) watch(log io.Writer) {

@@ -16,12 +16,13 @@ const (
 	Auto        = "auto" // the first of the drivers that works here
 	Slirp4netns = "slirp4netns"
 	Pasta       = "pasta"
-	None        = "none" // loopback only
-	Host        = "host" // the host's own
+	Builtin     = "builtin" // in this binary
+	None        = "none"    // loopback only
+	Host        = "host"    // the host's own
 )
 
 // Drivers are those that Auto chooses from, in its order.
-func Drivers() []string { return []string{Slirp4netns, Pasta} }
+func Drivers() []string { return []string{Slirp4netns, Pasta, Builtin} }
 
 // Settings is how a driver's network is.
 type Settings struct {
@@ -89,7 +90,7 @@ func ParseNetwork(text string) (name string, s Settings, err error) {
 	switch name {
 	case "", "default":
 		name = Auto
-	case Auto, Slirp4netns, Pasta, None, Host:
+	case Auto, Slirp4netns, Pasta, Builtin, None, Host:
 	default:
 		return "", s, fmt.Errorf("unknown network %q: want %s, %s, %s or %s", name, Auto, strings.Join(Drivers(), ", "), None, Host)
 	}

@@ -1,10 +1,12 @@
 package inspect
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
 	"rootlet/sandbox/record"
+	"rootlet/slirp/publish"
 )
 
 // HostConfig is what a container was made with that belongs to this host.
@@ -93,6 +95,25 @@ type PortBinding struct {
 	HostPort string
 }
 
+// wanted is what -p asked for: no port is any.
+func wanted(mappings []publish.Mapping) map[string][]PortBinding {
+	all := map[string][]PortBinding{}
+	for _, m := range mappings {
+		b := PortBinding{}
+		if m.HostIP.IsValid() {
+			b.HostIP = m.HostIP.String()
+		}
+		switch {
+		case m.HostFirst != m.HostLast:
+			b.HostPort = fmt.Sprintf("%d-%d", m.HostFirst, m.HostLast)
+		case m.HostFirst != 0:
+			b.HostPort = strconv.Itoa(int(m.HostFirst))
+		}
+		all[m.Port().String()] = append(all[m.Port().String()], b)
+	}
+	return all
+}
+
 // RestartPolicy says when a container is started again.
 type RestartPolicy struct {
 	Name              string
@@ -112,7 +133,7 @@ type Ulimit struct {
 func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	h := HostConfig{
 		LogConfig:   LogConfig{Type: s.Log.Driver, Config: s.Log.Options},
-		NetworkMode: s.Network, PortBindings: map[string][]PortBinding{},
+		NetworkMode: s.Network, PortBindings: wanted(s.Ports), PublishAllPorts: s.PublishAll,
 		RestartPolicy: RestartPolicy{Name: s.Restart.Policy, MaximumRetryCount: s.Restart.Retries},
 		AutoRemove:    s.Remove, VolumesFrom: s.VolumesFrom, Annotations: map[string]string{}, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
 		CgroupnsMode: "private", DNS: filled(s.DNS), DNSOptions: []string{}, DNSSearch: filled(s.DNSSearch),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rootlet/sandbox/record"
@@ -65,6 +66,10 @@ func networkSettingsOf(e record.Entry) NetworkSettings {
 		if slirp.IsDriver(e.Network()) {
 			for _, port := range e.Spec.ExposedPorts {
 				n.Ports[port] = nil
+			}
+			for _, b := range e.State.Ports {
+				key := b.Port().String()
+				n.Ports[key] = append(n.Ports[key], PortBinding{HostIP: b.HostIP.String(), HostPort: strconv.Itoa(int(b.HostPort))})
 			}
 			end.EndpointID = e.ID
 			s := settingsOf(e)

@@ -25,6 +25,9 @@ const (
 	Sleeper = "rootlet-sleeper"
 	// Worker does one piece of work on the store in U1: cli/worker.go.
 	Worker = "rootlet-worker"
+	// Network is a container's network stack, its published ports, or both, in U1:
+	// slirp/own.go.
+	Network = "rootlet-network"
 	// Reaper is a container's pid 1 under --init: sandbox/reaper.go.
 	Reaper = "rootlet-init"
 	// Holder keeps the terminal of a program that was left: sandbox/holder.go.

@@ -7,7 +7,11 @@
 // that cannot be read is reported beside the others and hides none of them.
 package record
 
-import "time"
+import (
+	"time"
+
+	"rootlet/slirp/publish"
+)
 
 // Version is that of Spec and State. A record of another version is not
 // guessed at: see Entry.Err.
@@ -34,7 +38,9 @@ type Spec struct {
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	ExtraHosts []string `json:"extraHosts,omitempty"` // NAME:ADDRESS
 
-	NetworkSettings NetworkSettings `json:"networkSettings,omitzero"`
+	NetworkSettings NetworkSettings   `json:"networkSettings,omitzero"`
+	Ports           []publish.Mapping `json:"ports,omitempty"`      // -p
+	PublishAll      bool              `json:"publishAll,omitempty"` // -P
 
 	ReadOnly        bool     `json:"readOnly,omitempty"`
 	KeepID          bool     `json:"keepID,omitempty"` // --userns keep-id

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"rootlet/slirp/publish"
 )
 
 // Status is what a container is doing, in Docker's words.
@@ -43,8 +45,9 @@ type State struct {
 	Health    *Health `json:"health,omitempty"`
 
 	// What this host gave it.
-	RootDriver string `json:"rootDriver,omitempty"`
-	Network    string `json:"network,omitempty"` // what auto was, or what was asked for; none where there is nothing
+	RootDriver string          `json:"rootDriver,omitempty"`
+	Network    string          `json:"network,omitempty"` // what auto was, or what was asked for; none where there is nothing
+	Ports      []publish.Bound `json:"ports,omitempty"`   // what is published, while it runs
 	// NetworkRestarts counts how often the network had to be started again, in this
 	// life of the program.
 	NetworkRestarts int    `json:"networkRestarts,omitempty"`

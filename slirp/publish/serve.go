@@ -26,6 +26,9 @@ type Options struct {
 	Gateway4, Gateway6 netip.Addr
 	// Proc is where a procfs is mounted; empty: /proc.
 	Proc string
+	// Ready is called once everything is forwarded, and no capability is needed any more
+	// but CAP_NET_ADMIN. May be nil.
+	Ready func()
 	// Report hears, once each, what is not as it should be though it goes on: that
 	// clients cannot be shown as they are, that no descriptor is free. May be nil.
 	Report func(error)
@@ -77,6 +80,9 @@ func Serve(ctx context.Context, o Options) error {
 		defer stop()
 	}
 	s.startUDP(ctx, udps)
+	if o.Ready != nil {
+		o.Ready()
+	}
 	<-ctx.Done()
 	closePorts(nil, udps)
 	s.work.Wait() // before the namespace and the netlink socket go

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,7 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/stage"
 	"rootlet/internal/testenv"
+	"rootlet/slirp"
 )
 
 // The test binary plays three parts: the test itself, the same test again inside
@@ -23,11 +26,18 @@ const (
 	containerName = "slirp-test-container"
 )
 
+// init keeps main on the first thread, as that of the binary does: no other goroutine
+// shall have it join a container's network.
+func init() { runtime.LockOSThread() }
+
 // Main is what TestMain of a package that calls Run does.
 func Main(m *testing.M) {
 	if os.Args[0] == containerName {
 		serveContainer(os.Stdin, os.Stdout)
 		os.Exit(0)
+	}
+	if os.Args[0] == stage.Network {
+		os.Exit(slirp.Serve())
 	}
 	if os.Getenv(innerEnv) != "" {
 		_, _ = os.Stdin.Read(make([]byte, 1)) // the maps are written
@@ -44,7 +54,9 @@ func inU1(t *testing.T, driver string, withSubIDs bool) bool {
 	}
 	testenv.NeedUser(t)
 	testenv.NeedUserNS(t)
-	testenv.NeedProgram(t, driver)
+	if driver != slirp.Builtin {
+		testenv.NeedProgram(t, driver)
+	}
 	needTun(t)
 	if withSubIDs {
 		testenv.NeedSubIDs(t)

@@ -1,0 +1,89 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"rootlet/internal/testenv"
+)
+
+// drivers are those that publish ports; each has to be here.
+var drivers = []string{"slirp4netns", "pasta", "builtin"}
+
+// TestPublishedPorts: under each driver the program sees who calls, whoever forwards
+// the port is started again when it dies, asleep or not, and a restart of the program
+// brings the ports back.
+func TestPublishedPorts(t *testing.T) {
+	p, image := someone(t, "busybox")
+	p.rootlet("pull", image)
+	outer := outerAddress(t)
+	for _, driver := range drivers {
+		t.Run(driver, func(t *testing.T) {
+			p := p.in(t)
+			if driver != "builtin" {
+				testenv.NeedProgram(t, driver)
+			}
+			p.rootlet("run", "-d", "--name", "web", "--network", driver, "--restart", "always", "-p", "80", image,
+				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp")
+			port := func() string {
+				first, _, _ := strings.Cut(p.rootlet("port", "web", "80"), "\n")
+				return strings.TrimPrefix(first, "0.0.0.0:")
+			}
+			answers := func() {
+				t.Helper()
+				within(t, soon, "an answer", func() bool { return get(net.JoinHostPort(outer, port())) == "hello\n" })
+			}
+			answers()
+			logs, err := p.command("logs", "web").CombinedOutput()
+			if want := outer + "]:"; err != nil || !strings.Contains(strings.ReplaceAll(string(logs), outer+":", want), want) {
+				t.Errorf("it does not see the caller's address, %s: %v\n%s", outer, err, logs)
+			}
+
+			monitor := p.monitor("web")
+			until(t, "to sleep", func() bool { return sleeps(monitor) })
+			before := port()
+			kill(t, p.child(monitor, "rootlet-network"))
+			within(t, soon, "it is started again", func() bool { return strings.Contains(p.inspect("web", ".State.Error"), "started again") })
+			answers()
+			if now := port(); now != before {
+				t.Errorf("port %s has become %s", before, now)
+			}
+
+			kill(t, p.pid("web"))
+			within(t, 5*time.Second, "the program is started again", func() bool { return p.inspect("web", ".RestartCount") == "1" && p.state("web") == "running" })
+			answers()
+			p.rootlet("rm", "-f", "web")
+		})
+	}
+}
+
+// outerAddress is one that this host has and that is no loopback's.
+func outerAddress(t *testing.T) string {
+	t.Helper()
+	conn, err := net.Dial("udp4", "192.0.2.1:9") // nobody (RFC 5737); no packet is sent
+	if err != nil {
+		testenv.Skip(t, "an IPv4 route")
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).IP.String()
+}
+
+// get is the body of an answer, or what went wrong.
+func get(address string) string {
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(fmt.Sprintf("http://%s/", address))
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
+}

@@ -1,0 +1,184 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"rootlet/slirp"
+	"rootlet/slirp/publish"
+)
+
+// You come here from launch.go: what connects a container is started once its
+// namespaces are there, and ready before its program begins. life.go comes back here
+// when some of it dies.
+
+// connection is what connects a container: a driver, and what publishes its ports where
+// the driver does not. Each is nil where there is none.
+type connection struct {
+	driver, ports *slirp.Helper
+	listeners     []*os.File // of state.Ports, until a helper has them
+}
+
+// publishes says that ports are to be published.
+func (m *monitor) publishes() bool { return len(m.Spec.Ports) > 0 || m.Spec.PublishAll }
+
+// bindPorts takes the host's ports before anything else of the container is there: one
+// that is taken is found out while nothing has to be undone.
+func (m *monitor) bindPorts() error {
+	m.state.Ports = nil
+	if !m.publishes() || m.CreateOnly {
+		return nil
+	}
+	if !slirp.IsDriver(m.state.Network) {
+		m.notice(fmt.Sprintf("published ports are discarded on the network %s", m.state.Network))
+		return nil
+	}
+	mappings := m.Spec.Ports
+	if m.Spec.PublishAll {
+		exposed, err := publish.ParseExposed(m.Spec.ExposedPorts)
+		if err != nil {
+			return err
+		}
+		mappings = publish.All(mappings, exposed)
+	}
+	return m.bind(mappings)
+}
+
+func (m *monitor) bind(mappings []publish.Mapping) (err error) {
+	m.state.Ports, m.net.listeners, err = publish.Listen(m.ctx, mappings, "/proc")
+	if err != nil {
+		return fmt.Errorf("publish ports: %w", err)
+	}
+	return nil
+}
+
+// startNetwork starts what connects the container, and does not wait for it.
+func (m *monitor) startNetwork() error {
+	if !slirp.IsDriver(m.state.Network) {
+		return nil
+	}
+	o, err := m.networkOptions()
+	if err != nil {
+		return err
+	}
+	if slirp.PublishesPorts(o.Driver) {
+		o.Ports = m.ports()
+	}
+	m.net.driver, err = slirp.Start(m.ctx, o)
+	return err
+}
+
+// awaitNetwork waits until the container is connected. Ports are published only then:
+// they lead to an address that the driver has to bring.
+func (m *monitor) awaitNetwork() error {
+	if m.net.driver == nil {
+		return nil
+	}
+	if err := m.net.driver.Ready(); err != nil {
+		m.net.driver = nil
+		return err
+	}
+	if len(m.net.listeners) == 0 {
+		return nil
+	}
+	return m.startPorts()
+}
+
+func (m *monitor) startPorts() error {
+	o, err := m.networkOptions()
+	if err != nil {
+		return err
+	}
+	o.Ports = m.ports()
+	if m.net.ports, err = slirp.StartPorts(m.ctx, o); err != nil {
+		return err
+	}
+	if err = m.net.ports.Ready(); err != nil {
+		m.net.ports = nil
+	}
+	return err
+}
+
+func (m *monitor) networkOptions() (slirp.Options, error) {
+	settings, err := m.networkSettings()
+	return slirp.Options{PID: m.hostPID, Driver: m.state.Network, Settings: settings, Dir: m.container.Dir}, err
+}
+
+// ports are handed to a helper, which has them from then on.
+func (m *monitor) ports() slirp.Ports {
+	p := slirp.Ports{Bound: m.state.Ports, Listeners: m.net.listeners}
+	m.net.listeners = nil
+	return p
+}
+
+// ends deliver the death of what connects a container; nil where there is none.
+func ends(h *slirp.Helper) <-chan error {
+	if h == nil {
+		return nil
+	}
+	return h.Done()
+}
+
+// lostNetwork is what becomes of a driver that died: once in a life of the program
+// another takes its place, and the container has a network again; connections that
+// were open are gone.
+func (m *monitor) lostNetwork(cause error) {
+	m.net.driver = nil
+	m.mend("network", cause, func() error {
+		if slirp.PublishesPorts(m.state.Network) {
+			if err := m.listenAgain(); err != nil {
+				return err
+			}
+		}
+		return errors.Join(m.startNetwork(), m.awaitNetwork())
+	})
+}
+
+// lostPorts is the same for published ports.
+func (m *monitor) lostPorts(cause error) {
+	m.net.ports = nil
+	m.mend("forwarding of ports", cause, func() error { return errors.Join(m.listenAgain(), m.startPorts()) })
+}
+
+// mend tries again, once, and says how it went: to who looks on, in the log, in inspect.
+func (m *monitor) mend(what string, cause error, again func() error) {
+	said := fmt.Sprintf("the %s is gone: %v", what, cause)
+	if m.state.NetworkRestarts == 0 {
+		m.state.NetworkRestarts++
+		if err := again(); err == nil {
+			said = fmt.Sprintf("the %s was started again: %v", what, cause)
+		} else {
+			said += fmt.Sprintf("; and cannot be started again: %v", err)
+		}
+	}
+	m.notice(said)
+	m.log.Remark(said)
+	m.state.Error = said
+	m.writeState(false)
+}
+
+// listenAgain takes the very ports that the dead one had.
+func (m *monitor) listenAgain() error {
+	if len(m.state.Ports) == 0 {
+		return nil
+	}
+	var same []publish.Mapping
+	for _, b := range m.state.Ports {
+		same = append(same, publish.Mapping{HostIP: b.HostIP, HostFirst: b.HostPort, HostLast: b.HostPort, Container: b.Container, Protocol: b.Protocol})
+	}
+	return m.bind(same)
+}
+
+// disconnect stops all of it and waits for none: a network namespace takes 40 ms to go.
+func (m *monitor) disconnect() {
+	for _, h := range []*slirp.Helper{m.net.ports, m.net.driver} {
+		if h != nil {
+			h.Stop()
+		}
+	}
+	for _, f := range m.net.listeners {
+		_ = f.Close()
+	}
+	m.net = connection{}
+}
