@@ -216,7 +216,7 @@ func (a *app) writeDirectory(kind transport.Kind, path string, send func(context
 	}
 	target, err := transport.NewDirectory(top, kind)
 	if err != nil {
-		return errors.Join(err, top.Close())
+		return errors.Join(fmt.Errorf("%s: %w", path, err), top.Close())
 	}
 	return a.unlessSignalled(func(ctx context.Context) error {
 		err := send(ctx, target)

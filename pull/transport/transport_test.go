@@ -438,6 +438,51 @@ func TestNumbered(t *testing.T) {
 	}
 }
 
+// TestForeignDirectory: what is in a directory that is no image's stays as it is.
+func TestForeignDirectory(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"a web application": {manifestFile: `{"name":"x"}`},
+		"a version":         {dirVersionFile: "1.0\n"},
+		"hidden":            {".keep": ""},
+		"another format":    {"": ""},
+	} {
+		for _, kind := range []Kind{OCI, Dir} {
+			t.Run(name+" "+string(kind), func(t *testing.T) {
+				files := maps.Clone(files)
+				if _, other := files[""]; other {
+					files = map[string]string{layoutFile: `{"imageLayoutVersion":"1.0.0"}`, indexFile: `{"manifests":[]}`}
+					if kind == OCI {
+						files = map[string]string{dirVersionFile: dirVersionWords + "1.1\n", manifestFile: "{}"}
+					}
+				}
+				dir := t.TempDir()
+				for name, text := range files {
+					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				top, err := os.Open(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer top.Close()
+				if _, err := NewDirectory(top, kind); err == nil || !strings.Contains(err.Error(), "is not empty and no image of the kind "+string(kind)) {
+					t.Errorf("error %v", err)
+				}
+				there, err := os.ReadDir(dir)
+				if err != nil || len(there) != len(files) {
+					t.Errorf("%v, %v", there, err)
+				}
+				for name, text := range files {
+					if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != text {
+						t.Errorf("%s: %q, %v", name, got, err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestLayoutBesideManifest: a layout is one whatever else lies there, if it is
 // asked for.
 func TestLayoutBesideManifest(t *testing.T) {
