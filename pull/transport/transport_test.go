@@ -202,8 +202,10 @@ func TestHostileArchives(t *testing.T) {
 	lying := []byte(pack(t, reg("manifest.json", strings.Repeat(" ", 600))))
 	for _, c := range []struct{ name, archive, want string }{
 		{"empty", "", "no image archive"},
-		{"no tar", strings.Repeat("not a tar ", 200), "archive: "},
+		{"no tar", strings.Repeat("not a tar ", 200), "is no image archive, which is a tar"},
+		{"no tar, and short", "garbage\n", "is no image archive, which is a tar"},
 		{"ends early", string(lying[:600]), "archive: "},
+		{"ends after a member", pack(t, reg("a", ""))[:512+300], "archive: unexpected EOF"},
 		{"nothing in it", pack(t, reg("README", "")), "no image archive"},
 		{"twice", entries(`[]`, reg("./0.tar", layers[1])), "twice"},
 		{"no config", entries(`[{"Config":"other.json","Layers":[]}]`), "not in the archive"},
