@@ -106,7 +106,7 @@ func (p *pushing) target(image savedImage) (pull.Reference, error) {
 	if err == nil && ref.Digest() != "" {
 		err = fmt.Errorf("push %s: a digest is what comes of it: name a tag", name)
 	}
-	return ref, err
+	return ref, noName(name, err)
 }
 
 // toRegistry sends one image and prints what Docker prints.

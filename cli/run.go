@@ -241,7 +241,7 @@ func imageName(given string) (string, error) {
 	}
 	ref, err := pull.ParseReference(given)
 	if err != nil {
-		return "", err
+		return "", noName(given, err)
 	}
 	return ref.Name(), nil
 }
