@@ -277,7 +277,7 @@ func (p *pushing) toFiles(to transport.Name, images []savedImage) error {
 		return err
 	})
 	if err != nil {
-		return notPushed(image.given, image, err)
+		return whereFull(notPushed(image.given, image, err), to.Path, p.paths.Data)
 	}
 	if !p.Quiet {
 		fmt.Fprintf(p.app.stdout, "%s: digest: %s size: %d\n", to, pushed.Digest, pushed.Size)

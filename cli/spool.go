@@ -74,7 +74,7 @@ func spool(dir string, r io.Reader) (*os.File, error) {
 
 // nameless makes a file that has lost its name at the latest when this returns.
 func nameless(dir string) (*os.File, error) {
-	f, err := unnamed(dir)
+	f, err := unnamed(dir, dir)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return f, err
 	}
