@@ -56,3 +56,12 @@ func (c *newContainer) fillTransport(a *app, r *sandbox.Request) error {
 	c.Image, r.Spec.Image = name, name
 	return nil
 }
+
+// noName says why what a user has written is no image's name, which err says too:
+// for its transport, if it has one, and not for what stands after the first colon.
+func noName(given string, err error) error {
+	if misplaced := transport.Misplaced(given); err != nil && misplaced != nil {
+		return misplaced
+	}
+	return err
+}

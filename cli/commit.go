@@ -68,7 +68,7 @@ func commitName(given string) (string, error) {
 	}
 	ref, err := pull.ParseReference(given)
 	if err != nil {
-		return "", err
+		return "", noName(given, err)
 	}
 	if ref.Digest() != "" {
 		return "", fmt.Errorf("%s: an image that is being made cannot be named by a digest", given)

@@ -34,12 +34,12 @@ func (c *exportCmd) Run(a *app) error {
 		return err
 	}
 	if c.Output != "" {
-		return toFile(c.Output, write)
+		return whereFull(toFile(c.Output, write), c.Output, found.paths.Data)
 	}
 	if stdout, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(stdout.Fd())) {
 		return errors.New("cowardly refusing to save to a terminal. Use the -o flag or redirect")
 	}
-	return write(a.stdout)
+	return whereFull(write(a.stdout), stdinPath, found.paths.Data)
 }
 
 // toFile has write fill a file, which has its name only when it is whole. What
@@ -60,26 +60,36 @@ func toFile(path string, write func(io.Writer) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	f, err := unnamed(filepath.Dir(path))
-	if errors.Is(err, errors.ErrUnsupported) {
-		f, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	}
+	f, hidden, err := fileFor(path)
 	if err != nil {
 		return fmt.Errorf("invalid output path: %w", err)
 	}
-	// Both make it the user's alone, as is only right for files of any owner.
 	if err := write(f); err != nil {
-		return errors.Join(err, f.Close(), dropName(f))
+		return errors.Join(err, f.Close(), dropName(hidden))
 	}
-	if err := name(f, path); err != nil {
-		return errors.Join(err, f.Close(), dropName(f))
+	if err := name(f, hidden, path); err != nil {
+		return errors.Join(err, f.Close(), dropName(hidden))
 	}
 	return f.Close()
 }
 
+// fileFor makes the file that is to be path, and the user's alone, as is only
+// right for files of any owner. hidden is the name that it has so far, if any.
+func fileFor(path string) (f *os.File, hidden string, err error) {
+	f, err = unnamed(filepath.Dir(path), path)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return f, "", err
+	}
+	if f, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*"); err != nil {
+		return nil, "", err
+	}
+	return f, f.Name(), nil
+}
+
 // unnamed makes a file without a name (open(2), O_TMPFILE): nothing is left of it
-// if we are killed, or the disk is full. Not every file system has them.
-func unnamed(dir string) (*os.File, error) {
+// if we are killed, or the disk is full. Not every file system has them. Errors of
+// the file call it as.
+func unnamed(dir, as string) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, unix.EISDIR) {
 		err = errors.ErrUnsupported // a kernel that does not know the flag
@@ -87,26 +97,25 @@ func unnamed(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "make a file in", Path: dir, Err: err}
 	}
-	return os.NewFile(uintptr(fd), ""), nil
+	return os.NewFile(uintptr(fd), as), nil
 }
 
 // name gives a file that is written its name, in place of what had it: linkat(2)
 // replaces nothing, rename(2) does.
-func name(f *os.File, path string) error {
-	if f.Name() == "" {
-		hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), os.Getpid()))
+func name(f *os.File, hidden, path string) error {
+	if hidden == "" {
+		hidden = filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), os.Getpid()))
 		if err := unix.Linkat(unix.AT_FDCWD, linux.FDPath(f), unix.AT_FDCWD, hidden, unix.AT_SYMLINK_FOLLOW); err != nil {
 			return &os.LinkError{Op: "link", Old: "what was written", New: hidden, Err: err}
 		}
-		return os.Rename(hidden, path)
 	}
-	return os.Rename(f.Name(), path)
+	return os.Rename(hidden, path)
 }
 
 // dropName removes a file that has one and is not to be.
-func dropName(f *os.File) error {
-	if f.Name() == "" {
+func dropName(hidden string) error {
+	if hidden == "" {
 		return nil
 	}
-	return os.Remove(f.Name())
+	return os.Remove(hidden)
 }

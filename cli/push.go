@@ -106,7 +106,7 @@ func (p *pushing) target(image savedImage) (pull.Reference, error) {
 	if err == nil && ref.Digest() != "" {
 		err = fmt.Errorf("push %s: a digest is what comes of it: name a tag", name)
 	}
-	return ref, err
+	return ref, noName(name, err)
 }
 
 // toRegistry sends one image and prints what Docker prints.
@@ -277,7 +277,7 @@ func (p *pushing) toFiles(to transport.Name, images []savedImage) error {
 		return err
 	})
 	if err != nil {
-		return notPushed(image.given, image, err)
+		return whereFull(notPushed(image.given, image, err), to.Path, p.paths.Data)
 	}
 	if !p.Quiet {
 		fmt.Fprintf(p.app.stdout, "%s: digest: %s size: %d\n", to, pushed.Digest, pushed.Size)

@@ -26,7 +26,7 @@ func (a *app) sources(name string, verify *bool) ([]pullSource, error) {
 	}
 	refs, err := settings.Names(name)
 	if err != nil {
-		return nil, err
+		return nil, noName(name, err)
 	}
 	var list []pullSource
 	for _, ref := range refs {

@@ -108,7 +108,8 @@ func (c *newContainer) begin(a *app, r sandbox.Request, s sandbox.Streams) error
 
 // withImage runs a request, pulling the image where it is not here.
 func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (int, error) {
-	if err := c.pullFirst(a, plan, &r); err != nil {
+	pulled, err := c.pullFirst(a, plan, &r)
+	if err != nil {
 		return ExitEngine, &engineError{err}
 	}
 	status, err := a.sandbox(plan, r, s)
@@ -122,7 +123,13 @@ func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s
 	if !errors.Is(err, fuseoverlay.ErrNoImage) || c.Pull == pullNever {
 		return status, err
 	}
-	if r.HelloID == "" {
+	_, missing := view(r.Paths).Find(r.ImageName)
+	switch other := missing == nil && c.Platform != ""; {
+	case other && pulled:
+		return status, err // another pull would bring the same
+	case other:
+		a.notice(fmt.Sprintf("image %q is here for another platform, pulling it for %s", c.Image, c.Platform))
+	case r.HelloID == "":
 		a.notice(fmt.Sprintf("unable to find image %q locally, pulling it", c.Image))
 	}
 	if err := c.pull(a, plan, &r); err != nil {
@@ -156,19 +163,20 @@ func (a *app) sandbox(plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (
 	return status, &engineError{err}
 }
 
-// pullFirst fetches the image before it is looked for, where --pull says so.
-func (c *newContainer) pullFirst(a *app, plan *userns.Plan, r *sandbox.Request) error {
+// pullFirst fetches the image before it is looked for, where --pull says so, and
+// reports whether it did.
+func (c *newContainer) pullFirst(a *app, plan *userns.Plan, r *sandbox.Request) (bool, error) {
 	if r.HelloID != "" || (c.Pull != pullAlways && c.Pull != pullNewer) {
-		return nil
+		return false, nil
 	}
 	err := c.pull(a, plan, r)
 	var interrupted *interruptedError
 	if c.Pull == pullNewer && err != nil && !errors.As(err, &interrupted) {
 		// Podman's word: an error is none where there is an image already.
 		a.notice(fmt.Sprintf("using the local image, if there is one: %v", err))
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // pull fetches the image, and has the request name the one that came.
@@ -233,7 +241,7 @@ func imageName(given string) (string, error) {
 	}
 	ref, err := pull.ParseReference(given)
 	if err != nil {
-		return "", err
+		return "", noName(given, err)
 	}
 	return ref.Name(), nil
 }

@@ -68,7 +68,7 @@ func (c *saveCmd) Run(a *app) error {
 			return fmt.Errorf("%s: %w", i.given, err)
 		}
 	}
-	return a.write(c.kind(), c.Output, c.Compress, func(ctx context.Context, to *transport.Target) error {
+	err = a.write(c.kind(), c.Output, c.Compress, func(ctx context.Context, to *transport.Target) error {
 		for _, i := range images {
 			if err := store.save(ctx, i, to); err != nil {
 				return err
@@ -76,6 +76,7 @@ func (c *saveCmd) Run(a *app) error {
 		}
 		return nil
 	})
+	return whereFull(err, c.Output, paths.Data)
 }
 
 // keptImages are the images of the store, with their blobs.
@@ -216,7 +217,7 @@ func (a *app) writeDirectory(kind transport.Kind, path string, send func(context
 	}
 	target, err := transport.NewDirectory(top, kind)
 	if err != nil {
-		return errors.Join(err, top.Close())
+		return errors.Join(fmt.Errorf("%s: %w", path, err), top.Close())
 	}
 	return a.unlessSignalled(func(ctx context.Context) error {
 		err := send(ctx, target)

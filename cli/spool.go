@@ -29,7 +29,7 @@ func (a *app) openImages(path, dir string) (*os.File, error) {
 	}
 	if info.Mode().IsRegular() {
 		at, err := f.Seek(0, io.SeekCurrent)
-		head := make([]byte, 6)
+		head := make([]byte, pull.HeadSize)
 		n, readErr := f.ReadAt(head, 0)
 		if err == nil && at == 0 && (readErr == nil || readErr == io.EOF) && !pull.IsCompressed(head[:n]) {
 			return f, nil
@@ -74,7 +74,7 @@ func spool(dir string, r io.Reader) (*os.File, error) {
 
 // nameless makes a file that has lost its name at the latest when this returns.
 func nameless(dir string) (*os.File, error) {
-	f, err := unnamed(dir)
+	f, err := unnamed(dir, dir)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return f, err
 	}

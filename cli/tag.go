@@ -18,7 +18,7 @@ type tagCmd struct {
 func (c *tagCmd) Run(a *app) error {
 	target, err := pull.ParseReference(c.Target)
 	if err != nil {
-		return err
+		return noName(c.Target, err)
 	}
 	if target.Digest() != "" {
 		return fmt.Errorf("%s: a name that is given to an image cannot have a digest", c.Target)

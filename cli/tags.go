@@ -15,7 +15,7 @@ func (a *app) tags(repository string, verify *bool, most int) (pull.Reference, [
 	}
 	refs, err := settings.Names(repository)
 	if err != nil {
-		return pull.Reference{}, nil, err
+		return pull.Reference{}, nil, noName(repository, err)
 	}
 	ref := refs[0]
 	config, err := settings.Endpoint(context.Background(), ref, verify)

@@ -103,15 +103,24 @@ func FromSource(ctx context.Context, src Source, identifier string, names []stri
 		result.Name = names[0]
 	}
 	there, err := found.bears(names, store)
-	if err != nil || there && found.hasBlobs(o) {
+	if err != nil {
 		return result, err
 	}
+	whole := there && found.hasBlobs(o)
+	if whole && (found.indexed || o.Platform == "") {
+		return result, nil
+	}
+	// Without an index the config alone says what the image is for, and the name may
+	// have been given to one for any platform.
 	if o.AsItIs && o.Platform == "" {
 		platform = v1.Platform{}
 	}
 	plan, err := found.plan(ctx, src, platform)
 	if err != nil {
 		return Result{}, err
+	}
+	if whole {
+		return result, nil
 	}
 	plan.Names = names
 	result.Pulled = !there

@@ -19,15 +19,23 @@ func Acceptable(platform string) (os, arch string, variant []string, err error) 
 	return want.OS, want.Architecture, variants(want), nil
 }
 
-// parsePlatform reads os[/arch[/variant]], or an architecture alone, as
+// The words that may stand alone (containerd/platforms, database.go).
+const (
+	systems = "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows zos"
+
+	architectures = "386 amd64 amd64p32 arm armbe arm64 arm64be loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le " +
+		"ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm"
+)
+
+// parsePlatform reads os[/arch[/variant]], or one of the two alone, as
 // containerd does; empty means this machine.
 func parsePlatform(s string) (v1.Platform, error) {
 	p := v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 	parts := strings.Split(strings.ToLower(s), "/")
 	switch {
-	case s == "" || s == "linux":
+	case s == "":
 	case len(parts) == 1:
-		p.Architecture = parts[0]
+		return parseWord(parts[0], p)
 	case len(parts) <= 3 && !slices.Contains(parts, ""):
 		p.OS, p.Architecture = parts[0], parts[1]
 		if len(parts) == 3 {
@@ -37,6 +45,22 @@ func parsePlatform(s string) (v1.Platform, error) {
 		return p, fmt.Errorf("platform %q: want os/arch or os/arch/variant", s)
 	}
 	return usual(p), nil
+}
+
+// parseWord reads an operating system or an architecture; the other is p's.
+func parseWord(word string, p v1.Platform) (v1.Platform, error) {
+	if word == "macos" {
+		word = "darwin"
+	}
+	if slices.Contains(strings.Fields(systems), word) {
+		p.OS = word
+		return p, nil
+	}
+	p.Architecture = word
+	if p = usual(p); !slices.Contains(strings.Fields(architectures), p.Architecture) {
+		return p, fmt.Errorf("platform %q: no operating system or architecture that is known: want os/arch or os/arch/variant, as linux/arm64", word)
+	}
+	return p, nil
 }
 
 // usual replaces the names that uname and Debian use by those of Go, and the

@@ -1,7 +1,9 @@
 package pull
 
 import (
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -19,7 +21,22 @@ func TestAcceptable(t *testing.T) {
 			t.Errorf("%s: %s/%s/%q, %v", platform, os, arch, variants, err)
 		}
 	}
-	if _, _, _, err := Acceptable("nonsense/"); err == nil {
-		t.Error("nonsense/ is a platform")
+	for _, bad := range []string{"nonsense/", "bogus", "linux/", "v7"} {
+		if _, _, _, err := Acceptable(bad); err == nil || !strings.Contains(err.Error(), "want os/arch") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// A word alone is an operating system where one has that name.
+func TestOneWord(t *testing.T) {
+	for word, want := range map[string]string{
+		"linux": "linux/" + runtime.GOARCH, "windows": "windows/" + runtime.GOARCH, "FreeBSD": "freebsd/" + runtime.GOARCH,
+		"macos": "darwin/" + runtime.GOARCH, "riscv64": "linux/riscv64", "x86_64": "linux/amd64", "armhf": "linux/arm",
+	} {
+		os, arch, _, err := Acceptable(word)
+		if err != nil || os+"/"+arch != want {
+			t.Errorf("%s: %s/%s, %v, not %s", word, os, arch, err, want)
+		}
 	}
 }

@@ -115,6 +115,29 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
+// TestPlatformOfOneThatIsThere: an image without an index is for what its config
+// says, in the store as on its way there.
+func TestPlatformOfOneThatIsThere(t *testing.T) {
+	r := registrytest.New(t)
+	r.Push("some/image", forHere(registrytest.NewLayer(registrytest.Gzip, file("a"))))
+	ref, store := mustParse(t, r.Host+"/some/image"), newMemStore()
+	mustPull(t, r.Host+"/some/image", quick(), store)
+	for _, asItIs := range []bool{false, true} {
+		o := quick()
+		o.AsItIs, o.Platform = asItIs, "linux/"+runtime.GOARCH
+		if result := mustPull(t, r.Host+"/some/image", o, store); result.Pulled {
+			t.Error("says that it pulled")
+		}
+		o.Platform = "linux/s390x"
+		if _, err := Image(context.Background(), ref, o, store); !errors.Is(err, NoPlatform) {
+			t.Errorf("for s390x: %v", err)
+		}
+	}
+	if err := store.unlike(1, 1); err != nil || store.fetched != 1 {
+		t.Errorf("%v, fetched %d layers", err, store.fetched)
+	}
+}
+
 // TestCancel ends a pull at several points; none may take a second.
 func TestCancel(t *testing.T) {
 	image := threeLayers()

@@ -2,6 +2,8 @@ package pull
 
 import (
 	"bufio"
+	"bytes"
+	"compress/bzip2"
 	"context"
 	"io"
 	"sync/atomic"
@@ -9,13 +11,16 @@ import (
 	"rootlet/pull/xz"
 )
 
-// Uncompressed is what a file that was compressed as a whole holds, gzip, zstd
-// or xz; one that is not comes as it is. What inflates like no real one is refused
+// HeadSize is how many of a file's first bytes IsCompressed wants.
+const HeadSize = 10
+
+// Uncompressed is what a file that was compressed as a whole holds, gzip, zstd,
+// xz or bzip2; one that is not comes as it is. What inflates like no real one is refused
 // (threats 28).
 func Uncompressed(r io.Reader) (io.ReadCloser, error) {
 	in := &passed{from: r}
 	b := bufio.NewReaderSize(in, 256<<10)
-	head, err := b.Peek(len(xz.Magic))
+	head, err := b.Peek(HeadSize)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
@@ -27,17 +32,29 @@ func Uncompressed(r io.Reader) (io.ReadCloser, error) {
 }
 
 func unpacker(b *bufio.Reader, head []byte) (io.ReadCloser, error) {
-	if string(head) == xz.Magic {
+	switch {
+	case isXZ(head):
 		r, err := xz.NewReader(b, maxWindow)
 		return io.NopCloser(r), err
+	case isBzip2(head):
+		return io.NopCloser(bzip2.NewReader(b)), nil
 	}
 	head = head[:min(len(head), 4)]
 	return newWindows(maxWindow).decompressor(context.Background(), b, sniff(head))
 }
 
-// IsCompressed tells by the first bytes of a file, of which six are enough.
+// IsCompressed tells by the first bytes of a file.
 func IsCompressed(head []byte) bool {
-	return string(head) == xz.Magic || sniff(head[:min(len(head), 4)]) != formatTar
+	return isXZ(head) || isBzip2(head) || sniff(head[:min(len(head), 4)]) != formatTar
+}
+
+func isXZ(head []byte) bool { return bytes.HasPrefix(head, []byte(xz.Magic)) }
+
+// isBzip2 looks for the block size in the header, and the mark of a block or of
+// the end after it: the header alone, "BZh9", could be a file's name in a tar.
+func isBzip2(head []byte) bool {
+	return len(head) >= HeadSize && string(head[:3]) == "BZh" && head[3] >= '1' && head[3] <= '9' &&
+		(string(head[4:HeadSize]) == "\x31\x41\x59\x26\x53\x59" || string(head[4:HeadSize]) == "\x17\x72\x45\x38\x50\x90")
 }
 
 // passed counts what is read.

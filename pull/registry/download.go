@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,7 +33,7 @@ func Download(ctx context.Context, location string, proxy Proxy) (io.ReadCloser,
 	resp, err := client.Do((&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}}).WithContext(ctx))
 	if err != nil {
 		p.close()
-		return nil, p.explain(err)
+		return nil, ofServer(p.explain(err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		drain(resp.Body)
@@ -40,6 +41,16 @@ func Download(ctx context.Context, location string, proxy Proxy) (io.ReadCloser,
 		return nil, fmt.Errorf("the server answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	return &downloaded{resp.Body, p}, nil
+}
+
+// ofServer is an error of Download's, whose servers no setting allows to speak http:
+// the URL does.
+func ofServer(err error) error {
+	var network *NetworkError
+	if errors.As(err, &network) {
+		network.Server, network.PlainHTTP = true, false
+	}
+	return err
 }
 
 // downloaded is an answer's body, and whose it is.

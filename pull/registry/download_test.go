@@ -52,6 +52,8 @@ func TestDownload(t *testing.T) {
 		{server.URL + "/ring", "", "more than 10 redirects"},
 		{server.URL + "/none", "", "the server answered 404 Not Found"},
 		{server.URL + "/cut", "half", "unexpected EOF"},
+		{"http://127.0.0.1:1/x", "", "server 127.0.0.1:1: dial tcp"},
+		{strings.Replace(server.URL, "http:", "https:", 1) + "/file", "", "server 127.0.0.1:"},
 		{"ftp://example.com/x", "", "no http or https URL"},
 		{"http:///x", "", "no http or https URL"},
 	} {

@@ -52,11 +52,18 @@ func (e *StatusError) Reason() string { return e.reason }
 // NetworkError is no answer, or one that broke off.
 type NetworkError struct {
 	Host      string
-	PlainHTTP bool // https was asked of a server that speaks http
+	PlainHTTP bool // https was asked of a registry that speaks http
+	Server    bool // that is no registry
 	Err       error
 }
 
-func (e *NetworkError) Error() string { return fmt.Sprintf("registry %s: %v", e.Host, e.Err) }
+func (e *NetworkError) Error() string {
+	what := "registry"
+	if e.Server {
+		what = "server"
+	}
+	return fmt.Sprintf("%s %s: %v", what, e.Host, e.Err)
+}
 
 // Unwrap gives the cause.
 func (e *NetworkError) Unwrap() error { return e.Err }

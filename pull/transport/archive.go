@@ -43,14 +43,18 @@ func readArchive(f *os.File) (*archive, error) {
 	}
 	a := &archive{f, map[string]member{}}
 	r := tar.NewReader(f) // which seeks over what it does not read
-	for {
+	for begun := false; ; {
 		h, err := r.Next()
 		if err == io.EOF {
 			return a, nil
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, tar.ErrHeader) && !begun, errors.Is(err, io.ErrUnexpectedEOF) && !begun:
+			return nil, errNoTar
+		case err != nil:
 			return nil, fmt.Errorf("archive: %w", err)
 		}
+		begun = true
 		at, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err
@@ -127,5 +131,8 @@ func (a *archive) open(name string) (*content, error) {
 
 func (a *archive) Close() error { return a.file.Close() }
 
-// errNoArchive is what a file is that is neither.
+// errNoTar is what a file is that does not begin like an archive.
+var errNoTar = errors.New("is no image archive, which is a tar as docker save or skopeo make it, plain or compressed with gzip, zstd, xz or bzip2")
+
+// errNoArchive is what an archive is of something else.
 var errNoArchive = errors.New("is no image archive: it has neither index.json nor manifest.json")

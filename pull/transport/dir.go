@@ -17,8 +17,8 @@ import (
 // dir:): manifest.json, and each blob under the digits of its digest.
 const dirVersionFile = "version"
 
-// dirVersion is what stands in it.
-const dirVersion = "Directory Transport Version: 1.1\n"
+// dirVersionWords is what stands in it, before the version.
+const dirVersionWords = "Directory Transport Version: "
 
 // flat is such a directory: one image.
 type flat struct {
@@ -44,8 +44,8 @@ func openDir(from files) (flat, error) {
 // name for them.
 func (f flat) corrected() ([]byte, error) {
 	m := v1.Manifest{}
-	if err := json.Unmarshal(f.body, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", manifestFile, err)
+	if err := understand(manifestFile, f.body, &m, "the manifest of an image"); err != nil {
+		return nil, err
 	}
 	wrong := false
 	for i, l := range m.Layers[:min(len(m.Layers), maxLayers)] {

@@ -33,6 +33,16 @@ type dockerImage struct {
 	Layers   []string
 }
 
+// config are the digits of the config's digest, where its name is made of them.
+func (i dockerImage) config() string { return strings.TrimSuffix(path.Base(i.Config), ".json") }
+
+// dockerImages reads manifestFile.
+func dockerImages(text []byte) ([]dockerImage, error) {
+	images := []dockerImage{}
+	err := understand(manifestFile, text, &images, "a list of images as docker save writes it")
+	return images, err
+}
+
 // docker is an archive of Docker's own format. It has no manifests, so they are
 // made here: the same archive has the same ones, and its layers are named by the
 // digests of what is in it.
@@ -58,9 +68,9 @@ func openDocker(ctx context.Context, from files) (*docker, error) {
 	if err != nil {
 		return nil, err
 	}
-	var images []dockerImage
-	if err := json.Unmarshal(text, &images); err != nil {
-		return nil, fmt.Errorf("%s: %w", manifestFile, err)
+	images, err := dockerImages(text)
+	if err != nil {
+		return nil, err
 	}
 	if len(images) > maxImages {
 		return nil, fmt.Errorf("%s: more than %d images", manifestFile, maxImages)
@@ -80,7 +90,7 @@ func (d *docker) add(ctx context.Context, i dockerImage) error {
 		return fmt.Errorf("config: %w", err)
 	}
 	digest := digestOf(config)
-	if stem := strings.TrimSuffix(path.Base(i.Config), ".json"); len(stem) == 64 && stem != digest.Hex {
+	if stem := i.config(); len(stem) == 64 && stem != digest.Hex {
 		return fmt.Errorf("config %s has digest %s", i.Config, digest)
 	}
 	diffIDs, err := pull.DiffIDs(config)
@@ -177,10 +187,10 @@ func (d *docker) Find(image string) (Listed, error) {
 	if image == "" {
 		return only(d.images)
 	}
-	if number, at := strings.CutPrefix(image, "@"); at {
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 0 || n >= len(d.images) {
-			return Listed{}, fmt.Errorf("no image %s in it: there are %d, from @0", image, len(d.images))
+	if strings.HasPrefix(image, "@") {
+		n, err := numberOf(image, len(d.images))
+		if err != nil {
+			return Listed{}, err
 		}
 		return d.images[n], nil
 	}
@@ -193,6 +203,15 @@ func (d *docker) Find(image string) (Listed, error) {
 		names = append(names, i.Names...)
 	}
 	return Listed{}, fmt.Errorf("no image %q in it; there is %s", image, listing(names))
+}
+
+// numberOf reads @N, where there are that many images.
+func numberOf(image string, images int) (int, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(image, "@"))
+	if err != nil || n < 0 || n >= images {
+		return 0, fmt.Errorf("no image %s in it: there are %d, from @0", image, images)
+	}
+	return n, nil
 }
 
 // Manifest implements pull.Source.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,22 @@ func document(from files, name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return body, nil
+}
+
+// understand decodes a JSON document that is to be what: Go's own message for
+// another speaks of types in this program.
+func understand(name string, text []byte, into any, what string) error {
+	err := json.Unmarshal(text, into)
+	var other *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &other) && other.Field != "":
+		return fmt.Errorf("%s is not %s: %s in it is of type %s", name, what, other.Field, other.Value)
+	case errors.As(err, &other):
+		return fmt.Errorf("%s is not %s, but of type %s", name, what, other.Value)
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // maxDocuments bounds what is read of all documents of an archive together before

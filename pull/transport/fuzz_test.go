@@ -16,7 +16,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(pack(f, reg("manifest.json", `[{"Config":"`+id+`","RepoTags":["x:1"],"Layers":["0","l"]}]`), reg(id, config), reg("0", layers[0]), reg("1", zipped(f, layers[1])), link("l", "1"))))
 	f.Add([]byte(pack(f, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), reg("index.json", `{"schemaVersion":2,"manifests":[{"digest":"sha256:`+sha("{}")+`","size":2,"annotations":{"org.opencontainers.image.ref.name":"x:1"}}]}`), reg("blobs/sha256/"+sha("{}"), "{}"))))
 	f.Add([]byte(pack(f, reg("repositories", `{"x":{"1":"aa"}}`), reg("aa/json", `{"os":"linux"}`), reg("aa/layer.tar", layers[0]))))
-	f.Add([]byte(pack(f, reg("version", dirVersion), reg("manifest.json", `{"config":{}}`))))
+	f.Add([]byte(pack(f, reg("version", dirVersionWords), reg("manifest.json", `{"config":{}}`))))
 	f.Fuzz(func(t *testing.T, archive []byte) {
 		fd, err := unix.MemfdCreate("archive", unix.MFD_CLOEXEC)
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -39,39 +38,58 @@ const maxImages = 1000
 // layout is an OCI layout.
 type layout struct {
 	files
+	kind  Kind   // as which it was asked for
 	body  []byte // index.json
 	index v1.IndexManifest
+
+	older   []dockerImage     // the same images for older readers, where they are listed
+	configs map[string]string // digits of a config: digest of the manifest
 }
 
-func openLayout(from files) (*layout, error) {
-	l := &layout{files: from}
-	text, err := document(from, layoutFile)
+func openLayout(from files, kind Kind) (*layout, error) {
+	l := &layout{files: from, kind: kind}
+	err := checkLayout(from)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("is no OCI layout: it has no %s", layoutFile)
 	}
 	if err != nil {
 		return nil, err
 	}
-	var version struct {
-		Version string `json:"imageLayoutVersion"`
-	}
-	if err := json.Unmarshal(text, &version); err != nil {
-		return nil, fmt.Errorf("%s: %w", layoutFile, err)
-	}
-	if !strings.HasPrefix(version.Version, "1.") {
-		return nil, fmt.Errorf("%s: version %q is not known", layoutFile, version.Version)
-	}
 	if l.body, err = document(from, indexFile); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(l.body, &l.index); err != nil {
-		return nil, fmt.Errorf("%s: %w", indexFile, err)
+	if err := understand(indexFile, l.body, &l.index, anIndex); err != nil {
+		return nil, err
 	}
 	if len(l.index.Manifests) > maxImages {
 		return nil, fmt.Errorf("%s: more than %d images", indexFile, maxImages)
 	}
+	if kind == OCI {
+		return l, nil // a directory, of which it was said what counts: its manifest.json may be anybody's
+	}
 	return l, l.agrees()
 }
+
+// checkLayout reads the file by which a layout shows that it is one.
+func checkLayout(from files) error {
+	text, err := document(from, layoutFile)
+	if err != nil {
+		return err
+	}
+	var version struct {
+		Version string `json:"imageLayoutVersion"`
+	}
+	if err := understand(layoutFile, text, &version, "that of an OCI layout"); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(version.Version, "1.") {
+		return fmt.Errorf("%s: version %q is not known", layoutFile, version.Version)
+	}
+	return nil
+}
+
+// anIndex is what index.json is to be.
+const anIndex = "an OCI index"
 
 // agrees refuses an archive that is one thing to who reads index.json and another
 // to who reads manifest.json (compare CVE-2021-41190).
@@ -80,43 +98,47 @@ func (l *layout) agrees() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var images []dockerImage
 	if err == nil {
-		err = json.Unmarshal(text, &images)
+		l.older, err = dockerImages(text)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", manifestFile, err)
+	if _, is := l.files.(directory); is && err != nil {
+		return fmt.Errorf("%w; if the layout beside it is meant: %s:PATH", err, OCI)
 	}
-	configs, all, err := l.configs()
 	if err != nil {
 		return err
 	}
-	for _, i := range images {
-		if !configs[strings.TrimSuffix(path.Base(i.Config), ".json")] && all {
+	all, err := l.readConfigs()
+	if err != nil {
+		return err
+	}
+	for _, i := range l.older {
+		if l.configs[i.config()] == "" && all {
 			return fmt.Errorf("%s has an image that %s has not: %s", manifestFile, indexFile, i.Config)
 		}
 	}
 	return nil
 }
 
-// configs are the digits of the configs of all images; all is false where not
-// every one is known, as an index may name what the archive leaves out.
-func (l *layout) configs() (configs map[string]bool, all bool, err error) {
-	configs, all = map[string]bool{}, true
+// readConfigs notes the configs of all images; all is false where not every one
+// is known, as an index may name what the archive leaves out.
+func (l *layout) readConfigs() (all bool, err error) {
+	l.configs, all = map[string]string{}, true
 	read := 0
 	for _, d := range l.index.Manifests {
 		body, _, err := l.Manifest(context.Background(), d.Digest.String())
 		if read += len(body); read > maxDocuments {
-			return nil, false, fmt.Errorf("manifests of more than %d MiB", maxDocuments>>20)
+			return false, fmt.Errorf("manifests of more than %d MiB", maxDocuments>>20)
 		}
 		m := v1.Manifest{}
 		if err != nil || json.Unmarshal(body, &m) != nil || m.Config.Digest.Hex == "" {
 			all = false
 			continue
 		}
-		configs[m.Config.Digest.Hex] = true
+		if hex := m.Config.Digest.Hex; l.configs[hex] == "" {
+			l.configs[hex] = d.Digest.String()
+		}
 	}
-	return configs, all, nil
+	return all, nil
 }
 
 // Images implements Store. An index.json whose entries have no names and are
@@ -183,6 +205,43 @@ func (l *layout) Find(image string) (Listed, error) {
 	if image == "" {
 		return only(all)
 	}
+	if l.kind == DockerArchive && strings.HasPrefix(image, "@") {
+		return l.numbered(image, all)
+	}
+	return l.named(image)
+}
+
+// numbered is the image with that number in manifest.json, in which other readers
+// of the format count; in index.json where there is no other list.
+func (l *layout) numbered(image string, all []Listed) (Listed, error) {
+	if l.older == nil {
+		n, err := numberOf(image, len(all))
+		if err != nil {
+			return Listed{}, err
+		}
+		return all[n], nil
+	}
+	n, err := numberOf(image, len(l.older))
+	if err != nil {
+		return Listed{}, err
+	}
+	if digest := l.configs[l.older[n].config()]; digest != "" {
+		if at := slices.IndexFunc(all, func(i Listed) bool { return i.Identifier == digest }); at >= 0 {
+			return all[at], nil
+		}
+		return Listed{Identifier: digest}, nil
+	}
+	// An image for several platforms: index.json names an index, manifest.json the
+	// config of one of them.
+	for _, tag := range l.older[n].RepoTags {
+		if one, err := l.named(tag); err == nil {
+			return one, nil
+		}
+	}
+	return Listed{}, fmt.Errorf("image %s of %s is not in %s", image, manifestFile, indexFile)
+}
+
+func (l *layout) named(image string) (Listed, error) {
 	full := fullName(image)
 	for _, d := range l.index.Manifests {
 		ref, name := d.Annotations[refAnnotation], d.Annotations[nameAnnotation]

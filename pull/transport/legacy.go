@@ -40,8 +40,8 @@ func openLegacy(ctx context.Context, from files) (*docker, error) {
 		return nil, err
 	}
 	var repositories map[string]map[string]string
-	if err := json.Unmarshal(text, &repositories); err != nil {
-		return nil, fmt.Errorf("%s: %w", repositoriesFile, err)
+	if err := understand(repositoriesFile, text, &repositories, "a list of images as old versions of docker save wrote it"); err != nil {
+		return nil, err
 	}
 	tags := map[string][]string{}
 	for repository, byTag := range repositories {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -53,6 +54,26 @@ func Parse(s string) (name Name, ok bool, err error) {
 		err = fmt.Errorf("%q names no file: %s:PATH", s, kind)
 	}
 	return n, true, err
+}
+
+// transports are the others that there are elsewhere.
+const transports = "atomic containers-storage docker-daemon ostree sif tarball"
+
+// Misplaced says of what is no image's name whether that is for its transport: one
+// that is not known, or that has no place where only names do. It is nil for
+// what has none.
+func Misplaced(given string) error {
+	kind, rest, _ := strings.Cut(given, ":")
+	name, url := strings.CutPrefix(rest, "//")
+	switch k := Kind(kind); {
+	case k == Registry && url:
+		return fmt.Errorf("%q: an image that is here is named without a transport: %s", given, name)
+	case k == OCI, k == OCIArchive, k == DockerArchive, k == Dir:
+		return fmt.Errorf("%q: an image that is here is named without a transport; pull, run, create and the destination of push take one", given)
+	case slices.Contains(strings.Fields(transports), kind), url && kind != "" && !strings.ContainsAny(kind, "/.@"):
+		return fmt.Errorf("%q: the transport %s is not known; %s://, %s:, %s:, %s: and %s: are", given, kind, Registry, OCI, OCIArchive, DockerArchive, Dir)
+	}
+	return nil
 }
 
 // IsDir says that the path is a directory, not a file.

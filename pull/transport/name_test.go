@@ -1,6 +1,9 @@
 package transport
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestParse(t *testing.T) {
 	for arg, want := range map[string]Name{
@@ -29,6 +32,28 @@ func TestParse(t *testing.T) {
 	for _, arg := range []string{"oci:", "dir:", "docker-archive::x", "docker://"} {
 		if _, ok, err := Parse(arg); !ok || err == nil {
 			t.Errorf("%s was taken", arg)
+		}
+	}
+}
+
+func TestMisplaced(t *testing.T) {
+	for given, want := range map[string]string{
+		"docker://h:1/x:1":           `"docker://h:1/x:1": an image that is here is named without a transport: h:1/x:1`,
+		"oci:lay:1":                  "pull, run, create and the destination of push take one",
+		"dir:x:y":                    "without a transport",
+		"containers-storage:bb:1":    "the transport containers-storage is not known; docker://, oci:, oci-archive:, docker-archive: and dir: are",
+		"docker-daemon:x:1":          "the transport docker-daemon is not known",
+		"https://docker.io/x:1":      "the transport https is not known",
+		"":                           "",
+		"x:y:z":                      "",
+		"docker:x:y":                 "",
+		"localhost:5000//x":          "",
+		"example.com://x":            "",
+		"docker.io/library/UPPER:12": "",
+	} {
+		err := Misplaced(given)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, not %s", given, err, want)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func sort(ctx context.Context, from files, kind Kind) (Store, error) {
 	case kind == Dir:
 		return openDir(from)
 	case has(from, layoutFile), kind == OCI, kind == OCIArchive:
-		return openLayout(from)
+		return openLayout(from, kind)
 	case has(from, manifestFile):
 		if has(from, dirVersionFile) {
 			return openDir(from)

@@ -160,6 +160,23 @@ func (s *dirSink) undo() {
 	}
 }
 
+// empty reports whether there is nothing in the directory.
+func (s *dirSink) empty() (bool, error) {
+	dir, err := linux.OpenBeneath(s.top, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	switch _, err := dir.Readdirnames(1); err {
+	case nil:
+		return false, nil
+	case io.EOF:
+		return true, nil
+	default:
+		return false, fmt.Errorf("read the directory: %w", err)
+	}
+}
+
 // copyExactly copies size bytes, at which r must end.
 func copyExactly(w io.Writer, r io.Reader, size int64) error {
 	n, err := io.Copy(w, io.LimitReader(r, size))

@@ -31,7 +31,9 @@ var _ pull.Target = (*Target)(nil)
 
 // format is what is written besides blobs.
 type format interface {
-	blob(digest v1.Hash) string // the name of its file
+	begun(in files) (bool, error) // whether a directory is of this format
+	mark(to sink) error           // make it one
+	blob(digest v1.Hash) string   // the name of its file
 	manifest(to sink, identifier string, body []byte, t types.MediaType) error
 	finish(to sink) error
 }
@@ -46,17 +48,40 @@ func NewArchive(w io.Writer, kind Kind) (*Target, error) {
 }
 
 // NewDirectory writes into an open directory, which is closed with the target:
-// OCI, to which images are added, or Dir, which is emptied of an older one.
+// OCI, to which images are added, or Dir, whose image is replaced. One that has
+// other files in it is refused, since names such as manifest.json are anybody's.
 func NewDirectory(top *os.File, kind Kind) (*Target, error) {
 	to := &dirSink{top: top}
+	t := &Target{to: to}
 	switch kind {
 	case Dir:
-		return &Target{to: to, as: &flatFormat{}}, nil
+		t.as = &flatFormat{}
+		return t, claim(to, t.as, kind)
 	case OCI:
 		as := &layoutFormat{}
-		return &Target{to: to, as: as}, as.load(to)
+		t.as = as
+		if err := claim(to, as, kind); err != nil {
+			return nil, err
+		}
+		return t, as.load(to)
 	}
 	return nil, fmt.Errorf("%s is no directory", kind)
+}
+
+// claim makes an empty directory one of this format. That comes before all else
+// that is written, so that one who was killed can write there again.
+func claim(to *dirSink, as format, kind Kind) error {
+	if is, err := as.begun(directory{to.top}); is || err != nil {
+		return err
+	}
+	empty, err := to.empty()
+	if err != nil {
+		return err
+	}
+	if !empty {
+		return fmt.Errorf("is not empty and no image of the kind %s: nothing is written there, name another directory", kind)
+	}
+	return as.mark(to)
 }
 
 // HasBlob implements pull.Target.
@@ -146,10 +171,19 @@ func (f *layoutFormat) load(to sink) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, &f.index); err != nil {
-		return fmt.Errorf("%s: %w", indexFile, err)
+	return understand(indexFile, text, &f.index, anIndex)
+}
+
+func (f *layoutFormat) begun(in files) (bool, error) {
+	err := checkLayout(in)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	return nil
+	return err == nil, err
+}
+
+func (f *layoutFormat) mark(to sink) error {
+	return putText(to, layoutFile, []byte(`{"imageLayoutVersion":"1.0.0"}`))
 }
 
 func (f *layoutFormat) blob(digest v1.Hash) string { return blobsDir + digest.Hex }
@@ -237,7 +271,7 @@ func (f *layoutFormat) finish(to sink) error {
 	if f.index.Manifests == nil {
 		f.index.Manifests = []v1.Descriptor{}
 	}
-	if err := putText(to, layoutFile, []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+	if err := f.mark(to); err != nil {
 		return err
 	}
 	if f.docker {
@@ -256,6 +290,19 @@ func (f *layoutFormat) finish(to sink) error {
 // flatFormat is skopeo's dir:.
 type flatFormat struct{ body []byte }
 
+// begun does not take any file called version for skopeo's.
+func (f *flatFormat) begun(in files) (bool, error) {
+	text, err := document(in, dirVersionFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return bytes.HasPrefix(text, []byte(dirVersionWords)), err
+}
+
+func (f *flatFormat) mark(to sink) error {
+	return putText(to, dirVersionFile, []byte(dirVersionWords+"1.1\n"))
+}
+
 func (f *flatFormat) blob(digest v1.Hash) string { return digest.Hex }
 
 func (f *flatFormat) manifest(_ sink, _ string, body []byte, _ types.MediaType) error {
@@ -267,7 +314,7 @@ func (f *flatFormat) manifest(_ sink, _ string, body []byte, _ types.MediaType) 
 }
 
 func (f *flatFormat) finish(to sink) error {
-	if err := putText(to, dirVersionFile, []byte(dirVersion)); err != nil {
+	if err := f.mark(to); err != nil {
 		return err
 	}
 	return putText(to, manifestFile, f.body)

@@ -202,8 +202,10 @@ func TestHostileArchives(t *testing.T) {
 	lying := []byte(pack(t, reg("manifest.json", strings.Repeat(" ", 600))))
 	for _, c := range []struct{ name, archive, want string }{
 		{"empty", "", "no image archive"},
-		{"no tar", strings.Repeat("not a tar ", 200), "archive: "},
+		{"no tar", strings.Repeat("not a tar ", 200), "is no image archive, which is a tar"},
+		{"no tar, and short", "garbage\n", "is no image archive, which is a tar"},
 		{"ends early", string(lying[:600]), "archive: "},
+		{"ends after a member", pack(t, reg("a", ""))[:512+300], "archive: unexpected EOF"},
 		{"nothing in it", pack(t, reg("README", "")), "no image archive"},
 		{"twice", entries(`[]`, reg("./0.tar", layers[1])), "twice"},
 		{"no config", entries(`[{"Config":"other.json","Layers":[]}]`), "not in the archive"},
@@ -218,6 +220,8 @@ func TestHostileArchives(t *testing.T) {
 		{"names without end", entries(`[{"Config":"` + id + `","RepoTags":["x:1"` + strings.Repeat(`,"x:1"`, 1000) + `],"Layers":["0.tar","1.tar"]}]`), "more than 1000 names"},
 		{"configs without end", entries(`[{"Config":"big","Layers":[]}`+strings.Repeat(`,{"Config":"big","Layers":[]}`, 20)+`]`, reg("big", `{"rootfs":{"diff_ids":[]}}`+strings.Repeat(" ", 4<<20-100))), "more than 64 MiB"},
 		{"no JSON", entries(`[{]`), "manifest.json: "},
+		{"another document", entries(`{"schemaVersion":2}`), "manifest.json is not a list of images as docker save writes it, but of type object"},
+		{"another list", entries(`[{"Layers":"0.tar"}]`), "Layers in it is of type string"},
 		{"too long", pack(t, reg("manifest.json", strings.Repeat(" ", 4<<20+1))), "larger than 4 MiB"},
 		{"layout of the future", pack(t, reg("oci-layout", `{"imageLayoutVersion":"9"}`)), "not known"},
 		{"layout without index", pack(t, reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`)), "index.json"},
@@ -389,6 +393,123 @@ func keep(t testing.TB, all ...string) *blobs.Store {
 		}
 	}
 	return kept
+}
+
+// TestNumbered: what Docker and rootlet write is a layout, too, and counted as
+// manifest.json does, whatever the order of index.json.
+func TestNumbered(t *testing.T) {
+	blobs, manifests, older := []entry{}, []string{}, []string{}
+	for i := range 3 {
+		config := fmt.Sprintf(`{"os":"linux","author":"%d","rootfs":{"diff_ids":[]}}`, i)
+		manifest := fmt.Sprintf(`{"schemaVersion":2,"config":{"digest":"sha256:%s","size":%d},"layers":[]}`, sha(config), len(config))
+		blobs = append(blobs, reg("blobs/sha256/"+sha(config), config), reg("blobs/sha256/"+sha(manifest), manifest))
+		name := fmt.Sprintf("docker.io/library/x:%d", i)
+		manifests = append(manifests, fmt.Sprintf(`{"digest":"sha256:%s","size":%d,"annotations":{"io.containerd.image.name":"%s"}}`, sha(manifest), len(manifest), name))
+		older = append(older, fmt.Sprintf(`{"Config":"blobs/sha256/%s","RepoTags":["x:%d"]}`, sha(config), i))
+	}
+	// An image for several platforms, of which index.json names the index.
+	index := `{"schemaVersion":2,"manifests":[]}`
+	blobs = append(blobs, reg("blobs/sha256/"+sha(index), index), reg("oci-layout", `{"imageLayoutVersion":"1.0.0"}`))
+	manifests = append(manifests, fmt.Sprintf(`{"digest":"sha256:%s","size":%d,"annotations":{"io.containerd.image.name":"docker.io/library/x:3"}}`, sha(index), len(index)))
+	older = append(older, `{"Config":"blobs/sha256/`+sha("elsewhere")+`","RepoTags":["@0","x:3"]}`)
+	slices.Reverse(manifests)
+	layout := append(blobs, reg("index.json", `{"manifests":[`+strings.Join(manifests, ",")+`]}`))
+	s, err := Open(context.Background(), opened(t, pack(t, append(layout, reg("manifest.json", "["+strings.Join(older, ",")+"]"))...)), DockerArchive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 4 {
+		one, err := s.Find(fmt.Sprintf("@%d", i))
+		if want := fmt.Sprintf("docker.io/library/x:%d", i); err != nil || !slices.Equal(one.Names, []string{want}) || one.Identifier == "" {
+			t.Errorf("@%d: %v, %v", i, one, err)
+		}
+	}
+	for _, wrong := range []string{"@4", "@-1", "@", "@x"} {
+		if one, err := s.Find(wrong); err == nil || !strings.Contains(err.Error(), "there are 4, from @0") {
+			t.Errorf("%s: %v, %v", wrong, one, err)
+		}
+	}
+	plain, err := Open(context.Background(), opened(t, pack(t, layout...)), DockerArchive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	if one, err := plain.Find("@3"); err != nil || !slices.Equal(one.Names, []string{"docker.io/library/x:0"}) {
+		t.Errorf("without manifest.json: %v, %v", one, err)
+	}
+}
+
+// TestForeignDirectory: what is in a directory that is no image's stays as it is.
+func TestForeignDirectory(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"a web application": {manifestFile: `{"name":"x"}`},
+		"a version":         {dirVersionFile: "1.0\n"},
+		"hidden":            {".keep": ""},
+		"another format":    {"": ""},
+	} {
+		for _, kind := range []Kind{OCI, Dir} {
+			t.Run(name+" "+string(kind), func(t *testing.T) {
+				files := maps.Clone(files)
+				if _, other := files[""]; other {
+					files = map[string]string{layoutFile: `{"imageLayoutVersion":"1.0.0"}`, indexFile: `{"manifests":[]}`}
+					if kind == OCI {
+						files = map[string]string{dirVersionFile: dirVersionWords + "1.1\n", manifestFile: "{}"}
+					}
+				}
+				dir := t.TempDir()
+				for name, text := range files {
+					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				top, err := os.Open(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer top.Close()
+				if _, err := NewDirectory(top, kind); err == nil || !strings.Contains(err.Error(), "is not empty and no image of the kind "+string(kind)) {
+					t.Errorf("error %v", err)
+				}
+				there, err := os.ReadDir(dir)
+				if err != nil || len(there) != len(files) {
+					t.Errorf("%v, %v", there, err)
+				}
+				for name, text := range files {
+					if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != text {
+						t.Errorf("%s: %q, %v", name, got, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestLayoutBesideManifest: a layout is one whatever else lies there, if it is
+// asked for.
+func TestLayoutBesideManifest(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{layoutFile: `{"imageLayoutVersion":"1.0.0"}`, indexFile: `{"manifests":[]}`, manifestFile: `{"name":"x"}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for kind, want := range map[Kind]string{
+		OCI: "",
+		"":  "manifest.json is not a list of images as docker save writes it, but of type object; if the layout beside it is meant: oci:PATH",
+	} {
+		top, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(context.Background(), top, kind)
+		if err == nil {
+			s.Close()
+		}
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%q: %v", kind, err)
+		}
+	}
 }
 
 func TestUndo(t *testing.T) {
