@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rootlet/internal/iana"
 )
 
 // The canaries: each is a secret that the registry or its token server may see,
@@ -371,13 +373,13 @@ func TestCanaryHosts(t *testing.T) {
 	}
 	defer client.Close()
 	client.policy.close() // the connection that there is
-	client.policy.guard.classify = func(ip netip.Addr) class {
+	client.policy.guard.classify = func(ip netip.Addr) iana.Class {
 		if ip.Unmap().String() == "127.0.0.1" {
-			return public
+			return iana.Public
 		}
-		return classOf(ip)
+		return iana.ClassOf(ip)
 	}
-	client.policy.guard.stands = public
+	client.policy.guard.stands = iana.Public
 	_, _, err = client.Manifest(context.Background(), "latest")
 	if err == nil || !strings.Contains(err.Error(), "this machine") {
 		t.Errorf("error %v", err)

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"rootlet/internal/iana"
 )
 
 // errForbidden is an address that no registry has a say in.
@@ -23,10 +25,10 @@ var errForbidden = errors.New("refused")
 type guard struct {
 	host     string // the registry's, without port: the user named it
 	dialer   net.Dialer
-	classify func(netip.Addr) class
+	classify func(netip.Addr) iana.Class
 
 	mu      sync.Mutex
-	stands  class // where the registry was found; unknown before
+	stands  iana.Class // where the registry was found; unknown before
 	proxies map[string]bool
 }
 
@@ -34,7 +36,7 @@ func newGuard(registry string, timeout time.Duration) *guard {
 	return &guard{
 		host:     hostname(registry),
 		dialer:   net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second},
-		classify: classOf,
+		classify: iana.ClassOf,
 		proxies:  map[string]bool{},
 	}
 }
@@ -69,9 +71,9 @@ func (g *guard) check(host, found string, own bool) error {
 	c := g.classify(at.Addr())
 	stands := g.where()
 	switch {
-	case c == public, c == stands && c != special:
+	case c == iana.Public, c == stands && c != iana.Special:
 		return nil
-	case own && stands == unknown:
+	case own && stands == iana.Unknown:
 		return nil
 	case own:
 		// Whoever owns the name has it lead elsewhere now (DNS rebinding).
@@ -97,7 +99,7 @@ func (g *guard) written(host string) error {
 		// 0x7f000001, 127.1.
 		return fmt.Errorf("%w: the registry points to %q, which is no host's name", errForbidden, limit(host, 100))
 	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
-		if g.where() != loopback {
+		if g.where() != iana.Loopback {
 			return fmt.Errorf("%w: the registry points to this machine (%s)", errForbidden, limit(host, 100))
 		}
 	case host == "metadata" || host == "metadata.google.internal" || host == "instance-data":
@@ -127,7 +129,7 @@ func (g *guard) isProxy(address string) bool {
 	return g.proxies[address]
 }
 
-func (g *guard) where() class {
+func (g *guard) where() iana.Class {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.stands
@@ -141,7 +143,7 @@ func (g *guard) settle(at net.Addr) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.stands == unknown {
+	if g.stands == iana.Unknown {
 		g.stands = g.classify(tcp.AddrPort().Addr())
 	}
 }

@@ -8,44 +8,23 @@ import (
 	"net/url"
 	"testing"
 	"time"
-)
 
-func TestClassOf(t *testing.T) {
-	for text, want := range map[string]class{
-		"8.8.8.8": public, "1.1.1.1": public, "2606:4700::1": public, "2001:4860:4860::8888": public,
-		"127.0.0.1": loopback, "127.9.9.9": loopback, "::1": loopback, "0.0.0.0": loopback, "::": loopback, "0.1.2.3": loopback,
-		"10.0.0.1": private, "172.16.0.1": private, "172.31.255.255": private, "172.32.0.1": public, "192.168.1.1": private,
-		"fd00::1": private, "fc00::1": private, "198.18.0.1": private,
-		"169.254.1.1": local, "fe80::1": local, "fe80::1%eth0": local,
-		"100.64.0.1": shared, "100.127.255.255": shared, "100.128.0.1": public,
-		"169.254.169.254": special, "169.254.170.2": special, "100.100.100.200": special, "168.63.129.16": special,
-		"192.0.0.192": special, "fd00:ec2::254": special,
-		"224.0.0.1": special, "255.255.255.255": special, "240.0.0.1": special, "ff02::1": special, "2001:db8::1": special,
-		"2001::1":          special, // Teredo
-		"::ffff:127.0.0.1": loopback, "::ffff:10.0.0.1": private, "::ffff:169.254.169.254": special, "::ffff:8.8.8.8": public,
-		"64:ff9b::7f00:1": loopback, "64:ff9b::a9fe:a9fe": special, "64:ff9b::808:808": public, "64:ff9b:1::1": private,
-		"2002:7f00:1::1": loopback, "2002:a00:1::1": private, "2002:808:808::1": public, // 6to4
-		"::7f00:1": loopback, "::a9fe:a9fe": special, // IPv4-compatible
-	} {
-		if got := classOf(netip.MustParseAddr(text)); got != want {
-			t.Errorf("%s is %s, want %s", text, got, want)
-		}
-	}
-}
+	"rootlet/internal/iana"
+)
 
 // testGuard takes 127.0.0.1 for a public address, and 127.0.0.2 for this machine.
 func testGuard(registry string) *guard {
 	g := newGuard(registry, time.Second)
-	g.classify = func(ip netip.Addr) class {
+	g.classify = func(ip netip.Addr) iana.Class {
 		switch ip.Unmap().String() {
 		case "127.0.0.1":
-			return public
+			return iana.Public
 		case "127.0.0.2":
-			return loopback
+			return iana.Loopback
 		case "127.0.0.3":
-			return private
+			return iana.Private
 		}
-		return classOf(ip)
+		return iana.ClassOf(ip)
 	}
 	return g
 }
