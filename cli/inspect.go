@@ -157,6 +157,9 @@ func (f *finder) container(given string) (any, error) {
 	if from.Driver.Name, from.Driver.Data, err = fuseoverlay.Places(from.Dir); err != nil {
 		return nil, fmt.Errorf("container %s: storage driver: %w", given, err)
 	}
+	if from.Refused, _, err = refusals(from.Dir); err != nil {
+		return nil, fmt.Errorf("container %s: %w", given, err)
+	}
 	if f.size {
 		if err := f.measure(e, &from); err != nil {
 			return nil, err

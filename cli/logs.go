@@ -16,6 +16,7 @@ type logsCmd struct {
 	Container  string `arg:"" help:"Name or id."`
 	Details    bool   `name:"details" help:"Put the labels and variables before each line that --log-opt asked for."`
 	Follow     bool   `name:"follow" short:"f" help:"Go on with what is written, until the container ends."`
+	Network    bool   `name:"network" help:"Where the container was kept from connecting to (--egress), instead of its output."`
 	Since      string `name:"since" placeholder:"TIME" help:"What was written since: 2026-01-02T15:04:05, or 10m for ten minutes ago."`
 	Tail       string `name:"tail" short:"n" default:"all" placeholder:"N" help:"The last N lines only."`
 	Timestamps bool   `name:"timestamps" short:"t" help:"Put the time before each line."`
@@ -34,6 +35,9 @@ func (c *logsCmd) Run(a *app) error {
 	found, err := findContainer(c.Container)
 	if err != nil {
 		return err
+	}
+	if c.Network {
+		return c.refused(a, found)
 	}
 	spec, err := found.spec() // a damaged record does not hide the log
 	if err == nil && spec.Log.Driver == record.LogNone {

@@ -14,6 +14,7 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
+	"rootlet/slirp/egress"
 	"rootlet/slirp/publish"
 )
 
@@ -34,6 +35,7 @@ type runFlags struct {
 	Device      []string `name:"device" sep:"none" placeholder:"HOST[:CONTAINER]" help:"Show a device of the host's that you may open."`
 	DNS         []string `name:"dns" sep:"none" placeholder:"IP" help:"Name server of the container."`
 	DNSSearch   []string `name:"dns-search" sep:"none" placeholder:"DOMAIN" help:"Search domain of the container."`
+	Egress      []string `name:"egress" sep:"none" placeholder:"none|public|LIST" help:"Where it may connect to, and nowhere else: api.example.com:443,*.example.org,10.0.0.0/8."`
 	Entrypoint  *string  `name:"entrypoint" placeholder:"PROGRAM" help:"Program instead of the image's entrypoint."`
 	Env         []string `name:"env" short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value, as it is here."`
 	EnvFile     []string `name:"env-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
@@ -131,10 +133,30 @@ func (c *newContainer) fillNetwork(r *sandbox.Request) error {
 		return err
 	}
 	r.Spec.Network = name
+	if err := c.fillEgress(r); err != nil {
+		return err
+	}
 	r.Spec.NetworkSettings = record.NetworkSettings{HostLoopback: settings.HostLoopback, MTU: settings.MTU}
 	if settings.Subnet.IsValid() {
 		r.Spec.NetworkSettings.Subnet = settings.Subnet.String()
 	}
+	return nil
+}
+
+// fillEgress reads --egress, which the builtin driver alone can decide by.
+func (c *newContainer) fillEgress(r *sandbox.Request) error {
+	if len(c.Egress) == 0 {
+		return nil
+	}
+	if _, err := egress.Parse(c.Egress); err != nil {
+		return fmt.Errorf("--egress: %w", err)
+	}
+	switch r.Spec.Network {
+	case slirp.Auto, slirp.Builtin, slirp.None:
+	default:
+		return fmt.Errorf("--egress: network %s cannot keep a container from anything; --network builtin can", r.Spec.Network)
+	}
+	r.Spec.Egress = c.Egress
 	return nil
 }
 

@@ -40,6 +40,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"serving":      serving,
 	"htpasswd":     htpasswd,
 	"certificate":  certificate,
+	"outer":        startOuter,
 }
 
 // script is what one running script has at hand.

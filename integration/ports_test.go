@@ -5,9 +5,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"rootlet/internal/testenv"
 )
@@ -71,6 +74,22 @@ func outerAddress(t *testing.T) string {
 	}
 	defer conn.Close()
 	return conn.LocalAddr().(*net.UDPAddr).IP.String()
+}
+
+// startOuter is `outer`: something that says hello outside of the loopback; $OUTER is
+// its address.
+func startOuter(ts *testscript.TestScript, neg bool, args []string) {
+	t := of(ts).t
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }))
+	l, err := net.Listen("tcp", net.JoinHostPort(outerAddress(t), "0"))
+	if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	server.Listener.Close()
+	server.Listener = l
+	server.Start()
+	t.Cleanup(server.Close)
+	ts.Setenv("OUTER", l.Addr().String())
 }
 
 // get is the body of an answer, or what went wrong.

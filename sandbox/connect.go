@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"rootlet/slirp"
 	"rootlet/slirp/publish"
@@ -65,9 +66,28 @@ func (m *monitor) startNetwork() error {
 	if slirp.PublishesPorts(o.Driver) {
 		o.Ports = m.ports()
 	}
+	if o.Egress, err = m.egress(); err != nil {
+		return err
+	}
 	m.net.driver, err = slirp.Start(m.ctx, o)
 	return err
 }
+
+// egress is what the driver is to decide by, and where it notes what it has refused.
+func (m *monitor) egress() (slirp.Egress, error) {
+	if len(m.Spec.Egress) == 0 {
+		return slirp.Egress{}, nil
+	}
+	refused, err := os.OpenFile(filepath.Join(m.container.Dir, RefusedFile), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return slirp.Egress{}, fmt.Errorf("egress: %w", err)
+	}
+	return slirp.Egress{Allowed: m.Spec.Egress, Refused: refused}, nil
+}
+
+// RefusedFile is the file in a container's directory that egress.Read reads: where it
+// was kept from connecting to, in this life of its program.
+const RefusedFile = "egress"
 
 // awaitNetwork waits until the container is connected. Ports are published only then:
 // they lead to an address that the driver has to bring.

@@ -18,9 +18,12 @@ func (m *monitor) chooseNetwork() error {
 	if m.Spec.Network != slirp.Auto {
 		return nil
 	}
-	driver, err := slirp.Choose()
+	driver, err := m.automatic()
 	if err != nil && m.publishes() {
 		return fmt.Errorf("publish ports: %w", err)
+	}
+	if err != nil && len(m.Spec.Egress) > 0 {
+		m.notice("no network at all, whatever --egress allows")
 	}
 	if err != nil {
 		m.withoutNetwork(err)
@@ -28,6 +31,15 @@ func (m *monitor) chooseNetwork() error {
 	}
 	m.state.Network = driver
 	return nil
+}
+
+// automatic is what auto is. Only one driver decides where a container may connect to.
+func (m *monitor) automatic() (string, error) {
+	driver, err := slirp.Choose()
+	if err == nil && len(m.Spec.Egress) > 0 {
+		driver = slirp.Builtin
+	}
+	return driver, err
 }
 
 func (m *monitor) networkSettings() (slirp.Settings, error) {

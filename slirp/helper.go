@@ -37,6 +37,8 @@ type Options struct {
 	Settings
 	// Ports are published by the builtin driver, and by StartPorts.
 	Ports Ports
+	// Egress is the builtin driver's to decide.
+	Egress Egress
 	// Path is the program; empty: the one that Available names.
 	Path string
 	// Dir is a directory of the caller's alone, for what has to have a name.
@@ -71,6 +73,9 @@ type Helper struct {
 // or until this process is gone. The error is a *NotInstalledError or a *Failure.
 func Start(ctx context.Context, o Options) (*Helper, error) {
 	defer closeAll(o.Ports.Listeners)
+	if o.Egress.Refused != nil {
+		defer o.Egress.Refused.Close()
+	}
 	d, err := driverOf(o.Driver)
 	if err != nil {
 		return nil, err

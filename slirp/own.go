@@ -14,6 +14,7 @@ import (
 
 	"rootlet/internal/stage"
 	"rootlet/slirp/builtin"
+	"rootlet/slirp/egress"
 	"rootlet/slirp/publish"
 )
 
@@ -31,6 +32,12 @@ type Ports struct {
 	Listeners []*os.File // of Bound, in its order; Start closes them
 }
 
+// Egress is where a container may connect to. The builtin driver alone decides about it.
+type Egress struct {
+	Allowed []string // as egress.Parse reads them; none: everything
+	Refused *os.File // takes what was refused; Start closes it
+}
+
 // The addresses of builtin.DefaultNet6.
 var (
 	containerIP6 = netip.AddrFrom16([16]byte{0: 0xfd, 14: 1})
@@ -41,7 +48,7 @@ var (
 const (
 	taskFD     = 5 // JSON of a task
 	netnsFD    = 6 // the container's network namespace
-	listenerFD = 7 // the first of Ports.Listeners
+	listenerFD = 7 // the first of Ports.Listeners; Egress.Refused follows the last
 )
 
 // task is what our own process is told to do.
@@ -50,12 +57,13 @@ type task struct {
 	Settings Settings        `json:"settings"`
 	IPv6     bool            `json:"ipv6,omitempty"`
 	Bound    []publish.Bound `json:"bound,omitempty"`
+	Egress   []string        `json:"egress,omitempty"`
 }
 
 // ownArguments has the task and the namespace among the process's descriptors.
 func ownArguments(stack bool) func(Options, *pipes) ([]string, func(), error) {
 	return func(o Options, p *pipes) ([]string, func(), error) {
-		text, err := json.Marshal(task{Stack: stack, Settings: o.Settings, IPv6: HostIP6().IsValid(), Bound: o.Ports.Bound})
+		text, err := json.Marshal(task{Stack: stack, Settings: o.Settings, IPv6: HostIP6().IsValid(), Bound: o.Ports.Bound, Egress: o.Egress.Allowed})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -73,6 +81,9 @@ func ownArguments(stack bool) func(Options, *pipes) ([]string, func(), error) {
 			return nil, nil, fmt.Errorf("%s: %w", o.Driver, err)
 		}
 		p.child = append(append(p.child, netns), o.Ports.Listeners...)
+		if o.Egress.Refused != nil {
+			p.child = append(p.child, o.Egress.Refused)
+		}
 		return nil, func() {}, nil
 	}
 }
@@ -116,7 +127,11 @@ func serve() error {
 		}
 	}
 	if t.Stack {
-		go func() { parts <- builtin.Serve(ctx, t.stack(tap)) }()
+		o, err := t.stack(tap)
+		if err != nil {
+			return err
+		}
+		go func() { parts <- builtin.Serve(ctx, o) }()
 	}
 	if err := confine(len(t.Bound) > 0); err != nil {
 		return err
@@ -157,11 +172,25 @@ func (t task) net6() netip.Prefix {
 	return netip.Prefix{}
 }
 
-func (t task) stack(tap *os.File) builtin.Options {
-	return builtin.Options{
+func (t task) stack(tap *os.File) (builtin.Options, error) {
+	o := builtin.Options{
 		Tap: tap, MTU: t.Settings.mtu(), Net4: t.Settings.Prefix(), Net6: t.net6(), HostLoopback: t.Settings.HostLoopback,
 	}
+	if len(t.Egress) == 0 {
+		return o, nil
+	}
+	rules, err := egress.Parse(t.Egress)
+	if err != nil {
+		return o, fmt.Errorf("egress: %w", err)
+	}
+	o.Policy = policy{egress.New(rules, os.NewFile(uintptr(listenerFD+len(t.Bound)), "refused"))}
+	return o, nil
 }
+
+// policy shows the stack an egress.Policy; neither package knows the other.
+type policy struct{ *egress.Policy }
+
+func (p policy) Connect(c builtin.Connect) bool { return p.Policy.Connect(string(c.Protocol), c.To) }
 
 func (t task) ports(netns *os.File, ready func()) publish.Options {
 	o := publish.Options{

@@ -7,6 +7,7 @@ import (
 
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
+	"rootlet/slirp/egress"
 )
 
 // Container is `docker inspect` of a container.
@@ -96,6 +97,7 @@ type Sources struct {
 	ImageSize  int64
 	Masked     []string // what it cannot see
 	ReadOnly   []string // what it cannot write
+	Refused    []egress.Refusal
 }
 
 // ContainerOf describes a container.
@@ -106,7 +108,7 @@ func ContainerOf(e record.Entry, from Sources) Container {
 		ResolvConfPath: filepath.Join(from.Dir, "resolv.conf"), HostnamePath: filepath.Join(from.Dir, "hostname"),
 		HostsPath: filepath.Join(from.Dir, "hosts"), Name: "/" + s.Name, RestartCount: e.State.Restarts,
 		Driver: from.Driver.Name, Platform: platformOS(s.Platform), HostConfig: hostConfigOf(s, from),
-		GraphDriver: from.Driver, Mounts: mountsOf(s, from), Config: configOf(s), NetworkSettings: networkSettingsOf(e),
+		GraphDriver: from.Driver, Mounts: mountsOf(s, from), Config: configOf(s), NetworkSettings: networkSettingsOf(e, from.Refused),
 	}
 	if args := s.Process.Args(); len(args) > 0 {
 		c.Path, c.Args = args[0], args[1:]

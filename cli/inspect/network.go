@@ -11,6 +11,7 @@ import (
 
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
+	"rootlet/slirp/egress"
 )
 
 // NetworkSettings are a container's networks. The addresses at its end are what
@@ -20,6 +21,7 @@ type NetworkSettings struct {
 	SandboxKey string
 	Ports      map[string][]PortBinding
 	Networks   map[string]Endpoint
+	Egress     *Egress `json:",omitempty"` // rootlet's own: where it may connect to
 
 	Gateway             string
 	GlobalIPv6Address   string
@@ -28,6 +30,12 @@ type NetworkSettings struct {
 	IPPrefixLen         int
 	IPv6Gateway         string
 	MacAddress          string
+}
+
+// Egress is what --egress allows, and what it has kept the container from.
+type Egress struct {
+	Allowed []string
+	Refused []egress.Refusal
 }
 
 // Endpoint is a container in a network.
@@ -56,7 +64,7 @@ func settingsOf(e record.Entry) slirp.Settings {
 	return slirp.Settings{Subnet: subnet}
 }
 
-func networkSettingsOf(e record.Entry) NetworkSettings {
+func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings {
 	n := NetworkSettings{Ports: map[string][]PortBinding{}, Networks: map[string]Endpoint{}}
 	end := Endpoint{NetworkID: networkID(e.Network())}
 	if e.State.Status.Up() {
@@ -77,6 +85,9 @@ func networkSettingsOf(e record.Entry) NetworkSettings {
 		}
 	}
 	n.Networks[e.Network()] = end
+	if len(e.Spec.Egress) > 0 {
+		n.Egress = &Egress{Allowed: e.Spec.Egress, Refused: filled(refused)}
+	}
 	n.Gateway, n.IPAddress, n.IPPrefixLen = end.Gateway, end.IPAddress, end.IPPrefixLen
 	return n
 }

@@ -41,6 +41,7 @@ type Spec struct {
 	NetworkSettings NetworkSettings   `json:"networkSettings,omitzero"`
 	Ports           []publish.Mapping `json:"ports,omitempty"`      // -p
 	PublishAll      bool              `json:"publishAll,omitempty"` // -P
+	Egress          []string          `json:"egress,omitempty"`     // --egress, as given; none: everything
 
 	ReadOnly        bool     `json:"readOnly,omitempty"`
 	KeepID          bool     `json:"keepID,omitempty"` // --userns keep-id
