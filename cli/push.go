@@ -49,6 +49,7 @@ func (c *pushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	store.blobs = store.blobs.KeepFree(a.config.Limits.FreeDisk)
 	push := &pushing{pushCmd: c, app: a, paths: paths, store: store}
 	if to, ok, err := transport.Parse(c.Destination); err != nil || ok && to.Kind != transport.Registry {
 		if err != nil {
