@@ -28,11 +28,11 @@ func Uncompressed(r io.Reader) (io.ReadCloser, error) {
 
 func unpacker(b *bufio.Reader, head []byte) (io.ReadCloser, error) {
 	if string(head) == xz.Magic {
-		r, err := xz.NewReader(b, maxWindow)
+		r, err := xz.NewReader(b, MaxWindow)
 		return io.NopCloser(r), err
 	}
 	head = head[:min(len(head), 4)]
-	return newWindows(maxWindow).decompressor(context.Background(), b, sniff(head))
+	return newWindows(MaxWindow).decompressor(context.Background(), b, sniff(head))
 }
 
 // IsCompressed tells by the first bytes of a file, of which six are enough.
