@@ -60,12 +60,12 @@ func (c *manifestInspectCmd) Run(a *app) error {
 func isID(s string) bool { return grammar.IsSHA256(strings.TrimPrefix(s, "sha256:")) }
 
 // local is the manifest of an image that is here.
-func (c *manifestInspectCmd) local(*app) ([]pull.Document, error) {
+func (c *manifestInspectCmd) local(a *app) ([]pull.Document, error) {
 	paths, err := findPaths()
 	if err != nil {
 		return nil, err
 	}
-	store, err := openKept(paths)
+	store, err := a.openKept(paths)
 	if err != nil {
 		return nil, err
 	}

@@ -2,14 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"rootlet/pull"
-	"rootlet/pull/blobs"
 	"rootlet/pull/registries"
 	"rootlet/pull/registry"
 	"rootlet/pull/transport"
@@ -41,7 +39,7 @@ func (c *pushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	store, err := openKept(paths)
+	store, err := a.openKept(paths)
 	if err != nil {
 		return err
 	}
@@ -49,7 +47,6 @@ func (c *pushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	store.blobs = store.blobs.KeepFree(a.config.Limits.FreeDisk)
 	push := &pushing{pushCmd: c, app: a, paths: paths, store: store}
 	if to, ok, err := transport.Parse(c.Destination); err != nil || ok && to.Kind != transport.Registry {
 		if err != nil {
@@ -141,33 +138,10 @@ func (p *pushing) toRegistry(image savedImage) error {
 		return err
 	})
 	if err != nil {
-		return notPushed(ref.Familiar(), image, err)
+		return p.store.unsent("push", ref.Familiar(), image, err)
 	}
 	p.tell(ref, pushed)
 	return p.done(ref.Familiar(), pushed)
-}
-
-// notPushed says why, and how to get what is missing here.
-func notPushed(to string, image savedImage, err error) error {
-	explained := pull.Explain("push", to, err)
-	if errors.Is(err, pull.ErrNoBlob) || errors.Is(err, blobs.ErrDamaged) {
-		return &unsentError{explained, image.given}
-	}
-	return explained
-}
-
-// unsentError is a push of an image whose bytes are not all here.
-type unsentError struct {
-	error
-	image string
-}
-
-// Unwrap gives the cause.
-func (e *unsentError) Unwrap() error { return e.error }
-
-// Hint says how to get them.
-func (e *unsentError) Hint() string {
-	return fmt.Sprintf("`rootlet pull %s` brings them back", e.image)
 }
 
 // send sends one image, with bars.
@@ -278,7 +252,7 @@ func (p *pushing) toFiles(to transport.Name, images []savedImage) error {
 		return err
 	})
 	if err != nil {
-		return notPushed(image.given, image, err)
+		return p.store.unsent("push", image.given, image, err)
 	}
 	if !p.Quiet {
 		fmt.Fprintf(p.app.stdout, "%s: digest: %s size: %d\n", to, pushed.Digest, pushed.Size)

@@ -78,7 +78,7 @@ var (
 
 // ErrNotKept is ErrNotThere for a blob whose bytes are not kept here, although its
 // image is.
-var ErrNotKept = fmt.Errorf("the bytes of this layer are not kept here, and `rootlet pull` of the image brings them back: %w", ErrNotThere)
+var ErrNotKept = fmt.Errorf("the bytes of this layer are not kept here; where keep-blobs is true, `rootlet pull` of the image brings them back: %w", ErrNotThere)
 
 // ReadOnly is what a storage says of something that this server has no power to
 // change.
