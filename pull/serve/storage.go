@@ -56,7 +56,7 @@ type Upload interface {
 	Size() int64
 
 	// Append adds what r has, and hashes it on the way. What has come before an
-	// error stays, unless there was no room for it.
+	// error stays, unless there is no room: then the upload is gone.
 	Append(r io.Reader) error
 
 	// Commit makes the upload a blob of its repository. Where the digest is
