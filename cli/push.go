@@ -113,7 +113,7 @@ func (p *pushing) toRegistry(image savedImage) error {
 	if err != nil {
 		return err
 	}
-	config, err := p.settings.Endpoint(context.Background(), ref, p.TLSVerify)
+	config, err := p.app.endpoint(p.settings, ref, p.TLSVerify)
 	if err != nil {
 		return err
 	}
