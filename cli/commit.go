@@ -171,7 +171,7 @@ func processOf(s *record.Spec) pull.Process {
 // of its image's; nil says that it has changed nothing.
 func (w *commitWork) addLayer(ctx context.Context, t *task, c *sandbox.Opened) (*pull.AddedLayer, error) {
 	stream, writer := io.Pipe()
-	kept, err := openBlobs(t.Paths)
+	kept, err := t.blobs()
 	if err != nil {
 		return nil, err
 	}

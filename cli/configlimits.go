@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/docker/go-units"
 
+	"rootlet/fuseoverlay/unpack"
 	"rootlet/pull"
 )
 
@@ -20,6 +22,7 @@ type limitKey struct {
 	bytes *int64 // a number, or a size such as "10g"
 	count *int64
 	small *int
+	most  int64 // 0: none
 }
 
 // limitKeys are the keys of [limits], each with where in l it goes.
@@ -27,20 +30,25 @@ func limitKeys(l *pull.Limits) map[string]limitKey {
 	return map[string]limitKey{
 		"layer-size":  {help: "of one layer, unpacked; 10 GiB", bytes: &l.LayerSize},
 		"image-size":  {help: "of all layers that are fetched, unpacked; 30 GiB", bytes: &l.ImageSize},
-		"layers":      {help: "of an image; 500, and never more", small: &l.Layers},
+		"layers":      {help: "of an image; 500", small: &l.Layers, most: pull.MaxLayers},
 		"entries":     {help: "files and the like in a layer; 5 million", small: &l.Entries},
-		"path-length": {help: "bytes of a name; 4095, and never more", small: &l.PathLength},
+		"path-length": {help: "bytes of a name; 4095", small: &l.PathLength, most: unpack.MaxPath},
 		"xattr-size":  {help: "bytes of the attributes of a file; 262144", small: &l.XattrSize},
 		"ratio":       {help: "times its size that a layer may inflate to; 1000", count: &l.Ratio},
-		"zstd-window": {help: "memory to decode a layer; 128 MiB, and never more", bytes: &l.ZstdWindow},
-		"free-disk":   {help: "percent of the disk that stays free, but at most 10 GiB; 5", small: &l.FreeDisk},
+		"zstd-window": {help: "memory to decode a layer; 128 MiB", bytes: &l.ZstdWindow, most: pull.MaxWindow},
+		"free-disk":   {help: "percent of the disk that stays free, but at most 10 GiB; 5", small: &l.FreeDisk, most: 99},
 	}
 }
 
-// wants is the type in the words of the file.
+// wants is the type, and what is too much, in the words of the file.
 func (k limitKey) wants() string {
-	if k.bytes != nil {
+	switch {
+	case k.bytes != nil && k.most > 0:
+		return `bytes, or a size such as "10m", up to ` + strconv.FormatInt(k.most>>20, 10) + " MiB"
+	case k.bytes != nil:
 		return `bytes, or a size such as "10g"`
+	case k.most > 0:
+		return "a number from 1 to " + strconv.FormatInt(k.most, 10)
 	}
 	return "a number"
 }
@@ -51,8 +59,11 @@ func (k limitKey) set(value any) error {
 		size, err := units.RAMInBytes(text)
 		n, ok = size, err == nil
 	}
-	if !ok || n <= 0 || k.small != nil && int64(int(n)) != n {
-		return fmt.Errorf("want %s above 0, not %s", k.wants(), shown(value))
+	if !ok || n <= 0 || k.most > 0 && n > k.most || k.small != nil && int64(int(n)) != n {
+		if k.most == 0 {
+			return fmt.Errorf("want %s above 0, not %s", k.wants(), shown(value))
+		}
+		return fmt.Errorf("want %s, not %s", k.wants(), shown(value))
 	}
 	switch {
 	case k.bytes != nil:

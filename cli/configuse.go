@@ -39,7 +39,7 @@ func ownSettings() map[string]setting {
 			}
 			return nil
 		}},
-		"keep-blobs": {"true; false drops what came from a registry once it is unpacked: push and save then need it to be pulled again", func(c *config, value any) error {
+		"keep-blobs": {"true; false drops what came from a registry once it is unpacked: push, save and registry serve need it to be pulled again with true", func(c *config, value any) error {
 			keep, ok := value.(bool)
 			if !ok {
 				return fmt.Errorf("want true or false, not %s", shown(value))

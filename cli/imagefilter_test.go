@@ -71,7 +71,7 @@ func TestRmiNames(t *testing.T) {
 		{rmiWork{Name: "abcdef"}, two, ""},
 		{rmiWork{Name: "abcdef", Force: true}, two, "quay.io/a/b:1 docker.io/library/x:latest"},
 		{rmiWork{Name: "abcdef"}, &fuseoverlay.Image{Names: two.Names[:1]}, "quay.io/a/b:1"},
-		{rmiWork{Name: "quay.io/a/b@" + digest}, &fuseoverlay.Image{Names: []string{"quay.io/a/b:1", "quay.io/a/b:2"}}, ""},
+		{rmiWork{Name: "quay.io/a/b@" + digest}, &fuseoverlay.Image{Names: []string{"quay.io/a/b:1", "quay.io/a/b:2"}}, "quay.io/a/b:1 quay.io/a/b:2"},
 		{rmiWork{Name: "quay.io/was/once@" + digest}, &fuseoverlay.Image{Names: two.Names[:1]}, "quay.io/a/b:1"},
 	} {
 		got, err := c.work.names(c.image)

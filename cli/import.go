@@ -81,7 +81,7 @@ func (c *importCmd) layer(a *app, dir string) (*os.File, *pull.AddedLayer, error
 	}
 	defer tar.Close()
 	digest := sha256.New()
-	f, err := spool(dir, io.TeeReader(tar, digest))
+	f, err := a.spool(dir, io.TeeReader(tar, digest))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,8 +34,7 @@ func (i *hostInfo) addSettings(a *app) {
 	i.RegistryConfig.IndexConfigs = map[string]indexConfig{}
 	settings, err := a.registries("")
 	if err != nil {
-		i.warn(err)
-		return
+		i.warn(err) // what else was set up is shown all the same
 	}
 	d := settings.Describe()
 	i.SettingFiles.Registries = append(i.SettingFiles.Registries, d.Files...)

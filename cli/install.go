@@ -31,13 +31,22 @@ func openBlobs(p sandbox.Paths) (*blobs.Store, error) {
 	return blobs.Open(filepath.Join(p.Data, blobsName))
 }
 
+// blobs opens it to write what an image brings.
+func (t *task) blobs() (*blobs.Store, error) {
+	kept, err := openBlobs(t.Paths)
+	if err != nil {
+		return nil, err
+	}
+	return kept.KeepFree(t.Installing.Limits.FreeDisk), nil
+}
+
 // installOptions are those for an image that this worker brings in; its progress
 // goes to the command.
 func (t *task) installOptions() (pull.Options, error) {
 	// A decoder's window, once it is let go, would be kept until as much again has
 	// been used; nothing here needs more.
 	debug.SetMemoryLimit(workerMemory)
-	kept, err := openBlobs(t.Paths)
+	kept, err := t.blobs()
 	return pull.Options{
 		Blobs: kept, DropBlobs: t.Installing.DropBlobs, Limits: t.Installing.Limits,
 		Events: t.pullEvent,

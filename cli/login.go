@@ -34,14 +34,13 @@ func (c *loginCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
 	if c.GetLogin {
-		return printLogin(ctx, a.stdout, settings, host, key)
+		return a.printLogin(settings, host, key)
 	}
 	if err := c.checkFlags(); err != nil {
 		return err
 	}
-	config, err := settings.Host(ctx, host, c.TLSVerify)
+	config, err := a.registryHost(settings, host, c.TLSVerify)
 	if err != nil {
 		return err
 	}
@@ -59,9 +58,15 @@ func (c *loginCmd) Run(a *app) error {
 	if err := a.checkLogin(config); err != nil {
 		return err
 	}
-	place, err := settings.Logins().Save(ctx, key, config.Login, credentials.NewFile(os.Getenv))
+	var place credentials.Place
+	err = a.askingHelpers(func(ctx context.Context) error {
+		if place, err = settings.Logins().Save(ctx, key, config.Login, credentials.NewFile(os.Getenv)); err != nil {
+			return fmt.Errorf("keep the login: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("keep the login: %w", err)
+		return err
 	}
 	if place.Helper == "" {
 		a.notice(fmt.Sprintf("WARNING! Your credentials are stored unencrypted in %q; a credential helper would keep them safe", place.File))
@@ -144,8 +149,12 @@ func loginKey(given string) (host, key string, err error) {
 	return host, key, err
 }
 
-func printLogin(ctx context.Context, out io.Writer, settings *registries.Settings, host, key string) error {
-	login, err := settings.Logins().Find(ctx, host, strings.TrimPrefix(strings.TrimPrefix(key, host), "/"))
+func (a *app) printLogin(settings *registries.Settings, host, key string) error {
+	var login registry.Login
+	err := a.askingHelpers(func(ctx context.Context) (err error) {
+		login, err = settings.Logins().Find(ctx, host, strings.TrimPrefix(strings.TrimPrefix(key, host), "/"))
+		return err
+	})
 	switch {
 	case err != nil:
 		return err
@@ -154,7 +163,7 @@ func printLogin(ctx context.Context, out io.Writer, settings *registries.Setting
 	case login.Username == "":
 		login.Username = "<token>"
 	}
-	_, err = fmt.Fprintln(out, printable(login.Username))
+	_, err = fmt.Fprintln(a.stdout, printable(login.Username))
 	return err
 }
 

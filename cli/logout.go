@@ -40,9 +40,15 @@ func (c *logoutCmd) Run(a *app) error {
 
 // forgetLogin says what Docker says.
 func forgetLogin(a *app, logins *credentials.Set, key string) error {
-	n, err := logins.Erase(context.Background(), key)
+	n := 0
+	err := a.askingHelpers(func(ctx context.Context) (err error) {
+		if n, err = logins.Erase(ctx, key); err != nil {
+			return fmt.Errorf("log out of %s: %w", key, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("log out of %s: %w", key, err)
+		return err
 	}
 	words := "Removing login credentials for"
 	if n == 0 {

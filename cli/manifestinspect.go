@@ -15,7 +15,7 @@ import (
 
 // manifestInspectCmd is `rootlet manifest inspect`.
 type manifestInspectCmd struct {
-	Image     string `arg:"" help:"Name of an image in a registry; an id, or --local, is one of the store."`
+	Image     string `arg:"" help:"Name of an image in a registry; an id that is here, or --local, is one of the store."`
 	Verbose   bool   `name:"verbose" short:"v" help:"With the digests, and all manifests of an index."`
 	Local     bool   `name:"local" help:"Of the image as the store has it."`
 	Insecure  bool   `name:"insecure" help:"Talk to a registry without TLS, or with any certificate."`
@@ -25,7 +25,7 @@ type manifestInspectCmd struct {
 // Run prints the manifest.
 func (c *manifestInspectCmd) Run(a *app) error {
 	read := c.remote
-	if c.Local || isID(c.Image) {
+	if c.Local || isStoredID(c.Image) {
 		read = c.local
 	}
 	documents, err := read(a)
@@ -56,16 +56,35 @@ func (c *manifestInspectCmd) Run(a *app) error {
 	return err
 }
 
-// isID holds for what can be nothing but an image's id.
-func isID(s string) bool { return grammar.IsSHA256(strings.TrimPrefix(s, "sha256:")) }
+// leastID is from how many digits on what could be an id's beginning is held for
+// one, and not for the name that it may be, too: so many are shown of each.
+const leastID = 12
+
+// isStoredID holds for what can be nothing but an image's id, and for the first
+// digits of one that is here.
+func isStoredID(s string) bool {
+	digits, prefixed := strings.CutPrefix(s, "sha256:")
+	if grammar.IsSHA256(digits) {
+		return true
+	}
+	if digits == "" || !grammar.IsHex(digits) || len(digits) < leastID && !prefixed {
+		return false
+	}
+	paths, err := findPaths()
+	if err != nil {
+		return false
+	}
+	_, err = view(paths).Find(digits)
+	return err == nil
+}
 
 // local is the manifest of an image that is here.
-func (c *manifestInspectCmd) local(*app) ([]pull.Document, error) {
+func (c *manifestInspectCmd) local(a *app) ([]pull.Document, error) {
 	paths, err := findPaths()
 	if err != nil {
 		return nil, err
 	}
-	store, err := openKept(paths)
+	store, err := a.openKept(paths)
 	if err != nil {
 		return nil, err
 	}

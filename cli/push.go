@@ -2,14 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"rootlet/pull"
-	"rootlet/pull/blobs"
 	"rootlet/pull/registries"
 	"rootlet/pull/registry"
 	"rootlet/pull/transport"
@@ -41,7 +39,7 @@ func (c *pushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	store, err := openKept(paths)
+	store, err := a.openKept(paths)
 	if err != nil {
 		return err
 	}
@@ -115,7 +113,7 @@ func (p *pushing) toRegistry(image savedImage) error {
 	if err != nil {
 		return err
 	}
-	config, err := p.settings.Endpoint(context.Background(), ref, p.TLSVerify)
+	config, err := p.app.endpoint(p.settings, ref, p.TLSVerify)
 	if err != nil {
 		return err
 	}
@@ -140,33 +138,10 @@ func (p *pushing) toRegistry(image savedImage) error {
 		return err
 	})
 	if err != nil {
-		return notPushed(ref.Familiar(), image, err)
+		return p.store.unsent("push", ref.Familiar(), image, err)
 	}
 	p.tell(ref, pushed)
 	return p.done(ref.Familiar(), pushed)
-}
-
-// notPushed says why, and how to get what is missing here.
-func notPushed(to string, image savedImage, err error) error {
-	explained := pull.Explain("push", to, err)
-	if errors.Is(err, pull.ErrNoBlob) || errors.Is(err, blobs.ErrDamaged) {
-		return &unsentError{explained, image.given}
-	}
-	return explained
-}
-
-// unsentError is a push of an image whose bytes are not all here.
-type unsentError struct {
-	error
-	image string
-}
-
-// Unwrap gives the cause.
-func (e *unsentError) Unwrap() error { return e.error }
-
-// Hint says how to get them.
-func (e *unsentError) Hint() string {
-	return fmt.Sprintf("`rootlet pull %s` brings them back", e.image)
 }
 
 // send sends one image, with bars.
@@ -277,7 +252,7 @@ func (p *pushing) toFiles(to transport.Name, images []savedImage) error {
 		return err
 	})
 	if err != nil {
-		return whereFull(notPushed(image.given, image, err), to.Path, p.paths.Data)
+		return whereFull(p.store.unsent("push", image.given, image, err), to.Path, p.paths.Data)
 	}
 	if !p.Quiet {
 		fmt.Fprintf(p.app.stdout, "%s: digest: %s size: %d\n", to, pushed.Digest, pushed.Size)

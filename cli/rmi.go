@@ -96,28 +96,27 @@ func (w *rmiWork) do(t *task) (any, error) {
 }
 
 // names are those that the image loses. By one of its names it loses that alone;
-// by a digest those of that repository; by its id all, if they are one image's to
+// by a digest all those of that repository; by its id all, if they are one image's to
 // any reader: several tags are somebody's who may not be asked (moby,
 // daemon/images/image_delete.go).
 func (w *rmiWork) names(image *fuseoverlay.Image) ([]string, error) {
 	if slices.Contains(image.Names, w.Name) {
 		return []string{w.Name}, nil
 	}
-	meant := image.Names
 	if strings.Contains(w.Name, "@") {
 		repository, _ := splitName(w.Name)
-		meant = slices.DeleteFunc(slices.Clone(meant), func(name string) bool {
+		meant := slices.DeleteFunc(slices.Clone(image.Names), func(name string) bool {
 			other, _ := splitName(name)
 			return other != repository
 		})
-		if len(meant) == 0 { // it was renamed since
-			meant = image.Names
+		if len(meant) > 0 { // else it was renamed since
+			return meant, nil
 		}
 	}
-	if len(meant) > 1 && !w.Force {
-		return nil, &namedError{w.Given, meant}
+	if len(image.Names) > 1 && !w.Force {
+		return nil, &namedError{w.Given, image.Names}
 	}
-	return meant, nil
+	return image.Names, nil
 }
 
 // removeImage takes names from an image, and removes it where no name is left

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -51,7 +50,7 @@ func (c *saveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	store, err := openKept(paths)
+	store, err := a.openKept(paths)
 	if err != nil {
 		return err
 	}
@@ -83,11 +82,15 @@ func (c *saveCmd) Run(a *app) error {
 type keptImages struct {
 	view  fuseoverlay.View
 	blobs *blobs.Store
+	drops bool // keep-blobs = false
 }
 
-func openKept(paths sandbox.Paths) (keptImages, error) {
-	b, err := blobs.Open(filepath.Join(paths.Data, "blobs"))
-	return keptImages{view(paths), b}, err
+func (a *app) openKept(paths sandbox.Paths) (keptImages, error) {
+	b, err := openBlobs(paths)
+	if err != nil {
+		return keptImages{}, err
+	}
+	return keptImages{view(paths), b.KeepFree(a.config.Limits.FreeDisk), a.config.DropBlobs}, nil
 }
 
 // savedImage is an image and the names that it is to have where it goes.
@@ -163,7 +166,36 @@ func (k keptImages) save(ctx context.Context, i savedImage, to pull.Target) erro
 	}
 	image := pull.Stored{Manifest: i.Manifest, Config: i.Config}
 	_, err := pull.Push(ctx, image, k.blobs, to, names, pull.PushOptions{AsItIs: true, Parallel: 1})
-	return pull.Explain("save", i.given, err)
+	return k.unsent("save", i.given, i, err)
+}
+
+// unsent says why an image was not saved or pushed, and how to get what is missing
+// here.
+func (k keptImages) unsent(step, what string, i savedImage, err error) error {
+	explained := pull.Explain(step, what, err)
+	if errors.Is(err, pull.ErrNoBlob) || errors.Is(err, blobs.ErrDamaged) {
+		return &unsentError{explained, i.given, k.drops}
+	}
+	return explained
+}
+
+// unsentError is a save or push of an image whose bytes are not all here.
+type unsentError struct {
+	error
+	image string
+	drops bool // a pull would not keep them either
+}
+
+// Unwrap gives the cause.
+func (e *unsentError) Unwrap() error { return e.error }
+
+// Hint says how to get them.
+func (e *unsentError) Hint() string {
+	hint := fmt.Sprintf("`rootlet pull %s` brings it back", e.image)
+	if e.drops {
+		hint = "set keep-blobs = true in rootlet's config.toml: then " + hint
+	}
+	return hint
 }
 
 // write has images written to a file, a directory, or standard output.

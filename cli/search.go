@@ -126,7 +126,7 @@ func (c *searchCmd) find(a *app) ([]registry.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := settings.Host(context.Background(), host, c.TLSVerify)
+	config, err := a.registryHost(settings, host, c.TLSVerify)
 	if err != nil {
 		return nil, err
 	}

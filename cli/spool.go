@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"rootlet/internal/reserve"
 	"rootlet/pull"
 )
 
@@ -41,7 +42,7 @@ func (a *app) openImages(path, dir string) (*os.File, error) {
 		return nil, err
 	}
 	defer tar.Close()
-	return spool(dir, tar)
+	return a.spool(dir, tar)
 }
 
 func (a *app) openInput(path string) (*os.File, error) {
@@ -60,12 +61,13 @@ func (a *app) openInput(path string) (*os.File, error) {
 
 // spool writes all of r to a file without a name, which goes away with the last
 // process that has it open, however that ends.
-func spool(dir string, r io.Reader) (*os.File, error) {
+func (a *app) spool(dir string, r io.Reader) (*os.File, error) {
 	f, err := nameless(dir)
 	if err != nil {
 		return nil, fmt.Errorf("keep the input: %w", err)
 	}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, 256<<10)); err != nil {
+	r = reserve.On(int(f.Fd()), a.config.Limits.FreeDisk).Reader(r)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, r, make([]byte, 256<<10)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	_, err = f.Seek(0, io.SeekStart)

@@ -18,7 +18,7 @@ func (a *app) tags(repository string, verify *bool, most int) (pull.Reference, [
 		return pull.Reference{}, nil, noName(repository, err)
 	}
 	ref := refs[0]
-	config, err := settings.Endpoint(context.Background(), ref, verify)
+	config, err := a.endpoint(settings, ref, verify)
 	if err != nil {
 		return ref, nil, err
 	}

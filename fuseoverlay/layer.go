@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"rootlet/fuseoverlay/unpack"
+	"rootlet/internal/reserve"
 
 	digest "github.com/opencontainers/go-digest"
 	"go.podman.io/storage"
@@ -53,6 +54,12 @@ func (s *Store) LayerBlob(chainID string) (string, error) {
 	return l.CompressedDigest.String(), nil
 }
 
+// LayerLimits bound what a layer may cost; zero fields have defaults.
+type LayerLimits struct {
+	unpack.Limits
+	FreePercent int // of the disk, that stay free; see package reserve
+}
+
 // StageLayer unpacks a layer where nobody sees it yet. Layers may be staged in
 // any order, several at a time; no lock is held. It reads the archive, which
 // must be uncompressed, to its very end, so that a digest computed on the way
@@ -88,7 +95,7 @@ func (l *StagedLayer) fill(ctx context.Context, tar io.Reader, limits LayerLimit
 		return err
 	}
 	defer unix.Close(root)
-	kept := &reserve{tar: tar, dir: root, percent: limits.FreePercent}
+	kept := reserve.On(root, limits.FreePercent).Reader(tar)
 	l.result, err = unpack.Unpack(ctx, kept, root, unpack.Options{Limits: limits.Limits, OneID: onlyOneID()})
 	if err != nil {
 		return err

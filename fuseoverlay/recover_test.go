@@ -1,10 +1,12 @@
 package fuseoverlay
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,12 +100,24 @@ func TestFullDisk(t *testing.T) {
 	t.Cleanup(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
 	s := openStoreAt(t, top, Copy)
 	img := putImage(t, s, "example.com/a:1", layer(t, file("f", "small")))
-	big := layer(t, file("big", string(bytes.Repeat([]byte("x"), 4<<20))))
-	if _, err := s.StageLayer(context.Background(), bytes.NewReader(big), LayerLimits{}); !errors.Is(err, unix.ENOSPC) {
+	fails := func(tar []byte) error {
+		_, err := s.StageLayer(context.Background(), bytes.NewReader(tar), LayerLimits{})
+		if left := staging(t, s); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		return err
+	}
+	var limited interface{ LimitKey() string }
+	if err := fails(layer(t, file("big", string(bytes.Repeat([]byte("x"), 4<<20))))); !errors.As(err, &limited) || limited.LimitKey() != "free-disk" {
 		t.Errorf("error %v", err)
 	}
-	if left := staging(t, s); len(left) > 0 {
-		t.Errorf("left: %v", left)
+	// Small files take more of the disk than of the archive, by which one looks.
+	var small []tar.Header
+	for i := range 600 {
+		small = append(small, file(fmt.Sprint("f", i), "x"))
+	}
+	if err := fails(layer(t, small...)); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("error %v", err)
 	}
 	box := filepath.Join(top, "box")
 	if err := os.Mkdir(box, 0o700); err != nil {

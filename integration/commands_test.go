@@ -131,7 +131,7 @@ func awaits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("still there after %v", patience)
 	}
 	check(ts, want, err)
-	if len(args) > 1 && !strings.Contains(s.stdout.String(), args[1]) {
+	if len(args) > 1 && !strings.Contains(s.stdout.String()+s.stderr.String(), args[1]) {
 		ts.Fatalf("it did not print %q", args[1])
 	}
 }

@@ -79,14 +79,14 @@ func FuzzDecompressor(f *testing.F) {
 }
 
 func newDecompressor(blob *bufio.Reader, f format) (io.ReadCloser, error) {
-	return newWindows(maxWindow).decompressor(context.Background(), blob, f)
+	return newWindows(MaxWindow).decompressor(context.Background(), blob, f)
 }
 
 // largeWindow is a zstd frame that asks for a window of 128 MiB.
 func largeWindow(t *testing.T) []byte {
 	t.Helper()
 	var frame bytes.Buffer
-	w, err := zstd.NewWriter(&frame, zstd.WithWindowSize(maxWindow), zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	w, err := zstd.NewWriter(&frame, zstd.WithWindowSize(MaxWindow), zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func largeWindow(t *testing.T) []byte {
 // TestLargeWindowsTakeTurns has two layers with large windows at once: the second
 // waits for the memory of the first; a small one does not.
 func TestLargeWindowsTakeTurns(t *testing.T) {
-	large, w := largeWindow(t), newWindows(maxWindow)
+	large, w := largeWindow(t), newWindows(MaxWindow)
 	open := func(ctx context.Context, blob []byte) (io.ReadCloser, error) {
 		return w.decompressor(ctx, bufio.NewReader(bytes.NewReader(blob)), formatZstd)
 	}

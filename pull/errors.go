@@ -81,9 +81,6 @@ func Explain(step, name string, err error) error {
 	explained := explain(Reference{}, err)
 	if e, ok := explained.(*Error); ok {
 		e.step, e.Name = step, name
-		if errors.Is(err, ErrNoBlob) {
-			e.hint = fmt.Sprintf("`rootlet pull %s` brings it back", name)
-		}
 	}
 	return explained
 }

@@ -28,26 +28,26 @@ const (
 	bombFree  = 100 << 20
 )
 
-// maxLayers bounds what one manifest makes us do; overlay itself stops at 500
+// MaxLayers bounds what one manifest makes us do; overlay itself stops at 500
 // lower directories (fs/overlayfs/params.h, OVL_MAX_STACK).
-const maxLayers = 500
+const MaxLayers = 500
 
-// maxWindow bounds the memory that a zstd frame may ask for, in bytes; 128 MiB
+// MaxWindow bounds the memory that a zstd frame may ask for, in bytes; 128 MiB
 // is what zstd --long makes by itself, and what it reads without a flag.
-const maxWindow = 128 << 20
+const MaxWindow = 128 << 20
 
 func (l Limits) orDefaults() Limits {
 	for value, standard := range map[*int64]int64{
-		&l.LayerSize: 10 << 30, &l.ImageSize: 30 << 30, &l.Ratio: bombRatio, &l.ZstdWindow: maxWindow,
+		&l.LayerSize: 10 << 30, &l.ImageSize: 30 << 30, &l.Ratio: bombRatio, &l.ZstdWindow: MaxWindow,
 	} {
 		if *value <= 0 {
 			*value = standard
 		}
 	}
-	if l.Layers <= 0 || l.Layers > maxLayers {
-		l.Layers = maxLayers
+	if l.Layers <= 0 || l.Layers > MaxLayers {
+		l.Layers = MaxLayers
 	}
-	l.ZstdWindow = min(l.ZstdWindow, maxWindow)
+	l.ZstdWindow = min(l.ZstdWindow, MaxWindow)
 	return l
 }
 

@@ -73,8 +73,8 @@ func parseManifest(body []byte) (*v1.Manifest, error) {
 	if err := checkDescriptor("config", m.Config); err != nil {
 		return nil, err
 	}
-	if len(m.Layers) > maxLayers {
-		return nil, limitf("layers", "%d layers, more than %d", len(m.Layers), maxLayers)
+	if len(m.Layers) > MaxLayers {
+		return nil, limitf("layers", "%d layers, more than %d", len(m.Layers), MaxLayers)
 	}
 	for _, l := range m.Layers {
 		if err := checkDescriptor("layer", l); err != nil {

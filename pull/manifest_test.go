@@ -44,7 +44,7 @@ func FuzzManifest(f *testing.F) {
 		}
 		p := &plan{}
 		diffIDs := make([]string, len(m.Layers))
-		if err := p.addLayers(m.Layers, diffIDs, nil); err != nil || len(p.layers) > maxLayers {
+		if err := p.addLayers(m.Layers, diffIDs, nil); err != nil || len(p.layers) > MaxLayers {
 			t.Errorf("%d layers, %v", len(p.layers), err)
 		}
 	})

@@ -144,7 +144,7 @@ type mounter interface {
 
 func newPushes(ctx context.Context, m *v1.Manifest, kept *blobs.Store, to Target, o PushOptions) ([]*layerPush, error) {
 	report := &reporter{sink: o.Events}
-	windows := newWindows(maxWindow)
+	windows := newWindows(MaxWindow)
 	first := map[v1.Hash]*layerPush{}
 	var all []*layerPush
 	for i, d := range m.Layers {

@@ -34,13 +34,13 @@ func Uncompressed(r io.Reader) (io.ReadCloser, error) {
 func unpacker(b *bufio.Reader, head []byte) (io.ReadCloser, error) {
 	switch {
 	case isXZ(head):
-		r, err := xz.NewReader(b, maxWindow)
+		r, err := xz.NewReader(b, MaxWindow)
 		return io.NopCloser(r), err
 	case isBzip2(head):
 		return io.NopCloser(bzip2.NewReader(b)), nil
 	}
 	head = head[:min(len(head), 4)]
-	return newWindows(maxWindow).decompressor(context.Background(), b, sniff(head))
+	return newWindows(MaxWindow).decompressor(context.Background(), b, sniff(head))
 }
 
 // IsCompressed tells by the first bytes of a file.

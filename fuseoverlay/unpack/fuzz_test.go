@@ -20,7 +20,7 @@ func FuzzName(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		clean, err := cleanName(name, maxPath)
+		clean, err := cleanName(name, MaxPath)
 		if err != nil {
 			return
 		}

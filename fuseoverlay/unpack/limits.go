@@ -16,8 +16,8 @@ type Limits struct {
 	Xattrs  int   // bytes of attributes of one entry; default 256 KiB
 }
 
-// maxPath is what the kernel takes as one path, without the final zero byte.
-const maxPath = 4095
+// MaxPath is what the kernel takes as one path, without the final zero byte.
+const MaxPath = 4095
 
 func (l Limits) orDefaults() Limits {
 	if l.Entries == 0 {
@@ -29,8 +29,8 @@ func (l Limits) orDefaults() Limits {
 	if l.Stream == 0 {
 		l.Stream = l.Bytes + 2<<30
 	}
-	if l.Path == 0 || l.Path > maxPath {
-		l.Path = maxPath
+	if l.Path == 0 || l.Path > MaxPath {
+		l.Path = MaxPath
 	}
 	if l.Xattrs == 0 {
 		l.Xattrs = 256 << 10

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"rootlet/internal/reserve"
 )
 
 // Fetch says what is to be fetched.
@@ -108,7 +110,7 @@ func (s *Store) Coming(digest string) int64 {
 
 // resume takes over the file, which is locked, with what is in it.
 func (s *Store) resume(ctx context.Context, f Fetch, file *os.File) (*fetching, error) {
-	p := &fetching{store: s, Fetch: f, ctx: ctx, file: file, hash: sha256.New()}
+	p := &fetching{store: s, Fetch: f, ctx: ctx, file: file, hash: sha256.New(), disk: s.watch(file)}
 	st, err := file.Stat()
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -121,6 +123,9 @@ func (s *Store) resume(ctx context.Context, f Fetch, file *os.File) (*fetching, 
 	}
 	if p.had == f.Size && f.Size > 0 {
 		return p, nil // it died between the last byte and the new name
+	}
+	if err := p.disk.Look(f.Size - p.had); err != nil {
+		return nil, errors.Join(p.drop(err), file.Close())
 	}
 	// Asked now, so that a registry that says no is heard before anything begins.
 	if p.rest, err = f.From(ctx, p.had); err != nil {
@@ -142,6 +147,7 @@ type fetching struct {
 	hash  hash.Hash
 	had   int64 // bytes in the file to begin with
 	at    int64
+	disk  *reserve.Watch
 	ended error // what every Read returns from now on
 }
 
@@ -172,8 +178,10 @@ func (p *fetching) read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := p.rest.Read(b)
+	if full := p.disk.Take(int64(n)); full != nil {
+		return 0, p.drop(full)
+	}
 	if _, writeErr := p.file.Write(b[:n]); writeErr != nil {
-		// The disk is full, most of all: what was taken of it is given back.
 		return 0, p.drop(fmt.Errorf("keep what has come: %w", writeErr))
 	}
 	return n, err
@@ -194,7 +202,7 @@ func (p *fetching) keep() error {
 	return p.drop(fmt.Errorf("%w: digest %s, %d bytes", ErrMismatch, sum(p.hash), p.at))
 }
 
-// drop removes what has come.
+// drop removes what has come: of a disk that is full, what was taken is given back.
 func (p *fetching) drop(why error) error { return errors.Join(why, gone(p.file.Name())) }
 
 // Close implements io.Closer. Another who waits may go on from here.

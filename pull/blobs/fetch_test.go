@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rootlet/internal/reserve"
 )
 
 // origin is where blobs come from; it counts what it sends.
@@ -187,5 +189,53 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	if _, _, err := s.Fetch(ctx, Fetch{Digest: d, Size: 1000, From: o.from}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
+	}
+}
+
+// A disk that has no room for what is left of a blob is not asked to take it, and
+// gets back what it had.
+func TestFetchKeepsTheDiskFree(t *testing.T) {
+	s, o := open(t).KeepFree(1), &origin{content: content(1000)}
+	d := digestOf(o.content)
+	if err := os.WriteFile(s.partialPath(d), o.content[:500], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var limited interface{ LimitKey() string }
+	if _, err := fetch(s, o, d, 1<<60, nil); !errors.As(err, &limited) || limited.LimitKey() != "free-disk" {
+		t.Error(err)
+	}
+	if list := files(t, s); len(list) > 0 || o.opened.Load() > 0 {
+		t.Errorf("left: %q, asked %d times", list, o.opened.Load())
+	}
+}
+
+// TestWritersWatchTheDisk has the disk go away under what watches it.
+func TestWritersWatchTheDisk(t *testing.T) {
+	s, o := open(t), &origin{content: content(1000)}
+	gone := reserve.On(-1, 1)
+	blob, _, err := s.Fetch(context.Background(), Fetch{Digest: digestOf(o.content), Size: 1000, From: o.from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	blob.(*fetching).disk = gone
+	if _, err := io.ReadAll(blob); err == nil || !strings.Contains(err.Error(), "how full") {
+		t.Error(err)
+	}
+	for _, create := range []func() (*Writer, error){s.Create, s.CreatePacked} {
+		w, err := create()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.disk = gone
+		if _, err := w.Write(o.content); err == nil || !strings.Contains(err.Error(), "how full") {
+			t.Error(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if list := files(t, s); len(list) > 0 {
+		t.Errorf("left: %q", list)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"strings"
 	"time"
 
+	"rootlet/internal/reserve"
 	"rootlet/pull/grammar"
 )
 
@@ -33,11 +34,19 @@ import (
 type Store struct {
 	dir  string
 	keep bool // damaged blobs stay
+	free int  // percent of the disk that stay free; see KeepFree
 }
 
 // Keeping is the same store, to whose reader a damaged blob is an error and no
 // more: for who only looks.
-func (s *Store) Keeping() *Store { return &Store{dir: s.dir, keep: true} }
+func (s *Store) Keeping() *Store { return &Store{dir: s.dir, keep: true, free: s.free} }
+
+// KeepFree is the same store, which takes no blob into so many percent of the disk,
+// the limit free-disk; without it, or with 0, it has the default.
+func (s *Store) KeepFree(percent int) *Store { return &Store{dir: s.dir, keep: s.keep, free: percent} }
+
+// watch looks after the disk while something is written to a file of the store.
+func (s *Store) watch(f *os.File) *reserve.Watch { return reserve.On(int(f.Fd()), s.free) }
 
 const (
 	wholeDir   = "sha256"

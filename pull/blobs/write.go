@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/reserve"
 )
 
 // ErrMismatch says that what was to be put is not what it was said to be.
@@ -59,6 +61,7 @@ type Writer struct {
 	packed *packing  // nil: kept as it comes
 	hash   hash.Hash // nil: see Unchecked
 	size   int64
+	disk   *reserve.Watch
 }
 
 // Create begins a blob that is kept as it comes.
@@ -67,7 +70,7 @@ func (s *Store) Create() (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new blob: %w", err)
 	}
-	return &Writer{store: s, file: f, hash: sha256.New()}, nil
+	return &Writer{store: s, file: f, hash: sha256.New(), disk: s.watch(f)}, nil
 }
 
 // CreatePacked begins one that comes uncompressed and is kept compressed.
@@ -108,6 +111,9 @@ const temporaryPrefix = "tmp-"
 
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
+	if err := w.disk.Take(int64(len(p))); err != nil {
+		return 0, err
+	}
 	if w.hash != nil {
 		w.hash.Write(p)
 	}

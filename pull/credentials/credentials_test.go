@@ -331,16 +331,23 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestSlowHelper: one that does not answer is ended, and what it started, which
-// has its output in hand, is not waited for.
+// TestSlowHelper: one that does not answer is ended, with what it started, and that
+// is not waited for where it lives on with its output in hand.
 func TestSlowHelper(t *testing.T) {
 	child := filepath.Join(t.TempDir(), "child")
 	helper(t, "slow", "sleep 30 & echo $! >"+child+"; exec sleep 30")
 	t.Cleanup(func() {
 		text, _ := os.ReadFile(child)
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil || syscall.Kill(pid, syscall.SIGKILL) != nil {
-			t.Errorf("what the helper started has ended: %q", text)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
 		}
+		// A dead one is somebody's child until he has heard of it.
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if lives := err == nil && !strings.Contains(string(stat), ") Z "); lives != inForeground() {
+			t.Errorf("what the helper started lives: %v: %s", lives, stat)
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()

@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rootlet/pull/registry"
 )
@@ -103,10 +107,15 @@ func run(ctx context.Context, helper, verb string, input []byte) ([]byte, error)
 	command.Stdin = bytes.NewReader(input)
 	command.Stdout, command.Stderr = &output, &complaint
 	command.WaitDelay = time.Second // for what it leaves behind with its output in hand
+	if !inForeground() {
+		withAllItStarts(command)
+	}
 	err = command.Run()
 	switch {
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return nil, fmt.Errorf("%s %s: no answer within %v", name, verb, helperTime)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%s %s: %w", name, verb, context.Cause(ctx))
 	case err == nil && output.full:
 		return nil, fmt.Errorf("%s %s: an answer of more than %d MiB", name, verb, maxAnswer>>20)
 	case err == nil:
@@ -123,6 +132,25 @@ func run(ctx context.Context, helper, verb string, input []byte) ([]byte, error)
 		said = err.Error()
 	}
 	return nil, fmt.Errorf("%s %s: %s", name, verb, said)
+}
+
+// withAllItStarts has the context end not only the helper, most of which are scripts.
+func withAllItStarts(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+}
+
+// inForeground says that this process may ask at the terminal. So may its helper
+// then, which in a process group of its own would be stopped as soon as it did
+// (tcsetattr(3), SIGTTOU); and there Ctrl-C reaches all of the group by itself.
+func inForeground() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
 }
 
 // firstLine is what an error has room for.

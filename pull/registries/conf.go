@@ -1,6 +1,7 @@
 package registries
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -36,44 +37,39 @@ type fileForm struct {
 }
 
 // readConf reads the main file, the first that is there, then the drop-ins, each
-// of which may change what those before it said.
+// of which may change what those before it said. It goes on past a file that is
+// wrong, of which the first is the error.
 func readConf(o Options) (*conf, error) {
 	c := &conf{aliases: map[string]string{}, rules: map[string]rule{}}
+	var err, lastErr error
 	if named := o.Getenv("CONTAINERS_REGISTRIES_CONF"); named != "" {
-		if err := c.read(named); err != nil {
-			return nil, err
-		}
-	} else if err := c.readUsual(o); err != nil {
-		return nil, err
+		err = c.read(named)
+	} else {
+		err = c.readUsual(o)
 	}
 	if last := o.Getenv("CONTAINERS_REGISTRIES_CONF_OVERRIDE"); last != "" {
-		if err := c.read(last); err != nil {
-			return nil, err
-		}
+		lastErr = c.read(last)
 	}
-	return c, c.readLearned(o)
+	return c, cmp.Or(err, lastErr, c.readLearned(o))
 }
 
 func (c *conf) readUsual(o Options) error {
+	var failed error
 	for _, dir := range confDirs(o) {
 		err := c.read(filepath.Join(dir, "registries.conf"))
-		if err == nil {
-			break
-		}
 		if !missing(err) {
-			return err
+			failed = err
+			break
 		}
 	}
 	dropIns, err := findDropIns(o)
-	if err != nil {
-		return err
-	}
+	failed = cmp.Or(failed, err)
 	for _, path := range dropIns {
-		if err := c.read(path); err != nil && !missing(err) {
-			return err
+		if err := c.read(path); !missing(err) {
+			failed = cmp.Or(failed, err)
 		}
 	}
-	return nil
+	return failed
 }
 
 // readLearned reads the aliases that Podman has learned from its user's answers.

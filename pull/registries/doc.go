@@ -9,6 +9,7 @@
 package registries
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -42,16 +43,15 @@ type Settings struct {
 }
 
 // Read reads registries.conf and its drop-ins. Credentials and certificates are
-// read when an endpoint needs them.
+// read when an endpoint needs them. With an error what could be read is there for
+// Describe, and for nothing else.
 func Read(o Options) (*Settings, error) {
 	s := &Settings{options: o, logins: credentials.Of(o.Getenv, o.AuthFile)}
 	s.logins.Warn = o.Warn
-	var err error
-	if s.hub, err = dockerMirrors(o.Mirrors); err != nil {
-		return nil, err
-	}
+	var mirrors, err error
+	s.hub, mirrors = dockerMirrors(o.Mirrors)
 	s.conf, err = readConf(o)
-	return s, err
+	return s, cmp.Or(mirrors, err)
 }
 
 // Logins are the user's credentials.

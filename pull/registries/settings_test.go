@@ -520,3 +520,25 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What is wrong in one file does not hide what is in others.
+func TestDescribeWhatCanBeRead(t *testing.T) {
+	h := newHost(t, map[string]string{
+		userConf: "[[registry]\n",
+		"~/.config/containers/registries.conf.d/a.conf": "[[registry]]\nlocation='a.example'\nblocked=true\n",
+		"~/.docker/config.json":                         "{}",
+	})
+	h.more.Mirrors = []string{"no mirror"}
+	if _, err := h.read(); err == nil || !strings.Contains(err.Error(), "no mirror") {
+		t.Error(err)
+	}
+	h.more.Mirrors = nil
+	s, err := h.read()
+	if err == nil || !strings.Contains(err.Error(), "registries.conf: line 2") {
+		t.Error(err)
+	}
+	d := s.Describe()
+	if len(d.Files) != 1 || !strings.HasSuffix(d.Files[0], "/a.conf") || len(d.AuthFiles) != 1 || len(d.Registries) != 2 || !d.Registries[1].Blocked {
+		t.Errorf("%+v", d)
+	}
+}

@@ -23,6 +23,8 @@ const (
 	commitPatience = 5 * time.Minute
 	// maxMounts is how many repositories are tried to mount a blob from.
 	maxMounts = 2
+	// abandonTime is how long one waits who breaks off, or is not let on.
+	abandonTime = 2 * time.Second
 )
 
 // HasBlob reports whether the repository has a blob.
@@ -54,7 +56,10 @@ func (c *Client) PutOrMount(ctx context.Context, d v1.Descriptor, open func(offs
 	if from != "" || err != nil {
 		return from, err
 	}
-	return "", u.send()
+	if err = u.send(); err != nil {
+		u.abandon(err)
+	}
+	return "", err
 }
 
 // upload brings one blob into a repository.
@@ -214,6 +219,22 @@ func wasOpen(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &network) && !errors.As(err, &certificate) && !errors.Is(err, errForbidden) &&
 		(!errors.As(err, &op) || op.Op != "dial")
+}
+
+// abandon tells the registry that nobody goes on with the upload: it would keep what
+// has come for days, perhaps on a disk that is full. One that cannot be reached, or
+// has no such call, finds out by itself.
+func (u *upload) abandon(why error) {
+	var network *NetworkError
+	if u.at == nil || u.ctx.Err() == nil && errors.As(why, &network) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abandonTime)
+	defer cancel()
+	resp, err := u.client.do(ctx, &http.Request{Method: http.MethodDelete, URL: u.at}, http.StatusNoContent, http.StatusAccepted, http.StatusOK)
+	if err == nil {
+		drain(resp.Body)
+	}
 }
 
 // ask finds out what the registry has got. One that does not say is sent all of

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -85,6 +86,10 @@ func (u *uploads) body(w http.ResponseWriter, r *http.Request, id, part string, 
 	switch {
 	case r.Method == http.MethodGet:
 		location()
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case r.Method == http.MethodDelete:
+		delete(u.parts, id)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	case len(u.refuse) > 0:
@@ -252,13 +257,30 @@ func TestPutBlobFails(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v", err)
 			}
-			if len(u.blobs) != 0 {
-				t.Error("the registry has it")
+			if len(u.blobs)+len(u.parts) != 0 {
+				t.Errorf("the registry has it, or %d uploads", len(u.parts))
 			}
-			if len(u.requests) > c.most+2 {
+			if len(u.requests) > c.most+3 {
 				t.Errorf("%d requests: %q", len(u.requests), u.requests)
 			}
 		})
+	}
+}
+
+// Who breaks off a push leaves nothing of it there.
+func TestPutBlobIsBrokenOff(t *testing.T) {
+	u := newUploads()
+	client := dialUploads(t, u, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	big := noise(3 << 20)
+	err := client.PutBlob(ctx, descriptorOf(big), func(int64) (io.ReadCloser, error) {
+		cancel()
+		return opener(big)(0)
+	})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !errors.Is(err, context.Canceled) || len(u.parts) != 0 || !slices.Contains(u.requests, http.MethodDelete) {
+		t.Errorf("%v, %d uploads, %q", err, len(u.parts), u.requests)
 	}
 }
 

@@ -74,7 +74,7 @@ func explain(err error, missing *fault) *fault {
 	case errors.As(err, &tooLarge):
 		return faultf(http.StatusRequestEntityTooLarge, codeManifestInvalid, "a manifest may have %d bytes", tooLarge.Limit)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return faultf(http.StatusInsufficientStorage, codeUnknown, "the registry has no room left: %v", err)
+		return faultf(http.StatusInsufficientStorage, codeUnknown, "the registry has no room left")
 	}
 	// Where files are is nobody's business but the log's.
 	return &fault{http.StatusInternalServerError, codeUnknown, "the registry cannot do this now; its log says why", nil}

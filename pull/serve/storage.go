@@ -56,7 +56,7 @@ type Upload interface {
 	Size() int64
 
 	// Append adds what r has, and hashes it on the way. What has come before an
-	// error stays, unless there was no room for it.
+	// error stays, unless there is no room: then the upload is gone.
 	Append(r io.Reader) error
 
 	// Commit makes the upload a blob of its repository. Where the digest is
@@ -78,7 +78,7 @@ var (
 
 // ErrNotKept is ErrNotThere for a blob whose bytes are not kept here, although its
 // image is.
-var ErrNotKept = fmt.Errorf("the bytes of this layer are not kept here, and `rootlet pull` of the image brings them back: %w", ErrNotThere)
+var ErrNotKept = fmt.Errorf("the bytes of this layer are not kept here; where keep-blobs is true, `rootlet pull` of the image brings them back: %w", ErrNotThere)
 
 // ReadOnly is what a storage says of something that this server has no power to
 // change.

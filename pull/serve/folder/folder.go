@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +40,7 @@ type Folder struct {
 
 	mu      sync.Mutex
 	hashing map[string]*progress // uploads, by their file's name
+	full    time.Time            // when there was no room last
 }
 
 const format = "rootlet registry 1\n"

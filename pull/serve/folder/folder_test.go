@@ -167,22 +167,45 @@ func TestAHashThatMissedSomethingIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Without room, an upload is what it was before, and with room it goes on.
+// Without room nothing of an upload stays, nor of one that breaks off meanwhile.
 func TestNoRoom(t *testing.T) {
-	f, whole := open(t, t.TempDir()), []byte("0123456789")
-	u, err := f.Begin("x")
-	if err != nil {
-		t.Fatal(err)
+	f := open(t, t.TempDir())
+	begin := func(content string) serve.Upload {
+		u, err := f.Begin("x")
+		if err == nil {
+			err = u.Append(strings.NewReader(content))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { u.Close() })
+		return u
 	}
-	defer u.Close()
-	if err := u.Append(bytes.NewReader(whole[:4])); err != nil {
-		t.Fatal(err)
+	fails := func(u serve.Upload, err error) {
+		t.Helper()
+		if got := u.Append(io.MultiReader(strings.NewReader("more"), iotest.ErrReader(err))); !errors.Is(got, err) {
+			t.Errorf("%v, not %v", got, err)
+		}
 	}
-	full := io.MultiReader(bytes.NewReader(whole[4:8]), iotest.ErrReader(&fs.PathError{Op: "write", Path: "x", Err: unix.ENOSPC}))
-	if err := u.Append(full); !errors.Is(err, unix.ENOSPC) || u.Size() != 4 {
-		t.Fatalf("%v, and %d bytes", err, u.Size())
+	whole, broken, refused, siblings, later := begin("whole"), begin("1"), begin("2"), begin("3"), begin("4")
+	fails(broken, io.ErrUnexpectedEOF)
+	idle := begin("5")
+	idle.Close()
+	if past := time.Now().Add(-time.Hour); os.Chtimes(f.path("uploads", idle.(*upload).name), past, past) != nil {
+		t.Fatal("its time cannot be set")
 	}
-	if err := errors.Join(u.Append(bytes.NewReader(whole[4:])), u.Commit(sum(whole))); err != nil {
+	fails(refused, &fs.PathError{Op: "write", Path: "x", Err: unix.ENOSPC})
+	fails(siblings, io.ErrUnexpectedEOF)
+	f.full = f.full.Add(-fullTime)
+	fails(later, io.ErrUnexpectedEOF)
+	left, err := f.names("uploads")
+	want := []string{whole.(*upload).name, broken.(*upload).name, later.(*upload).name}
+	slices.Sort(left)
+	slices.Sort(want)
+	if err != nil || !slices.Equal(left, want) || len(f.hashing) != len(want) {
+		t.Errorf("%q and %d hashes are left, %v", left, len(f.hashing), err)
+	}
+	if err := whole.Commit(sum([]byte("whole"))); err != nil {
 		t.Error(err)
 	}
 }

@@ -17,6 +17,9 @@ import (
 // came or is gone.
 const unasked = 24 * time.Hour
 
+// idle is how long nobody writes to an upload that gives way where there is no room.
+const idle = time.Minute
+
 // SweepEvery sweeps now and each hour until ctx is done.
 func (f *Folder) SweepEvery(ctx context.Context, failed func(error)) {
 	every := time.NewTicker(time.Hour)
@@ -36,10 +39,7 @@ func (f *Folder) SweepEvery(ctx context.Context, failed func(error)) {
 // Sweep takes away what belongs to nothing and has not been asked for in a day
 // before now.
 func (f *Folder) Sweep(now time.Time) error {
-	old := func(path string) bool {
-		info, err := os.Lstat(path)
-		return err == nil && now.Sub(info.ModTime()) > unasked
-	}
+	old := olderThan(unasked, now)
 	if err := errors.Join(f.sweepUploads(old), f.sweepFiles("tmp", old)); err != nil {
 		return err
 	}
@@ -55,6 +55,13 @@ func (f *Folder) Sweep(now time.Time) error {
 		return err
 	}
 	return errors.Join(err, f.sweepContent(old))
+}
+
+func olderThan(age time.Duration, now time.Time) func(path string) bool {
+	return func(path string) bool {
+		info, err := os.Lstat(path)
+		return err == nil && now.Sub(info.ModTime()) > age
+	}
 }
 
 // sweepUploads leaves those alone that somebody writes to.

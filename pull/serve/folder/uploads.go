@@ -103,8 +103,13 @@ func (u *upload) ID() string   { return u.id }
 func (u *upload) Size() int64  { return u.size }
 func (u *upload) Close() error { return u.file.Close() }
 
-// Append adds what r has. Where there is no room the file is cut back to what it
-// was, so that what there is of room is there for others.
+// fullTime is for how long what breaks off is not kept, after there was no room:
+// who is told so gives up his other uploads.
+const fullTime = 10 * time.Second
+
+// Append adds what r has. Where there is no room the upload is taken away, as its
+// client can do nothing with it and others can with the room; so is one that breaks
+// off meanwhile.
 func (u *upload) Append(r io.Reader) error {
 	state := u.takeProgress()
 	to := io.Writer(u.file)
@@ -112,15 +117,35 @@ func (u *upload) Append(r io.Reader) error {
 		to = io.MultiWriter(u.file, state)
 		defer u.keepProgress(state)
 	}
-	before := u.size
 	// The wrapping hides the file's ReadFrom, which would bring a smaller buffer.
 	n, err := io.CopyBuffer(struct{ io.Writer }{to}, r, make([]byte, 256<<10))
 	u.size += n
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		u.size = before
-		return errors.Join(err, u.file.Truncate(before))
+	return u.unlessFull(err)
+}
+
+// unlessFull takes the upload away after an error that there is no room, or that
+// may follow from one.
+func (u *upload) unlessFull(err error) error {
+	if err == nil || !u.f.isFull(err) {
+		return err
 	}
-	return err
+	return errors.Join(err, u.Cancel())
+}
+
+// isFull hears of an error, and says whether there is no room, now or a moment ago.
+// What clients have left and nobody goes on with makes room for the next one.
+func (f *Folder) isFull(err error) bool {
+	now := time.Now()
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		_ = f.sweepUploads(olderThan(idle, now)) // what is left goes with its day
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.full = now
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return now.Sub(f.full) < fullTime
 }
 
 // takeProgress finds the hash of what is there, if somebody has it, and nobody
@@ -142,7 +167,9 @@ func (u *upload) takeProgress() *progress {
 func (u *upload) keepProgress(state *progress) {
 	u.f.mu.Lock()
 	defer u.f.mu.Unlock()
-	u.f.hashing[u.name] = state
+	if !u.gone {
+		u.f.hashing[u.name] = state
+	}
 }
 
 // digest is that of the whole file.
@@ -166,6 +193,10 @@ func (u *upload) Commit(want serve.Digest) error {
 	if got != want {
 		return errors.Join(serve.ErrDigest, u.Cancel())
 	}
+	return u.unlessFull(u.commit(want))
+}
+
+func (u *upload) commit(want serve.Digest) error {
 	if err := u.file.Sync(); err != nil { // before the lock, which others wait for
 		return err
 	}
