@@ -18,6 +18,10 @@ type shard struct {
 	bell   int // eventfd(2): wakes the loop to end
 	ended  atomic.Bool
 	buffer [bufferSize]byte
+
+	conduits []conduit // not in use
+	noSplice bool      // this kernel cannot
+
 	again  []*pair    // had more to move than their turn allows
 	paused []*tcpPort // wait for a free descriptor
 
@@ -258,6 +262,9 @@ func (s *shard) closeAll() {
 		if !p.closed {
 			s.abort(p)
 		}
+	}
+	for _, c := range s.conduits {
+		c.close()
 	}
 	_ = unix.Close(s.epoll)
 	_ = unix.Close(s.bell)
