@@ -203,8 +203,9 @@ func (s *shard) abort(p *pair) {
 	s.forget(p)
 	for i := range p.sides {
 		p.sides[i].drop()
-		reset(p.sides[i].fd)
 	}
+	reset(p.sides[clientSide].fd)
+	s.kill(p.sides[programSide].fd)
 }
 
 // reset closes a connection so that its peer learns that something went wrong

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,13 +23,25 @@ type shard struct {
 	conduits []conduit // not in use
 	noSplice bool      // this kernel cannot
 
-	again  []*pair    // had more to move than their turn allows
-	paused []*tcpPort // wait for a free descriptor
+	again []*pair // had more to move than their turn allows
+	dying []dying
+
+	// What waits for a free descriptor, and until when.
+	paused  []*tcpPort
+	waiting []arrival
+	resume  time.Time
 
 	mu    sync.Mutex // other shards add pairs
 	pairs []*pair    // by slot
 	free  []int32
 	count atomic.Int32
+}
+
+// arrival is a client that was accepted and is not connected to the container.
+type arrival struct {
+	fd   int
+	name unix.Sockaddr
+	port *tcpPort
 }
 
 // bufferSize is what is moved by one read: the most that TCP over lo has in one
@@ -73,8 +86,7 @@ func (t *tcp) startShard() (*shard, error) {
 		}
 	}
 	if err != nil {
-		_ = unix.Close(s.epoll)
-		_ = unix.Close(s.bell)
+		s.release()
 		return nil, err
 	}
 	t.shards = append(t.shards[:len(t.shards):len(t.shards)], s)
@@ -123,8 +135,10 @@ func (s *shard) patience() int {
 	switch {
 	case len(s.again) > 0:
 		return 0
+	case len(s.dying) > 0:
+		return int(dyingPause / time.Millisecond)
 	case len(s.paused) > 0:
-		return int(acceptPause.Milliseconds())
+		return int(acceptPause / time.Millisecond)
 	}
 	return -1
 }
@@ -137,6 +151,23 @@ func (s *shard) goOn() {
 		if p.queued = false; !p.closed {
 			s.move(p)
 		}
+	}
+	if len(s.dying) > 0 {
+		s.bury()
+	}
+	if len(s.paused) > 0 && !time.Now().Before(s.resume) {
+		s.resumePaused()
+	}
+}
+
+// resumePaused tries again what no descriptor was free for.
+func (s *shard) resumePaused() {
+	s.resume = time.Now().Add(acceptPause)
+	for len(s.waiting) > 0 {
+		if !s.connect(s.waiting[0]) {
+			return
+		}
+		s.waiting = s.waiting[1:]
 	}
 	paused := s.paused
 	s.paused = nil
@@ -165,10 +196,14 @@ func (s *shard) accept(port *tcpPort) {
 		fd, name, err := unix.Accept4(port.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		switch {
 		case err == nil:
-			s.connect(fd, name, port)
+			if a := (arrival{fd, name, port}); !s.connect(a) {
+				s.waiting = append(s.waiting, a)
+				s.pause(port, unix.EMFILE)
+				return
+			}
 		case err == unix.EAGAIN:
 			return
-		case err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOBUFS || err == unix.ENOMEM:
+		case scarce(err):
 			s.pause(port, err)
 			return
 		}
@@ -176,31 +211,39 @@ func (s *shard) accept(port *tcpPort) {
 	}
 }
 
+// scarce says that an error goes when others close something.
+func scarce(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
+}
+
 // pause stops a port for a while: connections end, and then it goes on.
 func (s *shard) pause(port *tcpPort, err error) {
 	s.tcp.reported.once("accept", fmt.Errorf("port %s/%s waits: %w", port.bound.host(), TCP, err))
 	if unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, port.fd, nil) == nil {
 		s.paused = append(s.paused, port)
+		s.resume = time.Now().Add(acceptPause)
 	}
 }
 
-// connect leads a client to the container. A client whom the container does not
-// want is reset, as it would be without us.
-func (s *shard) connect(client int, name unix.Sockaddr, port *tcpPort) {
-	program, err := s.tcp.dial(newSocket, addrPort(name), port.bound)
-	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-		s.pause(port, err)
+// connect leads a client to the container, and says whether that is settled or
+// must be tried later. A client whom the container does not want is reset, as it
+// would be without us.
+func (s *shard) connect(a arrival) bool {
+	program, err := s.tcp.dial(newSocket, addrPort(a.name), a.port.bound)
+	if scarce(err) {
+		return false
 	}
 	if err != nil {
-		reset(client)
-		return
+		reset(a.fd)
+		return true
 	}
 	_ = setTCP(program, unix.TCP_NODELAY, 1)
 	to := s.tcp.choose()
-	if to == nil || to.add(client, program) != nil {
-		reset(client)
+	if to == nil || to.add(a.fd, program) != nil {
+		reset(a.fd)
 		reset(program)
 	}
+	return true
 }
 
 // add makes a pair of two sockets. Events may come before it returns.
@@ -236,8 +279,8 @@ func (s *shard) add(client, program int) error {
 // find gives the pair and the side that an event is for; nil: it is gone.
 func (s *shard) find(t tag) (*pair, int) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	p := s.pairs[t.slot]
-	s.mu.Unlock()
 	if side := int(t.turn & 1); !p.closed && p.tag(side) == t {
 		return p, side
 	}
@@ -263,9 +306,19 @@ func (s *shard) closeAll() {
 			s.abort(p)
 		}
 	}
+	for _, a := range s.waiting {
+		reset(a.fd)
+	}
+	for _, d := range s.dying {
+		reset(d.fd)
+	}
 	for _, c := range s.conduits {
 		c.close()
 	}
+}
+
+// release closes what end needs, once the loop is over.
+func (s *shard) release() {
 	_ = unix.Close(s.epoll)
 	_ = unix.Close(s.bell)
 }
