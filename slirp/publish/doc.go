@@ -8,9 +8,13 @@
 //
 //	client -- host's socket | monitor | socket in the container's network -- program
 //
-// No process stands in the container's namespace. One thread of the monitor joins
-// it and makes sockets there; a socket belongs for good to the namespace that it
-// was made in (network_namespaces(7)), whoever uses it.
+// Serve is called once the container's addresses are there, and not tentative.
+// TCP is an epoll loop (tcp.go, shard.go, pair.go), UDP a socket for each client
+// (udp.go, flow.go).
+//
+// No process stands in the container's namespace. Threads of the monitor join it
+// and make sockets there; a socket belongs for good to the namespace that it was
+// made in (network_namespaces(7)), whoever uses it.
 //
 // The program sees the client's true address. The monitor may do that because it
 // is root over the namespace that owns the container's network: the socket is
@@ -18,7 +22,8 @@
 // are for an address of the outer world, are turned back to it by rules of the
 // container's own routing (route.go). A client that cannot be shown as it is, one
 // on the host's loopback above all, is shown as the container's gateway: many
-// programs trust 127.0.0.1, and it must never be the world (CVE-2021-20199).
+// programs trust 127.0.0.1, and it must never be the world (CVE-2021-20199). Where
+// the rules cannot be made, all are shown as the container's own address.
 //
 // The package starts no program, writes no file but sysctls of the container's
 // network, and prints nothing.

@@ -1,10 +1,13 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net/netip"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,20 +23,35 @@ const randomTries = 64
 // every address has two, one per IP version, with the same port. The sockets of
 // TCP listen already: a client that comes before Serve waits for it.
 //
-// The error is a *BindError; nothing is left bound then. Proc is where the host's
-// procfs is mounted, which names the program that has a taken port.
+// The error is a *BindError, or why ctx ended; nothing is left bound then. Proc
+// is where the host's procfs is mounted, which names the program that has a taken
+// port.
 func Listen(ctx context.Context, mappings []Mapping, proc string) ([]Bound, []*os.File, error) {
-	var bound []Bound
-	var files []*os.File
-	for _, m := range mappings {
-		b, f, err := listenOne(ctx, m, proc)
-		if err != nil {
-			closeFiles(files)
+	bounds, files := make([][]Bound, len(mappings)), make([][]*os.File, len(mappings))
+	for _, i := range leastChoiceFirst(mappings) {
+		var err error
+		if bounds[i], files[i], err = listenOne(ctx, mappings[i], proc); err != nil {
+			closeFiles(slices.Concat(files...))
 			return nil, nil, err
 		}
-		bound, files = append(bound, b...), append(files, f...)
 	}
-	return bound, files, nil
+	return slices.Concat(bounds...), slices.Concat(files...), nil
+}
+
+// leastChoiceFirst orders mappings so that none takes a port that another needs.
+func leastChoiceFirst(mappings []Mapping) []int {
+	choice := func(m Mapping) int {
+		if m.HostFirst == 0 {
+			return math.MaxUint16
+		}
+		return int(m.HostLast - m.HostFirst)
+	}
+	order := make([]int, len(mappings))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(choice(mappings[a]), choice(mappings[b])) })
+	return order
 }
 
 func closeFiles(files []*os.File) {
@@ -83,7 +101,7 @@ func bindAll(m Mapping, port uint16) (bound []Bound, files []*os.File, err error
 		}
 		if err != nil {
 			closeFiles(files)
-			return nil, nil, &BindError{Protocol: m.Protocol, Address: at, Err: err}
+			return nil, nil, newBindError(m.Protocol, at, err)
 		}
 		port = got // the second address takes the number that the kernel gave the first
 		bound = append(bound, Bound{HostIP: ip, HostPort: got, Container: m.Container, Protocol: m.Protocol})

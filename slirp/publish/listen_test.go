@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -75,6 +76,16 @@ func TestListenRange(t *testing.T) {
 	}
 }
 
+// One who may choose does not take what another needs.
+func TestListenOrder(t *testing.T) {
+	need(t)
+	bound, err := listen(t, "8140-8141:80", "8140:81")
+	check(t, err)
+	if got, want := Column(bound[:2], nil), "0.0.0.0:8141->80/tcp, [::]:8141->80/tcp"; got != want {
+		t.Errorf("bound %s, want %s", got, want)
+	}
+}
+
 func TestListenTaken(t *testing.T) {
 	need(t)
 	comm, err := os.ReadFile("/proc/self/comm")
@@ -112,6 +123,10 @@ func TestListenTakenByTheUnseen(t *testing.T) {
 	if !errors.As(err, &failure) {
 		t.Fatalf("%T", err)
 	}
+	text, err := json.Marshal(failure) // as it goes from the monitor to the command
+	check(t, err)
+	failure = &BindError{}
+	check(t, json.Unmarshal(text, failure))
 	if failure.FindHolder("/proc"); failure.Holder.PID != os.Getpid() {
 		t.Errorf("holder %+v", failure.Holder)
 	}

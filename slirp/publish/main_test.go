@@ -1,7 +1,7 @@
 package publish
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +41,7 @@ var (
 
 func TestMain(m *testing.M) {
 	if os.Args[0] == containerName {
-		_, _ = os.Stdin.Read(make([]byte, 1))
+		serveContainer(os.Stdin, os.Stdout)
 		os.Exit(0)
 	}
 	if os.Getenv(innerEnv) != "" {
@@ -71,6 +71,26 @@ func TestMain(m *testing.M) {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "namespaces:", err)
 		os.Exit(m.Run())
+	}
+}
+
+// serveContainer does what a line asks for: that it serve a TCP port.
+func serveContainer(in io.Reader, out io.Writer) {
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		listener, err := net.Listen("tcp", ":"+lines.Text())
+		fmt.Fprintln(out, err)
+		if err != nil {
+			continue
+		}
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				go func() { defer conn.Close(); tellPeer(conn.(*net.TCPConn)) }()
+			}
+		}()
 	}
 }
 
@@ -118,6 +138,17 @@ type container struct {
 	netns *os.File
 	space *namespace
 	ip6   bool
+	to    io.Writer
+	out   *bufio.Reader
+}
+
+// serve has the container's own process tell its peers who they are.
+func (c *container) serve(port uint16) {
+	c.t.Helper()
+	fmt.Fprintln(c.to, port)
+	if answer, err := c.out.ReadString('\n'); err != nil || answer != "<nil>\n" {
+		c.t.Fatalf("serve %d: %q, %v", port, answer, err)
+	}
 }
 
 func newContainer(t testing.TB) *container { return newContainerWith(t, true) }
@@ -134,9 +165,11 @@ func newContainerWith(t testing.TB, ip6 bool) *container {
 	}
 	stdin, err := cmd.StdinPipe()
 	check(t, err)
+	stdout, err := cmd.StdoutPipe()
+	check(t, err)
 	check(t, cmd.Start())
 	t.Cleanup(func() { _ = stdin.Close(); _ = cmd.Wait() })
-	c := &container{t: t, ip6: ip6}
+	c := &container{t: t, ip6: ip6, to: stdin, out: bufio.NewReader(stdout)}
 	c.netns, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid))
 	check(t, err)
 	t.Cleanup(func() { _ = c.netns.Close() })
@@ -311,18 +344,23 @@ func check(t testing.TB, err error) {
 // before. It waits a little: threads and sockets end behind our back.
 func settled(t testing.TB, f func()) {
 	t.Helper()
-	goroutines, descriptors := runtime.NumGoroutine(), countDescriptors(t)
+	settledBut(t, 0, f)
+}
+
+// settledBut allows for descriptors that are kept for the next time.
+func settledBut(t testing.TB, kept int, f func()) {
+	t.Helper()
+	goroutines, descriptors := runtime.NumGoroutine(), countDescriptors(t)+kept
 	f()
 	deadline := time.Now().Add(5 * time.Second)
 	for runtime.NumGoroutine() > goroutines || countDescriptors(t) > descriptors {
 		if time.Now().After(deadline) {
-			var stacks bytes.Buffer
-			buffer := make([]byte, 1<<20)
-			stacks.Write(buffer[:runtime.Stack(buffer, true)])
+			stacks := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines where %d were, %d descriptors where %d were\n%s",
-				runtime.NumGoroutine(), goroutines, countDescriptors(t), descriptors, &stacks)
+				runtime.NumGoroutine(), goroutines, countDescriptors(t), descriptors, stacks[:runtime.Stack(stacks, true)])
 		}
 		time.Sleep(10 * time.Millisecond)
+		runtime.GC() // the test's own programs: net keeps the pipes of io.Copy until then
 	}
 }
 

@@ -29,13 +29,20 @@ func (p *pair) tag(side int) tag { return tag{p.slot, p.turn<<1 | int32(side)} }
 type side struct {
 	fd       int
 	readable bool
-	hungUp   bool   // there is an end, or an error, after what can be read
-	ended    bool   // and it was read
-	blocked  bool   // cannot be written to
-	shut     bool   // was told that the other side ended
-	rest     []byte // what could not be written to it
-	whole    *[bufferSize]byte
+	hungUp   bool // there is an end, or an error, after what can be read
+	ended    bool // and it was read
+	blocked  bool // cannot be written to
+	shut     bool // was told that the other side ended
+	bulk     bool // it sends a stream
+
+	// What could not be written to it, of a read or of a splice.
+	rest      []byte
+	whole     *[bufferSize]byte
+	conduit   conduit
+	inConduit int
 }
+
+func (t *side) owed() bool { return len(t.rest) > 0 || t.inConduit > 0 }
 
 // rests hold what a slow reader has not taken.
 var rests = sync.Pool{New: func() any { return new([bufferSize]byte) }}
@@ -98,11 +105,11 @@ const turnSize = 16
 // pump is one direction. It says whether both connections are well.
 func (s *shard) pump(p *pair, from, to *side) bool {
 	for range turnSize {
-		if len(to.rest) > 0 && !to.flush() {
+		if to.owed() && !s.flush(to) {
 			return false
 		}
 		switch {
-		case len(to.rest) > 0:
+		case to.owed():
 			return true
 		case from.ended:
 			if !to.shut {
@@ -113,7 +120,11 @@ func (s *shard) pump(p *pair, from, to *side) bool {
 		case !from.readable:
 			return true
 		}
-		if !s.transfer(from, to) {
+		transfer := s.transfer
+		if from.bulk && !s.noSplice {
+			transfer = s.transferBulk
+		}
+		if !transfer(from, to) {
 			return false
 		}
 	}
@@ -141,7 +152,8 @@ func (s *shard) transfer(from, to *side) bool {
 	}
 	// A short read has emptied the socket (epoll(7)), but an end that was announced
 	// before makes no event of its own.
-	from.readable = n == len(s.buffer) || from.hungUp
+	from.bulk = n == len(s.buffer)
+	from.readable = from.bulk || from.hungUp
 	written, errno := send(to.fd, s.buffer[:n])
 	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
 		return false
@@ -155,26 +167,34 @@ func (s *shard) transfer(from, to *side) bool {
 }
 
 // flush writes what is left over.
-func (t *side) flush() bool {
-	if t.blocked {
+func (s *shard) flush(to *side) bool {
+	if to.blocked {
 		return true
 	}
-	n, errno := send(t.fd, t.rest)
+	if to.inConduit > 0 {
+		return s.flushConduit(to)
+	}
+	n, errno := send(to.fd, to.rest)
 	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
 		return false
 	}
-	if t.rest = t.rest[n:]; len(t.rest) > 0 {
-		t.blocked = errno != unix.EINTR
+	if to.rest = to.rest[n:]; len(to.rest) > 0 {
+		to.blocked = errno != unix.EINTR
 		return true
 	}
-	t.drop()
+	to.drop()
 	return true
 }
 
+// drop forgets what is left over.
 func (t *side) drop() {
 	if t.whole != nil {
 		rests.Put(t.whole)
 		t.whole, t.rest = nil, nil
+	}
+	if t.inConduit > 0 {
+		t.conduit.close()
+		t.inConduit = 0
 	}
 }
 
@@ -183,8 +203,9 @@ func (s *shard) abort(p *pair) {
 	s.forget(p)
 	for i := range p.sides {
 		p.sides[i].drop()
-		reset(p.sides[i].fd)
 	}
+	reset(p.sides[clientSide].fd)
+	s.kill(p.sides[programSide].fd)
 }
 
 // reset closes a connection so that its peer learns that something went wrong

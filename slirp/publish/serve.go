@@ -17,8 +17,8 @@ type Options struct {
 	// Listeners and Bound are Listen's. Serve takes the files and closes them.
 	Listeners []*os.File
 	Bound     []Bound
-	// Netns is the container's network namespace, as /proc/PID/ns/net. It is used
-	// before Serve forwards anything, and stays the caller's.
+	// Netns is the container's network namespace, as /proc/PID/ns/net. It is the
+	// caller's, and must stay open until Serve returns.
 	Netns *os.File
 	// Container4 and Container6 are the container's addresses; one may be missing.
 	Container4, Container6 netip.Addr
@@ -47,8 +47,10 @@ type server struct {
 	work     sync.WaitGroup
 }
 
-// Serve forwards until ctx ends, and then closes all of it: connections too. The
-// error is why it could not begin; the host's ports are free again then.
+// Serve forwards until ctx ends, and then closes all of it: connections too. It
+// may be called from any goroutine, in a process that is root of a user namespace
+// above the container's. The error is why it could not begin; the host's ports
+// are free again then.
 func Serve(ctx context.Context, o Options) error {
 	s := &server{Options: o, shown: map[int]bool{}, reported: reports{to: o.Report}}
 	if s.Proc == "" {
@@ -65,13 +67,17 @@ func Serve(ctx context.Context, o Options) error {
 	if s.space, err = join(o.Netns); err != nil {
 		return err
 	}
-	defer s.space.close()
+	endSpace := sync.OnceFunc(s.space.close)
+	defer endSpace()
 	link, err := s.space.netlink()
 	if err != nil {
 		return fmt.Errorf("the container's network: %w", err)
 	}
 	defer link.close()
 	s.prepare(link)
+	if len(udps) == 0 {
+		endSpace() // the loops of TCP have threads of their own there
+	}
 	if len(tcps) > 0 {
 		stop, err := s.startTCP(tcps)
 		if err != nil {

@@ -1,11 +1,11 @@
 package publish
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +18,17 @@ type shard struct {
 	bell   int // eventfd(2): wakes the loop to end
 	ended  atomic.Bool
 	buffer [bufferSize]byte
-	again  []*pair    // had more to move than their turn allows
-	paused []*tcpPort // wait for a free descriptor
+
+	conduits []conduit // not in use
+	noSplice bool      // this kernel cannot
+
+	again []*pair // had more to move than their turn allows
+	dying []dying
+
+	// What waits for a free descriptor, and until when.
+	paused  []*tcpPort
+	waiting []arrival
+	resume  time.Time
 
 	mu    sync.Mutex // other shards add pairs
 	pairs []*pair    // by slot
@@ -69,8 +78,7 @@ func (t *tcp) startShard() (*shard, error) {
 		}
 	}
 	if err != nil {
-		_ = unix.Close(s.epoll)
-		_ = unix.Close(s.bell)
+		s.release()
 		return nil, err
 	}
 	t.shards = append(t.shards[:len(t.shards):len(t.shards)], s)
@@ -119,8 +127,10 @@ func (s *shard) patience() int {
 	switch {
 	case len(s.again) > 0:
 		return 0
+	case len(s.dying) > 0:
+		return int(dyingPause / time.Millisecond)
 	case len(s.paused) > 0:
-		return int(acceptPause.Milliseconds())
+		return int(acceptPause / time.Millisecond)
 	}
 	return -1
 }
@@ -134,68 +144,11 @@ func (s *shard) goOn() {
 			s.move(p)
 		}
 	}
-	paused := s.paused
-	s.paused = nil
-	for _, port := range paused {
-		if err := s.watch(port.fd, tag{slot: s.listenerSlot(port)}, unix.EPOLLIN); err != nil {
-			s.paused = append(s.paused, port)
-		}
+	if len(s.dying) > 0 {
+		s.bury()
 	}
-}
-
-func (s *shard) listenerSlot(port *tcpPort) int32 {
-	for i, p := range s.tcp.ports {
-		if p == port {
-			return listenerSlot - int32(i)
-		}
-	}
-	return bellSlot
-}
-
-// acceptBatch is how many clients are taken before those that are there get
-// their turn.
-const acceptBatch = 16
-
-func (s *shard) accept(port *tcpPort) {
-	for range acceptBatch {
-		fd, name, err := unix.Accept4(port.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-		switch {
-		case err == nil:
-			s.connect(fd, name, port)
-		case err == unix.EAGAIN:
-			return
-		case err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOBUFS || err == unix.ENOMEM:
-			s.pause(port, err)
-			return
-		}
-		// Else the client is gone already (accept(2): ECONNABORTED and network errors).
-	}
-}
-
-// pause stops a port for a while: connections end, and then it goes on.
-func (s *shard) pause(port *tcpPort, err error) {
-	s.tcp.reported.once("accept", fmt.Errorf("port %s/%s waits: %w", port.bound.host(), TCP, err))
-	if unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, port.fd, nil) == nil {
-		s.paused = append(s.paused, port)
-	}
-}
-
-// connect leads a client to the container. A client whom the container does not
-// want is reset, as it would be without us.
-func (s *shard) connect(client int, name unix.Sockaddr, port *tcpPort) {
-	program, err := s.tcp.dial(newSocket, addrPort(name), port.bound)
-	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-		s.pause(port, err)
-	}
-	if err != nil {
-		reset(client)
-		return
-	}
-	_ = setTCP(program, unix.TCP_NODELAY, 1)
-	to := s.tcp.choose()
-	if to == nil || to.add(client, program) != nil {
-		reset(client)
-		reset(program)
+	if len(s.paused) > 0 && !time.Now().Before(s.resume) {
+		s.resumePaused()
 	}
 }
 
@@ -232,8 +185,8 @@ func (s *shard) add(client, program int) error {
 // find gives the pair and the side that an event is for; nil: it is gone.
 func (s *shard) find(t tag) (*pair, int) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	p := s.pairs[t.slot]
-	s.mu.Unlock()
 	if side := int(t.turn & 1); !p.closed && p.tag(side) == t {
 		return p, side
 	}
@@ -259,6 +212,19 @@ func (s *shard) closeAll() {
 			s.abort(p)
 		}
 	}
+	for _, a := range s.waiting {
+		reset(a.fd)
+	}
+	for _, d := range s.dying {
+		reset(d.fd)
+	}
+	for _, c := range s.conduits {
+		c.close()
+	}
+}
+
+// release closes what end needs, once the loop is over.
+func (s *shard) release() {
 	_ = unix.Close(s.epoll)
 	_ = unix.Close(s.bell)
 }

@@ -3,11 +3,15 @@ package publish
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +24,15 @@ func line(t testing.TB, r io.Reader) string {
 	text, err := bufio.NewReader(r).ReadString('\n')
 	check(t, err)
 	return strings.TrimSuffix(text, "\n")
+}
+
+// echoes waits until the program has given a byte back.
+func echoes(t testing.TB, conn net.Conn) {
+	t.Helper()
+	_, err := conn.Write([]byte("?"))
+	check(t, err)
+	_, err = io.ReadFull(conn, make([]byte, 1))
+	check(t, err)
 }
 
 func TestTCPSource(t *testing.T) {
@@ -194,15 +207,153 @@ func TestTCPBulk(t *testing.T) {
 	c := newContainer(t)
 	c.listen(80, func(conn *net.TCPConn) { _, _ = io.Copy(conn, conn) })
 	c.publish("8080:80")
-	conn := dialHost(t, TCP, clientIP4, hostIP4, 8080).(*net.TCPConn)
-	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
-	go func() {
-		_, _ = conn.Write(data)
-		_ = conn.CloseWrite()
-	}()
-	got, err := io.ReadAll(conn)
-	if err != nil || !bytes.Equal(got, data) {
-		t.Errorf("%d bytes of %d came back, error %v", len(got), len(data), err)
+	data := make([]byte, 48<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(data)
+	for _, v := range []struct {
+		name  string
+		chunk int
+		late  time.Duration // before the client reads: all that is between is full then
+	}{
+		{"a stream", len(data), 0},
+		{"a slow reader", len(data), 300 * time.Millisecond},
+		{"chunks", 50_000, 0},
+		{"chunks and a slow reader", 99_999, 300 * time.Millisecond},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			conn := dialHost(t, TCP, clientIP4, hostIP4, 8080).(*net.TCPConn)
+			go func() {
+				for chunk := range slices.Chunk(data, v.chunk) {
+					_, _ = conn.Write(chunk)
+				}
+				_ = conn.CloseWrite()
+			}()
+			time.Sleep(v.late)
+			got, err := io.ReadAll(conn)
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes of %d came back, error %v", len(got), len(data), err)
+			}
+		})
+	}
+}
+
+// A stream's pipes and a slow reader's rest go with the connection, and the
+// program hears of it whatever was under way.
+func TestTCPAbortedStreams(t *testing.T) {
+	c := newContainer(t)
+	var programs sync.WaitGroup
+	c.listen(80, func(conn *net.TCPConn) {
+		defer programs.Done()
+		_, _ = io.Copy(conn, conn)
+	})
+	settled(t, func() {
+		_, end := c.publish("8080:80")
+		programs.Add(1)
+		first := dialHost(t, TCP, clientIP4, hostIP4, 8080)
+		echoes(t, first) // all is started
+		check(t, first.Close())
+		programs.Wait()
+		const pipe = 2 // a shard keeps one
+		settledBut(t, pipe, func() {
+			for range 40 {
+				programs.Add(1)
+				conn := dialHost(t, TCP, clientIP4, hostIP4, 8080).(*net.TCPConn)
+				check(t, conn.SetWriteDeadline(time.Now().Add(30*time.Millisecond)))
+				_, _ = conn.Write(make([]byte, 16<<20)) // nobody reads
+				check(t, conn.SetLinger(0))
+				check(t, conn.Close())
+			}
+			programs.Wait()
+		})
+		end()
+	})
+}
+
+func TestTCPChurn(t *testing.T) {
+	c := newContainer(t)
+	c.serve(80)
+	settled(t, func() {
+		_, end := c.publish("8080:80")
+		first := dialHost(t, TCP, clientIP4, hostIP4, 8080)
+		_ = line(t, first) // all is started
+		check(t, first.Close())
+		settled(t, func() {
+			for range 3000 {
+				conn, err := tryDial(TCP, clientIP4, hostIP4, 8080)
+				check(t, err)
+				_ = line(t, conn)
+				check(t, conn.Close())
+			}
+		})
+		end()
+	})
+}
+
+// Clients for whom no descriptor is free wait, and have their turn.
+func TestTCPDescriptorsRunOut(t *testing.T) {
+	c := newContainer(t)
+	c.serve(80)
+	mappings, err := Parse([]string{"8080:80"})
+	check(t, err)
+	o := c.options()
+	o.Bound, o.Listeners, err = Listen(t.Context(), mappings, "/proc")
+	check(t, err)
+	var clients []net.Conn
+	for range 60 {
+		clients = append(clients, dialHost(t, TCP, clientIP4, hostIP4, 8080))
+	}
+	var before unix.Rlimit
+	check(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	limit := unix.Rlimit{Cur: uint64(countDescriptors(t) + 30), Max: before.Max}
+	check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	defer func() { check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)) }()
+	reported := make(chan error, 1)
+	o.Report = func(err error) { reported <- err }
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, o) }()
+	if err := <-reported; !errors.Is(err, unix.EMFILE) {
+		t.Errorf("reported %v", err)
+	}
+	for _, conn := range clients { // each makes room for the next
+		if got, want := line(t, conn), conn.LocalAddr().String(); got != want {
+			t.Errorf("the program sees %s, want %s", got, want)
+		}
+		check(t, conn.Close())
+	}
+	cancel()
+	check(t, <-served)
+}
+
+// Where procfs is read-only, TCP goes by port.
+func TestTCPSourceWithoutMarks(t *testing.T) {
+	c := newContainer(t)
+	c.listen(80, tellPeer)
+	o := c.options()
+	o.Proc = t.TempDir()
+	c.publishWith(o, "8080:80")
+	for _, v := range [][2]netip.Addr{{clientIP4, hostIP4}, {clientIP6, hostIP6}} {
+		conn := dialHost(t, TCP, v[0], v[1], 8080)
+		if got, want := line(t, conn), conn.LocalAddr().String(); got != want {
+			t.Errorf("the program sees %s, want %s", got, want)
+		}
+	}
+}
+
+func TestServeAgain(t *testing.T) {
+	c := newContainer(t)
+	c.listen(80, tellPeer)
+	c.listenUDP(53)
+	for range 2 {
+		settled(t, func() {
+			_, end := c.publish("8080:80", "5353:53/udp")
+			stream := dialHost(t, TCP, clientIP4, hostIP4, 8080)
+			_ = line(t, stream)
+			datagrams := dialHost(t, UDP, clientIP4, hostIP4, 5353)
+			exchange(t, datagrams, "word")
+			check(t, stream.Close())
+			check(t, datagrams.Close())
+			end()
+		})
 	}
 }
 

@@ -125,36 +125,35 @@ func (p *udpPort) evict() {
 
 // sweep forgets idle flows, and comes again while there are any.
 func (p *udpPort) sweep() {
-	now := p.clock.now()
-	var idle []*flow
 	p.mu.Lock()
+	defer p.mu.Unlock() // only then: once closeFlows was here, nothing may be done
+	if p.closing {
+		return
+	}
+	now := p.clock.now()
 	for key, f := range p.flows {
 		if f.expired(now) {
 			delete(p.flows, key)
-			idle = append(idle, f)
+			f.close()
 		}
 	}
 	p.stop = nil
-	if len(p.flows) > 0 && !p.closing {
+	if len(p.flows) > 0 {
 		p.stop = p.clock.after(sweepEvery, p.sweep)
-	}
-	p.mu.Unlock()
-	for _, f := range idle {
-		f.close()
 	}
 }
 
 func (p *udpPort) closeFlows() {
 	p.mu.Lock()
-	flows := p.flows
-	p.flows, p.closing = map[flowKey]*flow{}, true
+	defer p.mu.Unlock()
+	p.closing = true
 	if p.stop != nil {
 		p.stop()
 	}
-	p.mu.Unlock()
-	for _, f := range flows {
+	for _, f := range p.flows {
 		f.close()
 	}
+	clear(p.flows)
 }
 
 // destination reads the host's address from a datagram's control messages.
@@ -166,9 +165,11 @@ func destination(control []byte) netip.Addr {
 		}
 		switch {
 		case header.Level == unix.IPPROTO_IP && header.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			return netip.AddrFrom4([4]byte(data[8:12]))
+			return netip.AddrFrom4([4]byte(data[4:8])) // ipi_spec_dst: ours, where all were addressed
 		case header.Level == unix.IPPROTO_IPV6 && header.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			return netip.AddrFrom16([16]byte(data[:16]))
+			if ip := netip.AddrFrom16([16]byte(data[:16])); !ip.IsMulticast() {
+				return ip
+			}
 		}
 		control = rest
 	}
