@@ -227,3 +227,15 @@ func TestBufferSize(t *testing.T) {
 		}
 	}
 }
+
+func TestRest(t *testing.T) {
+	var r rest
+	for i, step := range []struct {
+		moved uint64
+		want  bool
+	}{{10, false}, {busyFrames + 1, false}, {busyFrames * 9, false}, {3, true}, {3, false}, {busyFrames, true}, {0, false}} {
+		if got := r.begins(r.last + step.moved); got != step.want {
+			t.Errorf("step %d: %v", i, got)
+		}
+	}
+}
