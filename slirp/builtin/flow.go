@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"container/list"
-	"context"
 	"net/netip"
 	"os"
 	"sync"
@@ -18,8 +17,7 @@ const (
 	maxFlows = 2048
 	// flowIdle is how long one is kept without a packet. RFC 4787 section 4.3 wants
 	// two minutes at least of a NAT.
-	flowIdle  = 2 * time.Minute
-	sweepTime = 10 * time.Second
+	flowIdle = 2 * time.Minute
 )
 
 // A flowKey names what belongs together: the datagrams between a port of the
@@ -127,19 +125,6 @@ func (t *flowTable) expire() {
 			return
 		}
 		t.drop(oldest)
-	}
-}
-
-func (t *flowTable) sweep(ctx context.Context) {
-	ticker := time.NewTicker(sweepTime)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			t.expire()
-		}
 	}
 }
 

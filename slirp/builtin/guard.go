@@ -100,31 +100,19 @@ func (g *guard) leadsInside(to netip.Addr) bool {
 	return false
 }
 
-// routeType asks the kernel for the kind of its route; it is RTN_UNSPEC where
-// there is none.
+// routeType is the kind of the host's route to an address.
 func (g *guard) routeType(to netip.Addr) byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended {
 		return unix.RTN_MULTICAST
 	}
-	m := newMessage(unix.RTM_GETROUTE, 0, family(to), byte(to.BitLen()), 0, 0, 0, 0, 0, 0)
-	m = append(m, word(0)...).add(unix.RTA_DST, to.AsSlice())
 	g.seq++
-	m.finish(g.seq)
-	if err := unix.Sendto(g.fd, m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return unix.RTN_MULTICAST // asked nobody: closed
+	kind, err := routeType(g.fd, g.seq, to)
+	if err != nil {
+		return unix.RTN_MULTICAST // nobody could be asked: closed
 	}
-	answer := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(g.fd, answer, 0)
-	if err != nil || n < unix.NLMSG_HDRLEN+unix.SizeofRtMsg {
-		return unix.RTN_MULTICAST
-	}
-	if binary.NativeEndian.Uint16(answer[4:]) != unix.RTM_NEWROUTE {
-		return unix.RTN_UNSPEC // no route: let connect(2) say why
-	}
-	const typeAt = 7 // struct rtmsg
-	return answer[unix.NLMSG_HDRLEN+typeAt]
+	return kind
 }
 
 // onNetwork says whether an address is one of the host's on an interface other

@@ -32,6 +32,7 @@ type link struct {
 	upper  stack.NetworkDispatcher
 
 	stopped atomic.Bool
+	frames  atomic.Uint64 // that came
 	// accept looks at each packet before the stack does.
 	accept func(protocol tcpip.NetworkProtocolNumber, packet []byte) bool
 }
@@ -99,6 +100,7 @@ func (l *link) stop() {
 
 // deliver hands a frame of n bytes to the stack.
 func (l *link) deliver(in *frameReader, n int) {
+	l.frames.Add(1)
 	eth, size := in.ethernet(), n-in.headers()
 	if size <= 0 {
 		return

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,25 @@ func configure(a addresses, mtu int) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	if a.net6.IsValid() {
+		awaitLocal(fd, a.container6)
+	}
 	return nil
+}
+
+// awaitLocal waits until the kernel takes packets for a new IPv6 address: it adds
+// the route that says so from a work queue (addrconf_dad_work), some milliseconds
+// later on a busy machine. An answer to the first question for a neighbour would
+// be lost until then, and the second is asked a second later.
+func awaitLocal(fd int, ip netip.Addr) {
+	const tries, pause = 500, time.Millisecond
+	for i := range uint32(tries) {
+		const firstSeq = 100
+		if kind, err := routeType(fd, firstSeq+i, ip); err != nil || kind == unix.RTN_LOCAL {
+			return
+		}
+		time.Sleep(pause)
+	}
 }
 
 type step struct {
@@ -145,4 +164,27 @@ func exchange(fd int, m message) error {
 		return unix.Errno(errno)
 	}
 	return nil
+}
+
+// routeType asks for the kind of the kernel's route to an address; it is
+// RTN_UNSPEC where there is none.
+func routeType(fd int, seq uint32, to netip.Addr) (byte, error) {
+	m := newMessage(unix.RTM_GETROUTE, 0, family(to), byte(to.BitLen()), 0, 0, 0, 0, 0, 0)
+	m = append(m, word(0)...).add(unix.RTA_DST, to.AsSlice())
+	m.finish(seq)
+	if err := unix.Sendto(fd, m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return 0, err
+	}
+	answer := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(fd, answer, 0)
+	switch {
+	case err != nil:
+		return 0, err
+	case n < unix.NLMSG_HDRLEN+unix.SizeofRtMsg:
+		return 0, unix.EBADMSG
+	case binary.NativeEndian.Uint16(answer[4:]) != unix.RTM_NEWROUTE:
+		return unix.RTN_UNSPEC, nil // an error: let connect(2) say which
+	}
+	const typeAt = 7 // struct rtmsg
+	return answer[unix.NLMSG_HDRLEN+typeAt], nil
 }

@@ -95,7 +95,7 @@ func pollable(tap *os.File) (*os.File, error) {
 func (s *server) run() error {
 	stopReading := context.AfterFunc(s.ctx, s.link.stop)
 	defer stopReading()
-	s.spawn(func() { s.flows.sweep(s.ctx) })
+	s.spawn(s.keepHouse)
 	s.guarded(func() {
 		if err := s.link.run(); err != nil {
 			s.fail(err)

@@ -2,8 +2,10 @@ package builtin
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -157,29 +159,34 @@ func (t *tcpForwarder) answer(r *tcp.ForwarderRequest) {
 	t.begin(ep, &queue, a)
 }
 
-// begin starts what runs between the two ends.
+// begin starts what runs between the two ends. No endpoint is touched while mu is
+// held: gvisor redelivers segments to handle with an endpoint's lock held.
 func (t *tcpForwarder) begin(ep tcpip.Endpoint, queue *waiter.Queue, a *attempt) {
 	p := &splice{ep: ep, queue: queue, host: a.conn}
+	a.conn = nil // drop shall leave it
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
+	closed := t.closed
+	if !closed {
+		t.open[p] = struct{}{}
+		size := bufferSize(len(t.open))
+		t.spawn(func() { t.serve(p, size) })
+	}
+	t.mu.Unlock()
+	if closed {
 		p.abort()
 		p.close()
+	}
+}
+
+func (t *tcpForwarder) serve(p *splice, size int64) {
+	defer t.end(p)
+	p.ep.SocketOptions().SetSendBufferSize(size, true)
+	p.ep.SocketOptions().SetReceiveBufferSize(size, true)
+	if p.host == nil {
+		t.serveTCPQueries(p.ep, p.queue)
 		return
 	}
-	a.conn = nil // drop shall leave it
-	t.open[p] = struct{}{}
-	size := bufferSize(len(t.open))
-	ep.SocketOptions().SetSendBufferSize(size, true)
-	ep.SocketOptions().SetReceiveBufferSize(size, true)
-	t.spawn(func() {
-		defer t.end(p)
-		if p.host == nil {
-			t.serveTCPQueries(ep, queue)
-			return
-		}
-		p.run(t.spawn)
-	})
+	p.run(t.spawn)
 }
 
 func (t *tcpForwarder) end(p *splice) {
@@ -208,9 +215,10 @@ func (t *tcpForwarder) openCount() int {
 // closeAll resets what is open, and lets nothing new begin.
 func (t *tcpForwarder) closeAll() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.closed = true
-	for p := range t.open {
+	open := slices.Collect(maps.Keys(t.open))
+	t.mu.Unlock()
+	for _, p := range open {
 		p.abort()
 	}
 }
