@@ -3,7 +3,6 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -132,14 +131,8 @@ type Failure struct {
 	Alive   bool `json:"alive,omitempty"`
 	// NotRunning: there is no program to do it to.
 	NotRunning bool `json:"notRunning,omitempty"`
-	// Taken is the port that somebody else has: only the client can see who.
-	Taken *takenPort `json:"taken,omitempty"`
-}
-
-// takenPort is a port of the host that could not be had.
-type takenPort struct {
-	Protocol string         `json:"protocol"`
-	Address  netip.AddrPort `json:"address"`
+	// Port is the one that could not be had: only the client can see who has it.
+	Port *publish.BindError `json:"port,omitempty"`
 }
 
 func (f *Failure) Error() string { return f.Message }
@@ -183,33 +176,30 @@ func failureOf(err error) *Failure {
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
 	}
-	var port *publish.BindError
-	if errors.As(err, &port) && port.First == port.Last && errors.Is(err, unix.EADDRINUSE) {
-		f.Taken = &takenPort{Protocol: port.Protocol, Address: port.Address}
-	}
+	errors.As(err, &f.Port)
 	return f
 }
 
 // nameHolder says who has the port that could not be had: one of the user's containers,
 // or a program of his. U1, where the monitor is, does not see into those.
 func (f *Failure) nameHolder(p Paths) {
-	if f.Taken == nil {
+	if f.Port == nil {
 		return
 	}
-	port := &publish.BindError{Protocol: f.Taken.Protocol, Address: f.Taken.Address, Err: unix.EADDRINUSE}
-	port.First = f.Taken.Address.Port()
-	port.Last = port.First
-	bare := port.Error()
-	port.FindHolder("/proc")
-	named := port.Error()
-	if name := publisher(p, *f.Taken); name != "" {
+	bare := f.Port.Error()
+	f.Port.FindHolder("/proc")
+	named := f.Port.Error()
+	if name := publisher(p, f.Port); name != "" {
 		named = bare + " by the container " + name
 	}
 	f.Message = strings.Replace(f.Message, bare, named, 1)
 }
 
 // publisher is the container of the user's that has a port.
-func publisher(p Paths, port takenPort) string {
+func publisher(p Paths, port *publish.BindError) string {
+	if port.Errno != unix.EADDRINUSE || port.Address.Port() == 0 {
+		return ""
+	}
 	entries, err := record.Root(p.Data).List()
 	if err != nil {
 		return ""
