@@ -70,6 +70,16 @@ func (b *bencher) cases() []benchCase {
 			share:    1, target: target{ratio: 0.25},
 		},
 		{
+			name:     "run --network builtin (podman: slirp4netns)",
+			commands: []string{run("podman", "--network slirp4netns"), run("rootlet", "--network builtin")},
+			share:    1,
+		},
+		{
+			name:     "run -p, --network slirp4netns",
+			commands: []string{run("podman", "--network slirp4netns -p 127.0.0.1::80"), run("rootlet", "--network slirp4netns -p 127.0.0.1::80")},
+			share:    1,
+		},
+		{
 			name:     "run --network none, fuse-overlayfs",
 			commands: []string{run("podman", "--network none"), run("rootlet", "--network none")},
 			env:      b.fuseEnv(), share: 1,
@@ -111,6 +121,9 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 	if r, ok := flatness(rows); ok {
 		rows = append(rows, r)
 	}
+	if r, ok := stackCost(rows); ok {
+		rows = append(rows, r)
+	}
 	for _, special := range []struct {
 		name    string
 		measure func() ([]row, error)
@@ -127,6 +140,21 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 		rows = append(rows, got...)
 	}
 	return rows, nil
+}
+
+// stackCost is how much longer a container takes that has the builtin driver's stack.
+func stackCost(rows []row) (row, bool) {
+	at := func(name string) int {
+		return slices.IndexFunc(rows, func(r row) bool { return strings.HasPrefix(r.name, name) })
+	}
+	with, without := at("run --network builtin"), at("run --network none")
+	if with < 0 || without < 0 {
+		return row{}, false
+	}
+	return row{
+		name: "run --network builtin, to run --network none", unit: "times",
+		rootlet: rows[with].rootlet / rows[without].rootlet, target: target{absolute: 1.1},
+	}, true
 }
 
 // medians runs the commands in turns under hyperfine and returns the median of each,
