@@ -25,7 +25,7 @@ const (
 
 // kill resets the program's side of a pair as soon as that can work.
 func (s *shard) kill(fd int) {
-	if underWay(fd) == 0 || len(s.dying) >= maxDying {
+	if !underWay(fd) || len(s.dying) >= maxDying {
 		reset(fd)
 		return
 	}
@@ -42,7 +42,7 @@ func (s *shard) bury() {
 			n, errno = receive(d.fd, s.buffer[:])
 		}
 		dead := errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR
-		if dead || underWay(d.fd) == 0 || time.Now().After(d.deadline) {
+		if dead || !underWay(d.fd) || time.Now().After(d.deadline) {
 			reset(d.fd)
 		} else {
 			alive = append(alive, d)
@@ -51,12 +51,10 @@ func (s *shard) bury() {
 	s.dying = alive
 }
 
-// underWay is how many bytes were sent and not acknowledged (tcp(7)).
-func underWay(fd int) int {
-	unacknowledged, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
-	unsent, err2 := unix.IoctlGetInt(fd, unix.SIOCOUTQNSD)
-	if err != nil || err2 != nil {
-		return 0
-	}
-	return unacknowledged - unsent
+// underWay says that segments were sent and not acknowledged. A socket that the
+// other side has reset waits for nothing.
+func underWay(fd int) bool {
+	const tcpClose = 7 // TCP_CLOSE of the kernel's tcp_states.h
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err == nil && info.Unacked > 0 && info.State != tcpClose
 }

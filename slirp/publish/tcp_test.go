@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -173,12 +174,16 @@ func TestTCPReset(t *testing.T) {
 		seen <- err
 	})
 	c.publish("8080:80", "8081:81")
-	conn := dialHost(t, TCP, clientIP4, hostIP4, 8080)
-	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+	conn, err := tryDial(TCP, clientIP4, hostIP4, 8080)
+	if err == nil { // else it came while it connected
+		_, err = conn.Read(make([]byte, 1))
+		check(t, conn.Close())
+	}
+	if !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("the program's reset came as %v", err)
 	}
 	conn = dialHost(t, TCP, clientIP4, hostIP4, 8081)
-	_, err := conn.Read(make([]byte, 1))
+	_, err = conn.Read(make([]byte, 1))
 	check(t, err)
 	check(t, conn.(*net.TCPConn).SetLinger(0))
 	check(t, conn.Close())
@@ -281,6 +286,36 @@ func TestTCPChurn(t *testing.T) {
 				conn, err := tryDial(TCP, clientIP4, hostIP4, 8080)
 				check(t, err)
 				_ = line(t, conn)
+				check(t, conn.Close())
+			}
+		})
+		end()
+	})
+}
+
+func TestTCPResetsLeaveNothing(t *testing.T) {
+	c := newContainer(t)
+	c.listen(80, func(conn *net.TCPConn) {
+		_, _ = conn.Read(make([]byte, 1))
+		_ = conn.SetLinger(0)
+	})
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one loop, which stays
+	settled(t, func() {
+		_, end := c.publish("8080:80")
+		first := dialHost(t, TCP, clientIP4, hostIP4, 8080)
+		_, _ = first.Write([]byte("?"))
+		_, _ = first.Read(make([]byte, 1)) // all is started
+		check(t, first.Close())
+		settled(t, func() {
+			for i := range 600 {
+				conn, err := tryDial(TCP, clientIP4, hostIP4, 8080)
+				check(t, err)
+				if i%3 > 0 {
+					_, _ = conn.Write([]byte("??"))
+				}
+				if i%2 > 0 {
+					check(t, conn.(*net.TCPConn).SetLinger(0))
+				}
 				check(t, conn.Close())
 			}
 		})
