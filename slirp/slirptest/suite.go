@@ -51,7 +51,11 @@ func Run(t *testing.T, driver string) {
 
 func (s suite) options(t *testing.T, c *container) slirp.Options {
 	t.Helper()
-	return slirp.Options{Driver: s.driver, PID: c.pid(), Dir: t.TempDir()}
+	dir := os.Getenv(monitorEnv)
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	return slirp.Options{Driver: s.driver, PID: c.pid(), Dir: dir}
 }
 
 // start gives a container its network, or ends the test.
@@ -289,10 +293,14 @@ func (s suite) resumed(t *testing.T) {
 	<-again.Done()
 }
 
+// monitorEnv names the process that is to be killed, and holds a directory for it: its
+// own would stay.
+const monitorEnv = "SLIRP_TEST_MONITOR"
+
 // diesWithUs kills a process like the monitor, pid 1 of its namespace, which cannot
 // say goodbye.
 func (s suite) diesWithUs(t *testing.T) {
-	if os.Getenv("SLIRP_TEST_MONITOR") != "" {
+	if os.Getenv(monitorEnv) != "" {
 		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +324,7 @@ func (s suite) diesWithUs(t *testing.T) {
 func startMonitor(t *testing.T) (helper int, cmd *exec.Cmd) {
 	t.Helper()
 	cmd = exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), "SLIRP_TEST_MONITOR=1")
+	cmd.Env = append(os.Environ(), monitorEnv+"="+t.TempDir())
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	cmd.Stdin = strings.NewReader("1")
