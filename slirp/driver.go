@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/slirp/builtin"
 )
 
 // driver is a program that gives a container its network, and how it is told so.
@@ -49,7 +51,7 @@ func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
 }
 
 // Device is the container's interface.
-const Device = "tap0"
+const Device = builtin.Device
 
 // pastaArguments: pasta closes every descriptor but the first three, so it says that
 // it is ready by writing its pid to a FIFO (pasta(1), --pid), which takes the place of

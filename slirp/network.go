@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"rootlet/slirp/builtin"
 )
 
 // The networks of --network. Slirp4netns, Pasta and Builtin are drivers: each gives
@@ -33,7 +35,7 @@ type Settings struct {
 
 // DefaultMTU is the largest that Linux lets a tap device have, less one: every frame
 // costs a driver the same, so the longest are the fastest.
-const DefaultMTU = 65520
+const DefaultMTU = builtin.DefaultMTU
 
 // Bounds of --network DRIVER:mtu=: what IPv4 asks every host to take (RFC 791), and
 // the most that a tap device has.
@@ -43,7 +45,7 @@ const (
 )
 
 // DefaultSubnet is slirp4netns' own (slirp4netns(1)).
-var DefaultSubnet = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 2, 0}), 24)
+var DefaultSubnet = builtin.DefaultNet4
 
 // longestPrefix still has room for the addresses that a network gives out.
 const longestPrefix = 25
