@@ -51,9 +51,10 @@ func (s *server) setOptions() error {
 	// The window's scale is chosen for Max with this alone; see bufferSize.
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	set(&moderate)
-	// Nothing is late on a wire that is a function call, so a closed connection need
-	// not be remembered for long (RFC 9293 section 3.6.1 says minutes).
-	timeWait, linger := tcpip.TCPTimeWaitTimeoutOption(time.Second), tcpip.TCPLingerTimeoutOption(5*time.Second)
+	// No TIME-WAIT (RFC 9293 section 3.6.1): nothing is late on a wire that is a
+	// function call. With one, a SYN of the container from a port that it had used
+	// just before would be lost: gvisor gives it to listeners only, not to us.
+	timeWait, linger := tcpip.TCPTimeWaitTimeoutOption(0), tcpip.TCPLingerTimeoutOption(5*time.Second)
 	set(&timeWait)
 	set(&linger)
 	retries := tcpip.TCPSynRetriesOption(4)
