@@ -11,7 +11,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -36,16 +35,6 @@ type link struct {
 	// accept looks at each packet before the stack does.
 	accept func(protocol tcpip.NetworkProtocolNumber, packet []byte) bool
 }
-
-const (
-	vnetHdrLen = 10 // struct virtio_net_hdr
-	headersLen = vnetHdrLen + header.EthernetMinimumSize
-	// packetMax is an IP packet's longest, and the largest buffer that gvisor pools.
-	packetMax = buffer.MaxChunkSize
-	// keepWhole is the size from which a packet stays in the buffer that it was read
-	// into; smaller ones are copied, so that what waits in a queue wastes little.
-	keepWhole = packetMax / 4
-)
 
 // ourMAC is the gateway's, locally administered, as slirp makes it from 10.0.2.2.
 const ourMAC = tcpip.LinkAddress("\x52\x55\x0a\x00\x02\x02")
@@ -115,7 +104,7 @@ func (l *link) deliver(in *frameReader, n int) {
 	if upper == nil {
 		return
 	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(in.take(size))})
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: in.take(size)})
 	defer pkt.DecRef()
 	pkt.NetworkProtocolNumber = protocol
 	pkt.PktType = tcpip.PacketHost
@@ -123,46 +112,6 @@ func (l *link) deliver(in *frameReader, n int) {
 		pkt.PktType = tcpip.PacketMulticast
 	}
 	upper.DeliverNetworkPacket(protocol, pkt)
-}
-
-// A frameReader reads one frame with one call, its packet apart from its headers.
-type frameReader struct {
-	head [headersLen]byte
-	skip int // what of head is not there
-	view *buffer.View
-	iov  [2]unix.Iovec
-}
-
-func newFrameReader(vnet bool) *frameReader {
-	in := &frameReader{view: buffer.NewViewSize(packetMax)}
-	if !vnet {
-		in.skip = vnetHdrLen
-	}
-	return in
-}
-
-func (in *frameReader) headers() int { return headersLen - in.skip }
-
-func (in *frameReader) ethernet() header.Ethernet { return header.Ethernet(in.head[vnetHdrLen:]) }
-
-func (in *frameReader) read(fd uintptr) (int, syscall.Errno) {
-	packet := in.view.AsSlice()
-	in.iov[0].Base, in.iov[1].Base = &in.head[in.skip], &packet[0]
-	in.iov[0].SetLen(in.headers())
-	in.iov[1].SetLen(len(packet))
-	n, _, errno := unix.Syscall(unix.SYS_READV, fd, uintptr(unsafe.Pointer(&in.iov[0])), 2)
-	return int(n), errno
-}
-
-// take is the packet's size bytes as a view of their own.
-func (in *frameReader) take(size int) *buffer.View {
-	if size < keepWhole {
-		return buffer.NewViewWithData(in.view.AsSlice()[:size])
-	}
-	whole := in.view
-	whole.CapLength(size)
-	in.view = buffer.NewViewSize(packetMax)
-	return whole
 }
 
 // WritePackets implements stack.LinkEndpoint. What the device does not take is

@@ -211,7 +211,17 @@ func (c *container) dial(network string, to netip.AddrPort) (conn net.Conn, err 
 	return c.dialFor(network, to, 5*time.Second)
 }
 
-func (c *container) dialFor(network string, to netip.AddrPort, wait time.Duration) (conn net.Conn, err error) {
+func (c *container) dialFor(network string, to netip.AddrPort, wait time.Duration) (net.Conn, error) {
+	conn, err := c.connect(network, to, wait)
+	if err != nil {
+		return nil, err
+	}
+	c.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	return conn, nil
+}
+
+func (c *container) connect(network string, to netip.AddrPort, wait time.Duration) (conn net.Conn, err error) {
 	c.do(func() {
 		d := net.Dialer{Timeout: wait}
 		ctx := context.Background()
@@ -221,12 +231,7 @@ func (c *container) dialFor(network string, to netip.AddrPort, wait time.Duratio
 			conn, err = d.DialTCP(ctx, network, netip.AddrPort{}, to)
 		}
 	})
-	if err == nil {
-		c.t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-		return conn, nil
-	}
-	return nil, err
+	return conn, err
 }
 
 func (c *container) mustDial(network string, to netip.AddrPort) net.Conn {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
 func TestAddressesOf(t *testing.T) {
@@ -236,6 +238,25 @@ func TestRest(t *testing.T) {
 	}{{10, false}, {busyFrames + 1, false}, {busyFrames * 9, false}, {3, true}, {3, false}, {busyFrames, true}, {0, false}} {
 		if got := r.begins(r.last + step.moved); got != step.want {
 			t.Errorf("step %d: %v", i, got)
+		}
+	}
+}
+
+func TestTCPHeaders(t *testing.T) {
+	data := make([]byte, keepWhole)
+	tcp := segment(1, 0, 0, 0, data)
+	for name, test := range map[string]struct {
+		packet []byte
+		want   int
+	}{
+		"IPv4":          {packet4(header.TCPProtocolNumber, "192.0.2.1", tcp), 40},
+		"IPv6":          {packet6(header.TCPProtocolNumber, "2001:db8::1", tcp), 60},
+		"UDP":           {packet4(header.UDPProtocolNumber, "192.0.2.1", datagram(data)), 0},
+		"UDP over IPv6": {packet6(header.UDPProtocolNumber, "2001:db8::1", datagram(data)), 0},
+		"nothing":       {make([]byte, keepWhole), 0},
+	} {
+		if got := tcpHeaders(test.packet[header.EthernetMinimumSize:]); got != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
 		}
 	}
 }

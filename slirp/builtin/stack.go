@@ -51,9 +51,10 @@ func (s *server) setOptions() error {
 	// The window's scale is chosen for Max with this alone; see bufferSize.
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	set(&moderate)
-	// Nothing is late on a wire that is a function call, so a closed connection need
-	// not be remembered for long (RFC 9293 section 3.6.1 says minutes).
-	timeWait, linger := tcpip.TCPTimeWaitTimeoutOption(time.Second), tcpip.TCPLingerTimeoutOption(5*time.Second)
+	// No TIME-WAIT (RFC 9293 section 3.6.1): nothing is late on a wire that is a
+	// function call. With one, a SYN of the container from a port that it had used
+	// just before would be lost: gvisor gives it to listeners only, not to us.
+	timeWait, linger := tcpip.TCPTimeWaitTimeoutOption(0), tcpip.TCPLingerTimeoutOption(5*time.Second)
 	set(&timeWait)
 	set(&linger)
 	retries := tcpip.TCPSynRetriesOption(4)
@@ -137,5 +138,36 @@ func (s *server) accept(protocol tcpip.NetworkProtocolNumber, packet []byte) boo
 	default:
 		return false
 	}
-	return s.inside(source) && !s.gateway(source) && !s.nameserver(source)
+	return s.inside(source) && !s.gateway(source) && !s.nameserver(source) && !s.meetsTheDead(packet)
+}
+
+// meetsTheDead says of a SYN that it would reach a connection that is over but not
+// yet gone. gvisor would give it to nobody and answer with a reset, as if the host
+// had refused. Dropped, it comes again a second later.
+func (s *server) meetsTheDead(packet []byte) bool {
+	at := tcpAt(packet)
+	if at == 0 || len(packet) < at+header.TCPMinimumSize {
+		return false
+	}
+	segment := header.TCP(packet[at:])
+	if segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+		return false
+	}
+	from, to, ok := quote(packet).addresses()
+	if !ok {
+		return false
+	}
+	ep := s.stack.FindTransportEndpoint(networkProtocol(to), tcp.ProtocolNumber, stack.TransportEndpointID{
+		LocalAddress: address(to), LocalPort: segment.DestinationPort(),
+		RemoteAddress: address(from), RemotePort: segment.SourcePort(),
+	}, nicID)
+	known, ok := ep.(*tcp.Endpoint)
+	if !ok {
+		return false
+	}
+	switch tcp.EndpointState(known.State()) {
+	case tcp.StateTimeWait, tcp.StateClose, tcp.StateError:
+		return true
+	}
+	return false
 }

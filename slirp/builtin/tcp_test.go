@@ -92,6 +92,36 @@ func TestHostClosesFirst(t *testing.T) {
 	}
 }
 
+// What waits for a host that reads slowly outlives the container's connection.
+func TestSlowHostGetsEverything(t *testing.T) {
+	const size = 3 << 20
+	got := make(chan int, 1)
+	to := listen(t, hostIP, func(conn *net.TCPConn) {
+		_ = conn.SetReadBuffer(64 << 10)
+		_ = conn.CloseWrite()
+		total := 0
+		for b := make([]byte, 64<<10); ; time.Sleep(time.Millisecond) {
+			n, err := conn.Read(b)
+			total += n
+			if err != nil {
+				got <- total
+				return
+			}
+		}
+	})
+	conn := network(t, nil).mustDial("tcp", to).(*net.TCPConn)
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	if n := <-got; n != size {
+		t.Errorf("%d bytes of %d came", n, size)
+	}
+}
+
 func TestResetsPassThrough(t *testing.T) {
 	t.Run("from the host", func(t *testing.T) {
 		to := listen(t, hostIP, func(conn *net.TCPConn) {
