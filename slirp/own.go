@@ -8,10 +8,12 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/linux"
 	"rootlet/internal/stage"
 	"rootlet/slirp/builtin"
 	"rootlet/slirp/egress"
@@ -139,8 +141,13 @@ func serve() error {
 	if _, err := os.NewFile(readyFD, "ready").Write([]byte("1")); err != nil {
 		return err
 	}
+	time.AfterFunc(settled, linux.LetGoOfText)
 	return <-parts // either is what the process is for
 }
+
+// settled is when a start is over, and most of what it took of the binary not needed
+// any more.
+const settled = time.Second
 
 func readTask() (task, error) {
 	var t task
