@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -41,6 +42,16 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	return s.run()
+}
+
+// Tune sets up the Go runtime of a process that has nothing to do but Serve; it is
+// called before. Frames, segments and copies are passed from goroutine to goroutine,
+// and on a CPU more than is needed each of them is woken on another one: of two
+// CPUs, one makes bulk TCP to the host 1.2 and from the host 1.5 times as fast as
+// two do, and leaves the other to the container.
+func Tune() {
+	const most = 4 // no measure says that more would help
+	runtime.GOMAXPROCS(min(max(runtime.NumCPU()/2, 1), most))
 }
 
 func newServer(ctx context.Context, o Options) (*server, error) {
