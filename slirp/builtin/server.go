@@ -34,7 +34,9 @@ type server struct {
 }
 
 // Serve is the container's network until ctx ends, when it returns nil, or until
-// the tap is gone. Whatever it opened is closed when it returns.
+// the tap is gone. Whatever it opened is closed when it returns. That the container
+// ends is for the caller to see and ctx to say: an open tap keeps its network
+// namespace.
 func Serve(ctx context.Context, o Options) error {
 	s, err := newServer(ctx, o)
 	if err != nil {
