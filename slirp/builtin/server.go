@@ -38,9 +38,14 @@ type server struct {
 // ends is for the caller to see and ctx to say: an open tap keeps its network
 // namespace.
 func Serve(ctx context.Context, o Options) error {
+	tap, err := pollable(o.Tap)
+	if err != nil {
+		return err
+	}
+	o.Tap = tap
 	s, err := newServer(ctx, o)
 	if err != nil {
-		_ = o.Tap.Close()
+		_ = tap.Close()
 		return err
 	}
 	return s.run()
@@ -61,11 +66,7 @@ func newServer(ctx context.Context, o Options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	tap, err := pollable(o.Tap)
-	if err != nil {
-		return nil, err
-	}
-	l, err := newLink(tap, mtuOr(o.MTU))
+	l, err := newLink(o.Tap, mtuOr(o.MTU))
 	if err != nil {
 		return nil, fmt.Errorf("use the tap: %w", err)
 	}
@@ -96,12 +97,12 @@ func pollable(tap *os.File) (*os.File, error) {
 	if tap.SetReadDeadline(time.Time{}) == nil {
 		return tap, nil
 	}
+	defer tap.Close()
 	fd, err := unix.FcntlInt(tap.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("duplicate the tap: %w", err)
 	}
 	_ = unix.SetNonblock(fd, true)
-	_ = tap.Close()
 	return os.NewFile(uintptr(fd), Device), nil
 }
 
