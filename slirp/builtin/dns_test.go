@@ -60,6 +60,7 @@ func respond(query []byte, code dnsmessage.RCode, truncated bool, answers ...dns
 // resolver answers on UDP and TCP of one address; answer may return nil.
 func resolver(t testing.TB, answer func(network string, query []byte) []byte) netip.AddrPort {
 	t.Helper()
+	needHost(t)
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -250,6 +251,12 @@ func (a *asked) Connect(c Connect) bool {
 	defer a.mu.Unlock()
 	a.connects = append(a.connects, c)
 	return a.refuse == nil || !a.refuse(c)
+}
+
+func (a *asked) seen() []Connect {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.connects)
 }
 
 func (a *asked) Resolve(name string) bool { return !strings.HasSuffix(name, ".secret") }

@@ -58,7 +58,6 @@ func (f *fuzzed) put(frame []byte) {
 	}
 	copy(f.in.head[vnetHdrLen:], frame)
 	n := copy(f.in.view.AsSlice(), frame[header.EthernetMinimumSize:])
-	tcpHeaders(f.in.view.AsSlice()[:n])
 	f.link.deliver(f.in, header.EthernetMinimumSize+n)
 }
 

@@ -75,10 +75,19 @@ func (l *link) run() error {
 		}
 		return true
 	})
-	if l.stopped.Load() {
+	switch {
+	case l.stopped.Load():
 		return nil
+	case fault == nil && err != nil:
+		// A device that goes while it is waited for is to the runtime one that cannot
+		// be polled; the errno says more.
+		_ = l.raw.Control(func(fd uintptr) {
+			if _, errno := in.read(fd); errno != 0 {
+				err = fmt.Errorf("read from the tap: %w", errno)
+			}
+		})
 	}
-	return errors.Join(fault, err)
+	return firstError(fault, err)
 }
 
 // stop makes run return.

@@ -32,8 +32,8 @@ func TestPolicyRefuses(t *testing.T) {
 			t.Error("something came through")
 		}
 		for _, c := range []Connect{{TCP, tcpTo}, {UDP, udpTo}, {ICMP, netip.AddrPortFrom(ip, 0)}} {
-			if !slices.Contains(policy.connects, c) {
-				t.Errorf("not asked about %v, but %v", c, policy.connects)
+			if !slices.Contains(policy.seen(), c) {
+				t.Errorf("not asked about %v, but %v", c, policy.seen())
 			}
 		}
 	}

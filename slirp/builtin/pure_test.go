@@ -242,20 +242,24 @@ func TestRest(t *testing.T) {
 	}
 }
 
-func TestTCPHeaders(t *testing.T) {
-	data := make([]byte, keepWhole)
-	tcp := segment(1, 0, 0, 0, data)
+func TestTCPAt(t *testing.T) {
+	tcp := segment(1, 0, 0, 0, nil)
+	fragment := packet4(header.TCPProtocolNumber, "192.0.2.1", tcp)
+	fragment[header.EthernetMinimumSize+7] = 1
 	for name, test := range map[string]struct {
 		packet []byte
 		want   int
 	}{
-		"IPv4":          {packet4(header.TCPProtocolNumber, "192.0.2.1", tcp), 40},
-		"IPv6":          {packet6(header.TCPProtocolNumber, "2001:db8::1", tcp), 60},
-		"UDP":           {packet4(header.UDPProtocolNumber, "192.0.2.1", datagram(data)), 0},
-		"UDP over IPv6": {packet6(header.UDPProtocolNumber, "2001:db8::1", datagram(data)), 0},
-		"nothing":       {make([]byte, keepWhole), 0},
+		"IPv4":           {packet4(header.TCPProtocolNumber, "192.0.2.1", tcp), 20},
+		"IPv6":           {packet6(header.TCPProtocolNumber, "2001:db8::1", tcp), 40},
+		"a fragment":     {fragment, 0},
+		"UDP":            {packet4(header.UDPProtocolNumber, "192.0.2.1", datagram(nil)), 0},
+		"UDP over IPv6":  {packet6(header.UDPProtocolNumber, "2001:db8::1", datagram(nil)), 0},
+		"nothing":        {make([]byte, 100), 0},
+		"cut off":        {fragment[:header.EthernetMinimumSize+19], 0},
+		"cut off, empty": {fragment[:header.EthernetMinimumSize], 0},
 	} {
-		if got := tcpHeaders(test.packet[header.EthernetMinimumSize:]); got != test.want {
+		if got := tcpAt(test.packet[header.EthernetMinimumSize:]); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)
 		}
 	}

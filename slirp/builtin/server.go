@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -33,14 +34,31 @@ type server struct {
 }
 
 // Serve is the container's network until ctx ends, when it returns nil, or until
-// the tap is gone. Whatever it opened is closed when it returns.
+// the tap is gone. Whatever it opened is closed when it returns. That the container
+// ends is for the caller to see and ctx to say: an open tap keeps its network
+// namespace.
 func Serve(ctx context.Context, o Options) error {
+	tap, err := pollable(o.Tap)
+	if err != nil {
+		return err
+	}
+	o.Tap = tap
 	s, err := newServer(ctx, o)
 	if err != nil {
-		_ = o.Tap.Close()
+		_ = tap.Close()
 		return err
 	}
 	return s.run()
+}
+
+// Tune sets up the Go runtime of a process that has nothing to do but Serve; it is
+// called before. Frames, segments and copies are passed from goroutine to goroutine,
+// and on a CPU more than is needed each of them is woken on another one: of two
+// CPUs, one makes bulk TCP to the host 1.2 and from the host 1.5 times as fast as
+// two do, and leaves the other to the container.
+func Tune() {
+	const most = 4 // no measure says that more would help
+	runtime.GOMAXPROCS(min(max(runtime.NumCPU()/2, 1), most))
 }
 
 func newServer(ctx context.Context, o Options) (*server, error) {
@@ -48,11 +66,7 @@ func newServer(ctx context.Context, o Options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	tap, err := pollable(o.Tap)
-	if err != nil {
-		return nil, err
-	}
-	l, err := newLink(tap, mtuOr(o.MTU))
+	l, err := newLink(o.Tap, mtuOr(o.MTU))
 	if err != nil {
 		return nil, fmt.Errorf("use the tap: %w", err)
 	}
@@ -83,12 +97,12 @@ func pollable(tap *os.File) (*os.File, error) {
 	if tap.SetReadDeadline(time.Time{}) == nil {
 		return tap, nil
 	}
+	defer tap.Close()
 	fd, err := unix.FcntlInt(tap.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("duplicate the tap: %w", err)
 	}
 	_ = unix.SetNonblock(fd, true)
-	_ = tap.Close()
 	return os.NewFile(uintptr(fd), Device), nil
 }
 
