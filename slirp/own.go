@@ -114,6 +114,7 @@ func serve() error {
 	}()
 	var tap *os.File
 	if t.Stack {
+		builtin.Tune()
 		if tap, err = builtin.OpenTap(netnsFD, t.link()); err != nil {
 			return tunError(err)
 		}
