@@ -79,7 +79,7 @@ func serveContainer(in io.Reader, out io.Writer) {
 }
 
 func dial(network, address string) string {
-	conn, err := net.DialTimeout(network, address, 2*time.Second)
+	conn, err := net.DialTimeout(network, address, time.Second)
 	if err != nil {
 		return err.Error()
 	}
