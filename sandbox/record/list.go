@@ -66,7 +66,11 @@ func (r Root) read(id string) (Entry, bool) {
 	// The lock is looked at before the state is read: a monitor that ends in
 	// between has written the state already.
 	alive := locked(r.Dir(id))
-	if e.Spec, e.Err = r.Spec(id); e.Err == nil {
+	e.Spec, e.Err = r.Spec(id)
+	if errors.Is(e.Err, fs.ErrNotExist) && exists(filepath.Join(r.Dir(id), specFile)) {
+		e.Spec, e.Err = r.Spec(id) // its monitor wrote it between the two
+	}
+	if e.Err == nil {
 		e.State, e.Err = r.state(id, alive)
 	}
 	if e.Err == nil {
