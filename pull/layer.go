@@ -144,7 +144,11 @@ func (b *bringing) decompress(ctx context.Context, l *layer, from, to *pipe, pac
 	}
 	defer tar.Close()
 	guarded := &bombGuard{from: noPanic{tar}, in: in, ratio: b.Limits.Ratio}
-	to.fill(io.TeeReader(guarded, pack), func(err error) error {
+	kept := &packing{to: pack}
+	to.fill(io.TeeReader(guarded, kept), func(err error) error {
+		if kept.err != nil {
+			return kept.err // of our disk, and nothing that the blob has done
+		}
 		if errors.Is(err, context.Canceled) || errors.As(err, new(*LimitError)) {
 			return err
 		}
@@ -158,6 +162,18 @@ func (b *bringing) decompress(ctx context.Context, l *layer, from, to *pipe, pac
 		}
 		return faultf(DigestMismatch, "does not unpack as %s: %v", l.format, err)
 	})
+}
+
+// packing remembers why what is kept on the way could not be.
+type packing struct {
+	to  io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (k *packing) Write(p []byte) (n int, err error) {
+	n, k.err = k.to.Write(p)
+	return n, k.err
 }
 
 // lie gives a blob that is not the one that was asked for its kind and words.
