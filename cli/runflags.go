@@ -136,10 +136,7 @@ func (c *newContainer) fillNetwork(r *sandbox.Request) error {
 	if err := c.fillEgress(r); err != nil {
 		return err
 	}
-	r.Spec.NetworkSettings = record.NetworkSettings{HostLoopback: settings.HostLoopback, MTU: settings.MTU}
-	if settings.Subnet.IsValid() {
-		r.Spec.NetworkSettings.Subnet = settings.Subnet.String()
-	}
+	r.Spec.NetworkSettings = record.NetworkSettings(settings)
 	return nil
 }
 

@@ -59,13 +59,11 @@ func (m *monitor) startNetwork() error {
 	if !slirp.IsDriver(m.state.Network) {
 		return nil
 	}
-	o, err := m.networkOptions()
-	if err != nil {
-		return err
-	}
+	o := m.networkOptions()
 	if slirp.PublishesPorts(o.Driver) {
 		o.Ports = m.ports()
 	}
+	var err error
 	if o.Egress, err = m.egress(); err != nil {
 		return err
 	}
@@ -106,11 +104,9 @@ func (m *monitor) awaitNetwork() error {
 }
 
 func (m *monitor) startPorts() error {
-	o, err := m.networkOptions()
-	if err != nil {
-		return err
-	}
+	o := m.networkOptions()
 	o.Ports = m.ports()
+	var err error
 	if m.net.ports, err = slirp.StartPorts(m.ctx, o); err != nil {
 		return err
 	}
@@ -120,9 +116,8 @@ func (m *monitor) startPorts() error {
 	return err
 }
 
-func (m *monitor) networkOptions() (slirp.Options, error) {
-	settings, err := m.networkSettings()
-	return slirp.Options{PID: m.hostPID, Driver: m.state.Network, Settings: settings, Dir: m.container.Dir}, err
+func (m *monitor) networkOptions() slirp.Options {
+	return slirp.Options{PID: m.hostPID, Driver: m.state.Network, Settings: m.networkSettings(), Dir: m.container.Dir}
 }
 
 // ports are handed to a helper, which has them from then on.

@@ -42,16 +42,7 @@ func (m *monitor) automatic() (string, error) {
 	return driver, err
 }
 
-func (m *monitor) networkSettings() (slirp.Settings, error) {
-	s := m.Spec.NetworkSettings
-	settings := slirp.Settings{HostLoopback: s.HostLoopback, MTU: s.MTU}
-	if s.Subnet == "" {
-		return settings, nil
-	}
-	var err error
-	settings.Subnet, err = netip.ParsePrefix(s.Subnet)
-	return settings, err
-}
+func (m *monitor) networkSettings() slirp.Settings { return slirp.Settings(m.Spec.NetworkSettings) }
 
 // withoutNetwork says that there is none.
 func (m *monitor) withoutNetwork(err error) {
@@ -116,10 +107,7 @@ func (m *monitor) hosts() ([]byte, error) {
 		}
 		c.Extra = append(c.Extra, entry)
 	}
-	settings, err := m.networkSettings()
-	if err != nil {
-		return nil, err
-	}
+	settings := m.networkSettings()
 	switch {
 	case m.state.Network == slirp.Host:
 		base, err := os.ReadFile("/etc/hosts")
@@ -148,12 +136,9 @@ func (m *monitor) resolvConf() ([]byte, error) {
 		}
 		c.DNS = append(c.DNS, address)
 	}
-	settings, err := m.networkSettings()
-	if err != nil {
-		return nil, err
-	}
 	if !c.Isolated {
-		if c.Host, c.Nameserver, err = slirp.HostResolvConf(m.state.Network, settings); err != nil {
+		var err error
+		if c.Host, c.Nameserver, err = slirp.HostResolvConf(m.state.Network, m.networkSettings()); err != nil {
 			return nil, err
 		}
 	}

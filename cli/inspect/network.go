@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,13 +56,6 @@ type Endpoint struct {
 	DNSNames            []string
 }
 
-// settingsOf are those of a container's network, the defaults where its record has
-// none that can be read.
-func settingsOf(e record.Entry) slirp.Settings {
-	subnet, _ := netip.ParsePrefix(e.Spec.NetworkSettings.Subnet)
-	return slirp.Settings{Subnet: subnet}
-}
-
 func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings {
 	n := NetworkSettings{Ports: map[string][]PortBinding{}, Networks: map[string]Endpoint{}}
 	end := Endpoint{NetworkID: networkID(e.Network())}
@@ -80,7 +72,7 @@ func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings
 				n.Ports[key] = append(n.Ports[key], PortBinding{HostIP: b.HostIP.String(), HostPort: strconv.Itoa(int(b.HostPort))})
 			}
 			end.EndpointID = e.ID
-			s := settingsOf(e)
+			s := slirp.Settings(e.Spec.NetworkSettings)
 			end.Gateway, end.IPAddress, end.IPPrefixLen = s.GatewayIP().String(), s.ContainerIP().String(), s.Prefix().Bits()
 		}
 	}
@@ -180,7 +172,7 @@ func NetworkOf(name string, entries []record.Entry) Network {
 			continue
 		}
 		c := NetworkContainer{Name: e.Spec.Name, EndpointID: e.ID}
-		if s := settingsOf(e); slirp.IsDriver(name) {
+		if s := slirp.Settings(e.Spec.NetworkSettings); slirp.IsDriver(name) {
 			c.IPv4Address = fmt.Sprintf("%s/%d", s.ContainerIP(), s.Prefix().Bits())
 		}
 		n.Containers[e.ID] = c

@@ -8,6 +8,7 @@
 package record
 
 import (
+	"net/netip"
 	"time"
 
 	"rootlet/slirp/publish"
@@ -72,11 +73,11 @@ type Spec struct {
 }
 
 // NetworkSettings are what --network NAME:OPTIONS asks for; zero fields stand for the
-// driver's own.
+// driver's own. It has the fields of slirp.Settings.
 type NetworkSettings struct {
-	HostLoopback bool   `json:"hostLoopback,omitempty"` // the gateway leads to the host's loopback
-	MTU          int    `json:"mtu,omitempty"`          // bytes
-	Subnet       string `json:"subnet,omitempty"`       // 10.0.2.0/24
+	HostLoopback bool         `json:"hostLoopback,omitempty"` // the gateway leads to the host's loopback
+	MTU          int          `json:"mtu,omitempty"`          // bytes
+	Subnet       netip.Prefix `json:"subnet,omitzero"`        // 10.0.2.0/24
 }
 
 // Restart policies, as Docker names them.
