@@ -22,6 +22,7 @@ func TestPruneAsks(t *testing.T) {
 	term.types("clear; echo again; rootlet container prune")
 	term.shows(`^again\nWARNING(.*\n)*.*\[y/N\]`)
 	term.keys("C-c")
+	term.shows(`^\$ *$`) // what is typed sooner stands above the prompt, and the output behind it
 	term.types("echo code $?")
 	term.shows(`^code 130$`)
 }
