@@ -29,50 +29,76 @@ type Link struct {
 	Net6 netip.Prefix // the zero Prefix: no IPv6
 }
 
-// OpenTap makes the device tap0 in a network namespace, gives it its addresses
-// and default routes, brings it and lo up, and returns the end at which Serve
-// takes the container's frames. The caller needs CAP_SYS_ADMIN in its own user
-// namespace and, as for CAP_NET_ADMIN, in the one that owns the namespace. The
-// error is a *DeviceError where the tun device cannot be opened.
-func OpenTap(netns int, o Link) (*os.File, error) {
-	type result struct {
-		tap *os.File
-		err error
-	}
-	done := make(chan result)
-	go func() {
-		// setns(2) moves a thread. This one is never unlocked: it ends with its
-		// goroutine, so that no other runs in the container's namespace.
-		runtime.LockOSThread()
-		tap, err := openTapHere(netns, o)
-		done <- result{tap, err}
-	}()
-	r := <-done
-	return r.tap, r.err
+// Interface is the container's end of a network.
+type Interface struct {
+	Name               string
+	MTU                int          // in bytes
+	MAC                string       // six bytes; empty: the kernel chooses
+	Address4, Address6 netip.Prefix // with the length of their network; invalid: none
+	Gateway4, Gateway6 netip.Addr   // of the default routes; invalid: none
 }
 
-func openTapHere(netns int, o Link) (*os.File, error) {
+// OpenTap makes the device tap0 in a network namespace, as OpenInterface does, for
+// a network of this one container.
+func OpenTap(netns int, o Link) (*os.File, error) {
 	a, err := addressesOf(o.Net4, o.Net6)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("enter the network namespace: %w", err)
+	i := Interface{
+		Name: Device, MTU: mtuOr(o.MTU),
+		Address4: netip.PrefixFrom(a.container4, a.net4.Bits()), Gateway4: a.gateway4,
 	}
+	if a.net6.IsValid() {
+		i.Address6, i.Gateway6 = netip.PrefixFrom(a.container6, a.net6.Bits()), a.gateway6
+	}
+	return OpenInterface(netns, i)
+}
+
+// OpenInterface makes a tap device in a network namespace, gives it its addresses
+// and default routes, brings it and lo up, and returns the end at which Serve or a
+// Switch takes the container's frames. The caller needs CAP_SYS_ADMIN in its own user
+// namespace and, as for CAP_NET_ADMIN, in the one that owns the namespace. The
+// error is a *DeviceError where the tun device cannot be opened.
+func OpenInterface(netns int, i Interface) (*os.File, error) {
+	var tap *os.File
+	err := within(netns, func() (err error) {
+		tap, err = openHere(i)
+		return err
+	})
+	return tap, err
+}
+
+// within has f called in a network namespace.
+func within(netns int, f func() error) error {
+	done := make(chan error)
+	go func() {
+		// setns(2) moves a thread. This one is never unlocked: it ends with its
+		// goroutine, so that no other runs in the container's namespace.
+		runtime.LockOSThread()
+		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("enter the network namespace: %w", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+func openHere(i Interface) (*os.File, error) {
 	// The device belongs to the namespace of the thread that opens it.
 	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &DeviceError{Err: err}
 	}
-	if err := makeTap(fd); err != nil {
+	if err = makeTap(fd, i.Name); err == nil {
+		err = configure(i)
+	}
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	if err := configure(a, mtuOr(o.MTU)); err != nil {
-		_ = unix.Close(fd)
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), Device), nil
+	return os.NewFile(uintptr(fd), i.Name), nil
 }
 
 // The offloads that both sides of the tap share (linux/if_tun.h). With them the
@@ -84,17 +110,17 @@ const (
 	tunFTSO6 = 0x04
 )
 
-func makeTap(fd int) error {
-	ifr, err := unix.NewIfreq(Device)
+func makeTap(fd int, name string) error {
+	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return err
 	}
 	ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		return fmt.Errorf("make the device %s: %w", Device, err)
+		return fmt.Errorf("make the device %s: %w", name, err)
 	}
 	if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tunFCsum|tunFTSO4|tunFTSO6); err != nil {
-		return fmt.Errorf("set the offloads of %s: %w", Device, err)
+		return fmt.Errorf("set the offloads of %s: %w", name, err)
 	}
 	return nil
 }
