@@ -50,9 +50,20 @@ func (c *completer) objects(target runner) {
 		case kindVolume:
 			c.volumes()
 		case kindNetwork:
-			c.offer(inspect.Networks()...)
+			c.networks()
 		}
 	}
+}
+
+// networks are all that --network takes.
+func (c *completer) networks() {
+	c.offer(inspect.Networks()...)
+	c.here(func(paths sandbox.Paths) {
+		entries, _ := networksOf(paths).List()
+		for _, e := range entries {
+			c.offer(e.Name)
+		}
+	})
 }
 
 // copied is an argument of cp: a file here, or in a container.

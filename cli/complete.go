@@ -6,7 +6,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"rootlet/cli/inspect"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
 )
@@ -124,7 +123,8 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 	}
 	switch flag.Name {
 	case "network":
-		c.offer(append(inspect.Networks(), slirp.Auto)...)
+		c.offer(slirp.Auto)
+		c.networks()
 	case "filter":
 		if f, ok := target.(interface{ filterKeys() []string }); ok {
 			for _, key := range f.filterKeys() {

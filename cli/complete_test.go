@@ -72,7 +72,7 @@ func TestComplete(t *testing.T) {
 		"volume create ":            "",
 		"inspect d":                 "done db debian:latest data",
 		"image inspect o":           "other:latest",
-		"network inspect ":          "builtin host none pasta slirp4netns",
+		"network inspect ":          "builtin host none pasta slirp4netns bridge",
 		"container inspect -f x fl": "flaky",
 		"cp we":                     "web: :nospace :files",
 		"ps ":                       "",

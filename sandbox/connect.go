@@ -18,7 +18,8 @@ import (
 // the driver does not. Each is nil where there is none.
 type connection struct {
 	driver, ports *slirp.Helper
-	listeners     []*os.File // of state.Ports, until a helper has them
+	listeners     []*os.File    // of state.Ports, until a helper has them
+	members       []*membership // in networks with a name, over all lives of the program
 }
 
 // publishes says that ports are to be published.
@@ -31,7 +32,7 @@ func (m *monitor) bindPorts() error {
 	if !m.publishes() || m.CreateOnly {
 		return nil
 	}
-	if !slirp.IsDriver(m.state.Network) {
+	if !m.reachable() {
 		m.notice(fmt.Sprintf("published ports are discarded on the network %s", m.state.Network))
 		return nil
 	}
@@ -46,6 +47,9 @@ func (m *monitor) bindPorts() error {
 	return m.bind(mappings)
 }
 
+// reachable says that there is a way into the container.
+func (m *monitor) reachable() bool { return slirp.IsDriver(m.state.Network) || m.net.outward() != nil }
+
 func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 	m.state.Ports, m.net.listeners, err = publish.Listen(m.ctx, mappings, "/proc")
 	if err != nil {
@@ -56,6 +60,9 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 
 // startNetwork starts what connects the container, and does not wait for it.
 func (m *monitor) startNetwork() error {
+	if err := m.plugIn(); err != nil {
+		return err
+	}
 	if !slirp.IsDriver(m.state.Network) {
 		return nil
 	}
@@ -90,12 +97,11 @@ const RefusedFile = "egress"
 // awaitNetwork waits until the container is connected. Ports are published only then:
 // they lead to an address that the driver has to bring.
 func (m *monitor) awaitNetwork() error {
-	if m.net.driver == nil {
-		return nil
-	}
-	if err := m.net.driver.Ready(); err != nil {
-		m.net.driver = nil
-		return err
+	if m.net.driver != nil {
+		if err := m.net.driver.Ready(); err != nil {
+			m.net.driver = nil
+			return err
+		}
 	}
 	if len(m.net.listeners) == 0 {
 		return nil
@@ -106,6 +112,11 @@ func (m *monitor) awaitNetwork() error {
 func (m *monitor) startPorts() error {
 	o := m.networkOptions()
 	o.Ports = m.ports()
+	if member := m.net.outward(); member != nil && !slirp.IsDriver(m.state.Network) {
+		o.Ports.At = slirp.Address{
+			Container4: member.Address4.Addr(), Gateway4: member.Gateway4, Container6: member.Address6.Addr(), Gateway6: member.Gateway6,
+		}
+	}
 	var err error
 	if m.net.ports, err = slirp.StartPorts(m.ctx, o); err != nil {
 		return err
@@ -156,7 +167,7 @@ func (m *monitor) lostPorts(cause error) {
 	m.mend("forwarding of ports", cause, func() error { return errors.Join(m.listenAgain(), m.startPorts()) })
 }
 
-// mend tries again, once, and says how it went: to who looks on, in the log, in inspect.
+// mend tries again, once, and says how it went.
 func (m *monitor) mend(what string, cause error, again func() error) {
 	said := fmt.Sprintf("the %s is gone: %v", what, cause)
 	if m.state.NetworkRestarts == 0 {
@@ -167,6 +178,11 @@ func (m *monitor) mend(what string, cause error, again func() error) {
 			said += fmt.Sprintf("; and cannot be started again: %v", err)
 		}
 	}
+	m.remark(said)
+}
+
+// remark says what has become of the network: to who looks on, in the log, in inspect.
+func (m *monitor) remark(said string) {
 	m.notice(said)
 	m.log.Remark(said)
 	m.state.Error = said
@@ -195,5 +211,6 @@ func (m *monitor) disconnect() {
 	for _, f := range m.net.listeners {
 		_ = f.Close()
 	}
-	m.net = connection{}
+	m.unplug()
+	m.net = connection{members: m.net.members}
 }

@@ -15,6 +15,13 @@ import (
 // what was asked for by name, and cannot be had, is an error.
 func (m *monitor) chooseNetwork() error {
 	m.state.Network, m.state.NetworkRestarts = m.Spec.Network, 0
+	if err := m.chooseDriver(); err != nil || m.CreateOnly {
+		return err
+	}
+	return m.joinNetworks()
+}
+
+func (m *monitor) chooseDriver() error {
 	if m.Spec.Network != slirp.Auto {
 		return nil
 	}
@@ -123,7 +130,10 @@ func (m *monitor) hosts() ([]byte, error) {
 		if settings.HostLoopback {
 			c.Gateway = settings.GatewayIP()
 		}
+	case len(m.net.members) > 0:
+		c.Gateway = slirp.HostIP()
 	}
+	c.IPs = append(c.IPs, m.net.addresses()...)
 	return slirp.Hosts(c)
 }
 
@@ -145,5 +155,23 @@ func (m *monitor) resolvConf() ([]byte, error) {
 	if m.state.Network == slirp.Host {
 		c.Nameserver = netip.Addr{}
 	}
+	m.nameByNetworks(&c)
 	return slirp.ResolvConf(c)
+}
+
+// nameByNetworks has the names of a container's networks found. A network that leads
+// outside asks the name servers of --dns in turn; an internal one refuses what is outside,
+// and the C library asks the next then.
+func (m *monitor) nameByNetworks(c *slirp.ResolvConfig) {
+	if outward := m.net.outward(); outward != nil {
+		c.DNS = []netip.Addr{outward.Gateway4}
+		return
+	}
+	if len(m.net.members) == 0 {
+		return
+	}
+	if len(c.DNS) == 0 && slirp.IsDriver(m.state.Network) && c.Nameserver.IsValid() {
+		c.DNS = []netip.Addr{c.Nameserver}
+	}
+	c.DNS = append([]netip.Addr{m.net.members[0].Gateway4}, c.DNS...)
 }

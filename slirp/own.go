@@ -32,6 +32,18 @@ const ports = "ports"
 type Ports struct {
 	Bound     []publish.Bound
 	Listeners []*os.File // of Bound, in its order; Start closes them
+	// At is where in the container they lead to; the zero Address: to where a driver
+	// with these Settings has put it.
+	At Address
+}
+
+// Address is where a container is, and what stands for callers that cannot be shown to it
+// as they are; invalid where there is none.
+type Address struct {
+	Container4 netip.Addr `json:"container4,omitzero"`
+	Gateway4   netip.Addr `json:"gateway4,omitzero"`
+	Container6 netip.Addr `json:"container6,omitzero"`
+	Gateway6   netip.Addr `json:"gateway6,omitzero"`
 }
 
 // Egress is where a container may connect to. The builtin driver alone decides about it.
@@ -59,13 +71,14 @@ type task struct {
 	Settings Settings        `json:"settings"`
 	IPv6     bool            `json:"ipv6,omitempty"`
 	Bound    []publish.Bound `json:"bound,omitempty"`
+	At       Address         `json:"at,omitzero"`
 	Egress   []string        `json:"egress,omitempty"`
 }
 
 // ownArguments has the task and the namespace among the process's descriptors.
 func ownArguments(stack bool) func(Options, *pipes) ([]string, func(), error) {
 	return func(o Options, p *pipes) ([]string, func(), error) {
-		text, err := json.Marshal(task{Stack: stack, Settings: o.Settings, IPv6: HostIP6().IsValid(), Bound: o.Ports.Bound, Egress: o.Egress.Allowed})
+		text, err := json.Marshal(task{Stack: stack, Settings: o.Settings, IPv6: HostIP6().IsValid(), Bound: o.Ports.Bound, At: o.Ports.At, Egress: o.Egress.Allowed})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -201,12 +214,16 @@ type policy struct{ *egress.Policy }
 func (p policy) Connect(c builtin.Connect) bool { return p.Policy.Connect(string(c.Protocol), c.To) }
 
 func (t task) ports(netns *os.File, ready func()) publish.Options {
-	o := publish.Options{
-		Bound: t.Bound, Netns: netns, Container4: t.Settings.ContainerIP(), Gateway4: t.Settings.GatewayIP(),
-		Ready: ready, Report: func(err error) { fmt.Fprintln(os.Stderr, err) },
+	at := t.At
+	if at == (Address{}) {
+		at.Container4, at.Gateway4 = t.Settings.ContainerIP(), t.Settings.GatewayIP()
+		if t.Stack && t.IPv6 {
+			at.Container6, at.Gateway6 = containerIP6, gatewayIP6
+		}
 	}
-	if t.Stack && t.IPv6 {
-		o.Container6, o.Gateway6 = containerIP6, gatewayIP6
+	o := publish.Options{
+		Bound: t.Bound, Netns: netns, Container4: at.Container4, Gateway4: at.Gateway4, Container6: at.Container6, Gateway6: at.Gateway6,
+		Ready: ready, Report: func(err error) { fmt.Fprintln(os.Stderr, err) },
 	}
 	for i := range t.Bound {
 		o.Listeners = append(o.Listeners, os.NewFile(uintptr(listenerFD+i), "listener"))

@@ -26,26 +26,54 @@ func configure(i Interface) error {
 			steps = append(steps, step{"give " + i.Name + " its address", addressMessage(index, address.Addr(), address.Bits())})
 		}
 	}
-	for _, gateway := range []netip.Addr{i.Gateway4, i.Gateway6} {
-		if gateway.IsValid() {
-			steps = append(steps, step{"set the default route", routeMessage(index, gateway)})
-		}
-	}
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open a netlink socket: %w", err)
 	}
 	defer unix.Close(fd)
+	if err := take(fd, append(steps, i.defaultRoutes(index)...)); err != nil {
+		return err
+	}
+	if i.Address6.IsValid() {
+		awaitLocal(fd, i.Address6.Addr())
+	}
+	return nil
+}
+
+func (i Interface) defaultRoutes(index int) (steps []step) {
+	for _, gateway := range []netip.Addr{i.Gateway4, i.Gateway6} {
+		if gateway.IsValid() {
+			steps = append(steps, step{"set the default route", routeMessage(index, gateway)})
+		}
+	}
+	return steps
+}
+
+func take(fd int, steps []step) error {
 	for n, s := range steps {
 		s.message.finish(uint32(n + 1))
 		if err := exchange(fd, s.message); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	if i.Address6.IsValid() {
-		awaitLocal(fd, i.Address6.Addr())
-	}
 	return nil
+}
+
+// SetRoutes gives a network namespace the default routes of an interface that is there.
+// The caller is OpenInterface's.
+func SetRoutes(netns int, i Interface) error {
+	return within(netns, func() error {
+		index, err := interfaceIndex(i.Name)
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("open a netlink socket: %w", err)
+		}
+		defer unix.Close(fd)
+		return take(fd, i.defaultRoutes(index))
+	})
 }
 
 // awaitLocal waits until the kernel takes packets for a new IPv6 address: it adds
