@@ -29,6 +29,9 @@ func (*noNetworkError) Hint() string {
 // findNetwork resolves the name of a network that containers share, its id, or the
 // beginning of its id. It returns a *noNetworkError where there is none.
 func findNetwork(paths sandbox.Paths, given string) (bridge.Network, error) {
+	if slirp.HasOwn(given) {
+		return bridge.Network{Name: given}, fmt.Errorf("network %s is none that containers share", given)
+	}
 	store := networksOf(paths)
 	n, err := store.Inspect(given)
 	var missing *bridge.NotFoundError

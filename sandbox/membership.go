@@ -241,6 +241,14 @@ func (m *monitor) unplug() {
 	}
 }
 
+// leaveNetworks gives its places up.
+func (m *monitor) leaveNetworks() {
+	for _, member := range m.net.members {
+		_ = member.place.Close()
+	}
+	m.net.members = nil
+}
+
 // addresses are the container's in its networks.
 func (c connection) addresses() (list []netip.Addr) {
 	for _, member := range c.members {

@@ -35,6 +35,11 @@ func (s Store) Hold(name string) (*Guest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name == Default {
+		if err := os.MkdirAll(s.dir(name), 0o700); err != nil {
+			return nil, fmt.Errorf("network %s: %w", name, err)
+		}
+	}
 	turn, err := s.lock(name)
 	if err != nil {
 		return nil, err

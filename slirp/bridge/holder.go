@@ -26,8 +26,9 @@ type holder struct {
 	leases   *leases
 	names    *names
 	members  map[*stage.Conn]*member
-	clients  int // members and all others who are connected
-	sw       *switchProcess
+	clients  int            // members and all others who are connected
+	sw       *switchProcess // nil: it died, and there is none
+	mended   bool           // it is a successor
 	turns    chan func()
 	held     chan struct{}
 }
@@ -188,7 +189,11 @@ func (h *holder) serve(raw *net.UnixConn) {
 		}
 		h.turn(func() { err = h.hear(conn, kind, payload, passed) })
 		if err != nil {
-			_ = conn.Send(kindRefused, []byte(err.Error()))
+			why := kindRefused
+			if taken := new(takenError); errors.As(err, &taken) {
+				why = kindTaken
+			}
+			_ = conn.Send(why, []byte(err.Error()))
 			break
 		}
 	}
@@ -236,6 +241,9 @@ func (h *holder) hear(conn *stage.Conn, kind stage.Kind, payload []byte, passed 
 }
 
 func (h *holder) join(conn *stage.Conn, payload []byte) error {
+	if h.sw == nil {
+		return fmt.Errorf("the network %s leads nowhere any more: stop its containers, and start them again", h.Network.Name)
+	}
 	m := &member{conn: conn}
 	if err := json.Unmarshal(payload, &m.Join); err != nil {
 		return err
@@ -290,12 +298,12 @@ func (h *holder) changed(m *member) {
 }
 
 // mend starts another switch in the place of one that died, with the members' taps:
-// connections between them are only late, those to the outside are gone. One that dies
-// at once, as of a host in trouble, has no successor.
+// connections between them are only late, those to the outside are gone. A successor that
+// dies at once, as of a host in trouble, has none.
 func (h *holder) mend(cause error) {
-	born := h.sw.born
-	h.sw = nil
-	if time.Since(born) < mendAgain {
+	again, born := h.mended, h.sw.born
+	h.sw, h.mended = nil, true
+	if again && time.Since(born) < mendAgain {
 		h.tell(kindLost, fmt.Sprintf("the network %s is gone: %v", h.Network.Name, cause))
 		return
 	}
@@ -312,7 +320,7 @@ func (h *holder) mend(cause error) {
 	h.tell(kindMended, fmt.Sprintf("the network %s was started again: %v", h.Network.Name, cause))
 }
 
-// mendAgain is how long a switch must have lived to have a successor.
+// mendAgain is how long a successor must have lived to have one.
 const mendAgain = 5 * time.Second
 
 // tell tells all members.

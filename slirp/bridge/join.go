@@ -39,9 +39,22 @@ type Event struct {
 // nothing a container does can hold it up.
 const joinWait = 10 * time.Second
 
+// takenWait is how long one who wants an address waits for another to let it go: who
+// has just left is perhaps not yet missed.
+const takenWait = time.Second
+
 // Join takes a place in a network. The network's process must be there: see Hold. What
 // happens to the network is told to events, which must have room.
 func (s Store) Join(network string, want Join, events chan<- Event) (*Membership, error) {
+	for deadline := time.Now().Add(takenWait); ; time.Sleep(5 * time.Millisecond) {
+		m, err := s.join(network, want, events)
+		if taken := new(takenError); !errors.As(err, &taken) || time.Now().After(deadline) {
+			return m, err
+		}
+	}
+}
+
+func (s Store) join(network string, want Join, events chan<- Event) (*Membership, error) {
 	file, err := s.dial(network)
 	if isAbsent(err) {
 		err = errors.New("its process is not there")
@@ -58,13 +71,16 @@ func (s Store) Join(network string, want Join, events chan<- Event) (*Membership
 	switch {
 	case err == nil && kind == kindJoined:
 		err = json.Unmarshal(text, &m.Joined)
+	case err == nil && kind == kindTaken:
+		err = &takenError{string(text)}
 	case err == nil:
 		err = errors.New(string(text))
 	default:
 		err = fmt.Errorf("network %s: %w", network, err)
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.conn.Close())
+		_ = m.conn.Close()
+		return nil, err
 	}
 	m.listen()
 	return m, nil

@@ -51,7 +51,7 @@ func (l *leases) take(want Join) (j Joined, err error) {
 		}
 	}
 	if l.macs[mac.String()] {
-		return j, fmt.Errorf("the hardware address %v is taken in the network %s", mac, n.Name)
+		return j, &takenError{fmt.Sprintf("the hardware address %v is taken in the network %s", mac, n.Name)}
 	}
 	l.macs[mac.String()], l.taken[ip4] = true, want.Name
 	j = Joined{
@@ -71,6 +71,11 @@ func (l *leases) giveBack(j Joined) {
 	delete(l.taken, j.Address6.Addr())
 }
 
+// takenError says that another member has what one wants.
+type takenError struct{ text string }
+
+func (e *takenError) Error() string { return e.text }
+
 // check says whether an address that was asked for can be had.
 func (l *leases) check(subnet netip.Prefix, ip netip.Addr) error {
 	if !subnet.IsValid() {
@@ -80,7 +85,7 @@ func (l *leases) check(subnet netip.Prefix, ip netip.Addr) error {
 		return fmt.Errorf("the address %v is not of the network %s, %v", ip, l.network.Name, subnet)
 	}
 	if who := l.taken[ip]; who != "" {
-		return fmt.Errorf("the address %v is taken in the network %s, by %s", ip, l.network.Name, who)
+		return &takenError{fmt.Sprintf("the address %v is taken in the network %s, by %s", ip, l.network.Name, who)}
 	}
 	return nil
 }

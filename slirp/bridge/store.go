@@ -216,11 +216,6 @@ func (s Store) Remove(name string, users func() ([]string, error)) error {
 // lock has a network's process begin and end, and the network go, one at a time. It
 // returns a *NotFoundError where there is no such network.
 func (s Store) lock(name string) (*os.File, error) {
-	if name == Default {
-		if err := os.MkdirAll(s.dir(name), 0o700); err != nil {
-			return nil, err
-		}
-	}
 	path := filepath.Join(s.dir(name), lockFile)
 	for {
 		f, err := lock(path)

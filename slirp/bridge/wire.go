@@ -20,6 +20,7 @@ const (
 
 	kindJoined  // holder: Joined
 	kindRefused // holder: text, why not; the last frame
+	kindTaken   // holder: the same, where it is an address that another member has
 	kindFound   // holder: []netip.Addr
 	kindMended  // holder: text: the switch had died, and another took its place
 	kindLost    // holder: text: it had died, and there is none
