@@ -8,6 +8,7 @@ import (
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
+	"rootlet/slirp"
 )
 
 // completes reports whether a container in this state may be what a command is
@@ -72,6 +73,19 @@ func (c *completer) containers(wanted func(record.Status) bool) {
 		for _, e := range entries {
 			if wanted(e.State.Status) {
 				c.offer(e.Spec.Name)
+			}
+		}
+	})
+}
+
+// networks are what --network may be.
+func (c *completer) networks() {
+	c.offer(append(inspect.Networks(), slirp.Auto)...)
+	c.here(func(paths sandbox.Paths) {
+		entries, _ := record.Root(paths.Data).ListAlive()
+		for _, e := range entries {
+			if e.State.Status.Up() {
+				c.offer(record.Sharing + e.Spec.Name)
 			}
 		}
 	})

@@ -49,7 +49,7 @@ type runFlags struct {
 	LogOpt      []string `name:"log-opt" sep:"none" placeholder:"KEY=VALUE" help:"Option of the log driver: max-size, max-file."`
 	Mount       []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
 	Name        string   `name:"name" placeholder:"NAME" help:"Name of the container."`
-	Network     string   `name:"network" aliases:"net" default:"auto" placeholder:"NETWORK[:OPTIONS]" help:"auto, slirp4netns, pasta, none or host; a driver's options are allow-host-loopback, mtu= and cidr=."`
+	Network     string   `name:"network" aliases:"net" default:"auto" placeholder:"NETWORK[:OPTIONS]" help:"auto, slirp4netns, pasta, none, host or container:NAME; a driver's options are allow-host-loopback, mtu= and cidr=."`
 	OOMScoreAdj int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
 	Publish     []string `name:"publish" short:"p" sep:"none" placeholder:"[[IP:]PORT:]PORT" help:"Publish a port of the container on the host."`
@@ -128,6 +128,9 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 
 // fillNetwork reads --network.
 func (c *newContainer) fillNetwork(r *sandbox.Request) error {
+	if other, shared := strings.CutPrefix(c.Network, record.Sharing); shared {
+		return c.fillShared(r, other)
+	}
 	name, settings, err := slirp.ParseNetwork(c.Network)
 	if err != nil {
 		return err

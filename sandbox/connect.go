@@ -19,6 +19,9 @@ import (
 type connection struct {
 	driver, ports *slirp.Helper
 	listeners     []*os.File // of state.Ports, until a helper has them
+
+	shared *os.File // the namespace of another container, until the first process has it
+	hosts  bool     // which is the host's own
 }
 
 // publishes says that ports are to be published.
@@ -192,7 +195,7 @@ func (m *monitor) disconnect() {
 			h.Stop()
 		}
 	}
-	for _, f := range m.net.listeners {
+	for _, f := range append(m.net.listeners, m.net.shared) {
 		_ = f.Close()
 	}
 	m.net = connection{}

@@ -76,7 +76,9 @@ func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings
 			end.Gateway, end.IPAddress, end.IPPrefixLen = s.GatewayIP().String(), s.ContainerIP().String(), s.Prefix().Bits()
 		}
 	}
-	n.Networks[e.Network()] = end
+	if record.SharesWith(e.Network()) == "" {
+		n.Networks[e.Network()] = end
+	}
 	if len(e.Spec.Egress) > 0 {
 		n.Egress = &Egress{Allowed: e.Spec.Egress, Refused: filled(refused)}
 	}
