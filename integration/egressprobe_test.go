@@ -93,7 +93,7 @@ func answers(address string, datagram []byte) bool {
 // sockets tries what every program can: other addresses, other ports, other protocols.
 func sockets() {
 	for _, address := range []string{
-		worldIP + ":8081", worldIP + ":53", worldOther + ":8080", worldInsideIP + ":8080", worldNames + ":53",
+		worldIP + ":8081", worldIP + ":53", worldIP + ":0", worldOther + ":8080", worldInsideIP + ":8080", worldNames + ":53",
 		"[" + worldIP6 + "]:8080", "[" + worldOther6 + "]:8080", "[::ffff:" + worldOther + "]:8080", "[64:ff9b::" + worldOther + "]:8080",
 		"192.0.2.1:8080", "10.0.2.2:8080", "169.254.169.254:80",
 	} {
@@ -102,7 +102,7 @@ func sockets() {
 	for _, address := range []string{worldIP + ":8081", worldOther + ":8080", worldInsideIP + ":8080", "[" + worldIP6 + "]:8080", "192.0.2.255:8080", "224.0.0.251:5353"} {
 		tried("udp "+address, answers(address, []byte("anybody there")))
 	}
-	for _, to := range []string{worldIP, worldOther, worldNames, worldIP6} {
+	for _, to := range []string{worldOther, worldNames, worldIP6, worldOther6} {
 		tried("echo to "+to, echoed(to))
 	}
 }
