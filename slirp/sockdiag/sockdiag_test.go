@@ -1,6 +1,7 @@
 package sockdiag
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -92,8 +93,22 @@ func TestDump(t *testing.T) {
 
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-func FuzzParse(f *testing.F) {
-	f.Add(request(unix.SOCK_DIAG_BY_FAMILY, 0, unix.AF_INET, 0, [sizeofID]byte{}))
-	f.Add(append(request(unix.NLMSG_DONE, 0, 0, 0, [sizeofID]byte{}), 0))
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _, _ = parse(data) })
+// What the kernel sends is whole; were it not, that would be an error and nothing else.
+func TestParseOfPieces(t *testing.T) {
+	message := request(unix.SOCK_DIAG_BY_FAMILY, 0, unix.AF_INET, 0, [sizeofID]byte{})
+	message = append(message, make([]byte, sizeofMsg-sizeofReq)...)
+	binary.NativeEndian.PutUint32(message, uint32(len(message)))
+	for size := 1; size < len(message); size++ {
+		if list, last, err := parse(message[:size]); len(list) != 0 || !last || err == nil {
+			t.Errorf("%d bytes: %v, %v, %v", size, list, last, err)
+		}
+	}
+	if list, last, err := parse(message); len(list) != 1 || last || err != nil {
+		t.Errorf("all of it: %v, %v, %v", list, last, err)
+	}
+	no := binary.NativeEndian.AppendUint32(request(unix.NLMSG_ERROR, 0, 0, 0, [sizeofID]byte{})[:unix.SizeofNlMsghdr], 0xffffffff)
+	binary.NativeEndian.PutUint32(no, uint32(len(no)))
+	if _, last, err := parse(no); !last || !errors.Is(err, unix.EPERM) {
+		t.Errorf("a refusal: %v, %v", last, err)
+	}
 }
