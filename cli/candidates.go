@@ -8,6 +8,7 @@ import (
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
+	"rootlet/slirp"
 )
 
 // completes reports whether a container in this state may be what a command is
@@ -55,7 +56,7 @@ func (c *completer) objects(target runner) {
 	}
 }
 
-// networks are all that --network takes.
+// networks are those that can be named.
 func (c *completer) networks() {
 	c.offer(inspect.Networks()...)
 	c.here(func(paths sandbox.Paths) {
@@ -83,6 +84,20 @@ func (c *completer) containers(wanted func(record.Status) bool) {
 		for _, e := range entries {
 			if wanted(e.State.Status) {
 				c.offer(e.Spec.Name)
+			}
+		}
+	})
+}
+
+// networkModes are what --network may be.
+func (c *completer) networkModes() {
+	c.offer(slirp.Auto)
+	c.networks()
+	c.here(func(paths sandbox.Paths) {
+		entries, _ := record.Root(paths.Data).ListAlive()
+		for _, e := range entries {
+			if e.State.Status.Up() {
+				c.offer(record.Sharing + e.Spec.Name)
 			}
 		}
 	})

@@ -7,7 +7,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rootlet/sandbox/record"
-	"rootlet/slirp"
 )
 
 // completer finds what the last word of a command line may become, from the
@@ -123,8 +122,7 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 	}
 	switch flag.Name {
 	case "network":
-		c.offer(slirp.Auto)
-		c.networks()
+		c.networkModes()
 	case "filter":
 		if f, ok := target.(interface{ filterKeys() []string }); ok {
 			for _, key := range f.filterKeys() {

@@ -62,6 +62,7 @@ func TestComplete(t *testing.T) {
 		"run --rm -it -e X=1 deb":   "debian:latest",
 		"run -e deb":                "",
 		"run --network no":          "none",
+		"run --network cont":        "container:db container:web",
 		"run --net=h":               "--net=host",
 		"run -v d":                  "data :files",
 		"run --env-file x":          ":files",

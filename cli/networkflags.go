@@ -19,7 +19,7 @@ type networkFlags struct {
 	IP         string   `name:"ip" placeholder:"IP" help:"Its address in a network with a name."`
 	IP6        string   `name:"ip6" placeholder:"IP" help:"Its IPv6 address there."`
 	MacAddress string   `name:"mac-address" placeholder:"MAC" help:"The hardware address of its interface there."`
-	Network    []string `name:"network" aliases:"net" sep:"none" placeholder:"NETWORK[:OPTIONS]" help:"auto (if not given), a driver, none, host, bridge, or the name of a network; a driver's options are allow-host-loopback, mtu= and cidr=, a network's ip=, ip6=, mac= and alias=."`
+	Network    []string `name:"network" aliases:"net" sep:"none" placeholder:"NETWORK[:OPTIONS]" help:"auto (if not given), a driver, none, host, container:NAME, bridge, or the name of a network; a driver's options are allow-host-loopback, mtu= and cidr=, a network's ip=, ip6=, mac= and alias=."`
 	NetAlias   []string `name:"network-alias" aliases:"net-alias" sep:"none" placeholder:"NAME" help:"A further name of its in a network with a name."`
 }
 
@@ -27,6 +27,12 @@ type networkFlags struct {
 func (c *newContainer) fillNetwork(r *sandbox.Request) error {
 	r.Spec.Network = slirp.Auto
 	for i, value := range c.Network {
+		if other, shared := strings.CutPrefix(value, record.Sharing); shared {
+			if len(c.Network) > 1 {
+				return errSeveralNetworks
+			}
+			return errors.Join(c.fillShared(r, other), c.fillAddresses(r))
+		}
 		name, _, _ := strings.Cut(value, ":")
 		if !slirp.HasOwn(name) {
 			a, err := parseAttachment(value)

@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 	if report := os.Getenv(measureKey); report != "" {
 		os.Exit(measure(report))
 	}
+	if stage := egressStage(); stage != nil {
+		if err := stage(); err != nil {
+			fmt.Fprintln(os.Stderr, os.Getenv(stageKey)+":", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	flag.Parse()
 	os.Exit(withBinary(m.Run))
 }

@@ -8,6 +8,7 @@ import (
 
 	"rootlet/slirp"
 	"rootlet/slirp/publish"
+	"rootlet/slirp/sockdiag"
 )
 
 // You come here from launch.go: what connects a container is started once its
@@ -20,6 +21,9 @@ type connection struct {
 	driver, ports *slirp.Helper
 	listeners     []*os.File    // of state.Ports, until a helper has them
 	members       []*membership // in networks with a name, over all lives of the program
+
+	shared *os.File // the namespace of another container, until the first process has it
+	hosts  bool     // which is the host's own
 }
 
 // publishes says that ports are to be published.
@@ -148,9 +152,10 @@ func ends(h *slirp.Helper) <-chan error {
 
 // lostNetwork is what becomes of a driver that died: once in a life of the program
 // another takes its place, and the container has a network again; connections that
-// were open are gone.
+// were open are gone, and hear of it.
 func (m *monitor) lostNetwork(cause error) {
 	m.net.driver = nil
+	m.abortLost()
 	m.mend("network", cause, func() error {
 		if slirp.PublishesPorts(m.state.Network) {
 			if err := m.listenAgain(); err != nil {
@@ -159,6 +164,17 @@ func (m *monitor) lostNetwork(cause error) {
 		}
 		return errors.Join(m.startNetwork(), m.awaitNetwork())
 	})
+}
+
+// abortLost ends the connections that have lost their other end. Where the kernel cannot,
+// they wait for their own time to be over.
+func (m *monitor) abortLost() {
+	netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.hostPID))
+	if err != nil {
+		return // the program has ended meanwhile
+	}
+	defer netns.Close()
+	_ = sockdiag.AbortLost(netns)
 }
 
 // lostPorts is the same for published ports.
@@ -208,7 +224,7 @@ func (m *monitor) disconnect() {
 			h.Stop()
 		}
 	}
-	for _, f := range m.net.listeners {
+	for _, f := range append(m.net.listeners, m.net.shared) {
 		_ = f.Close()
 	}
 	m.unplug()

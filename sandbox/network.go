@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"rootlet/sandbox/record"
 	"rootlet/slirp"
 )
 
@@ -23,7 +24,7 @@ func (m *monitor) chooseNetwork() error {
 
 func (m *monitor) chooseDriver() error {
 	if m.Spec.Network != slirp.Auto {
-		return nil
+		return m.shareNetwork()
 	}
 	driver, err := m.automatic()
 	if err != nil && m.publishes() {
@@ -51,6 +52,10 @@ func (m *monitor) automatic() (string, error) {
 
 func (m *monitor) networkSettings() slirp.Settings { return slirp.Settings(m.Spec.NetworkSettings) }
 
+// onHost reports whether the container has the host's network, be it by way of another
+// container.
+func (m *monitor) onHost() bool { return m.state.Network == slirp.Host || m.net.hosts }
+
 // withoutNetwork says that there is none.
 func (m *monitor) withoutNetwork(err error) {
 	m.state.Network = slirp.None
@@ -64,6 +69,9 @@ func (m *monitor) withoutNetwork(err error) {
 // generate writes the files that the runtime puts into /etc and returns them by
 // their path in the container.
 func (m *monitor) generate() (map[string]string, error) {
+	if other := record.SharesWith(m.Spec.Network); other != "" {
+		return m.borrowFiles(other)
+	}
 	hosts, err := m.hosts()
 	if err != nil {
 		return nil, err

@@ -94,15 +94,21 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	if err := c.holdNetworks(r); err != nil {
 		return nil, err
 	}
-	if spare == nil {
-		var err error
-		if spare, err = Prepare(); err != nil {
-			return nil, err
-		}
+	var err error
+	if other := record.SharesWith(r.Spec.Network); other != "" && !r.CreateOnly {
+		spare.Discard()
+		spare, err = beside(record.Root(r.Paths.Data), other, r.Host)
+	} else if spare == nil {
+		spare, err = Prepare()
+	}
+	if err != nil {
+		return nil, err
 	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
 	failpoint.At("client before the maps")
-	err := plan.Map(c.monitor)
+	if !spare.mapped {
+		err = plan.Map(c.monitor)
+	}
 	failpoint.At("client mapped")
 	if err == nil {
 		err = c.conn.SendJSON(kindRequest, r)

@@ -85,7 +85,7 @@ func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings
 			end.Gateway, end.IPAddress, end.IPPrefixLen = s.GatewayIP().String(), s.ContainerIP().String(), s.Prefix().Bits()
 		}
 	}
-	if e.Network() != slirp.Bridge {
+	if e.Network() != slirp.Bridge && record.SharesWith(e.Network()) == "" {
 		n.Networks[e.Network()] = end
 	}
 	n.addShared(e)

@@ -34,7 +34,7 @@ type Spec struct {
 	Mounts  []Mount `json:"mounts,omitempty"`
 
 	Hostname   string   `json:"hostname"`
-	Network    string   `json:"network"` // as asked for: auto, a driver's name, none, host, or bridge: those of Networks alone
+	Network    string   `json:"network"` // as asked for: auto, a driver's name, none, host, bridge (those of Networks alone), or Sharing and an id
 	DNS        []string `json:"dns,omitempty"`
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	ExtraHosts []string `json:"extraHosts,omitempty"` // NAME:ADDRESS
