@@ -18,7 +18,8 @@ import (
 // the driver does not. Each is nil where there is none.
 type connection struct {
 	driver, ports *slirp.Helper
-	listeners     []*os.File // of state.Ports, until a helper has them
+	ahead         *slirp.Ahead // what either of them will be, until there is a network to serve
+	listeners     []*os.File   // of state.Ports, until a helper has them
 }
 
 // publishes says that ports are to be published.
@@ -54,6 +55,14 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 	return nil
 }
 
+// callNetwork has what is ours to start begin while the container is being made.
+func (m *monitor) callNetwork() error {
+	if !m.CreateOnly {
+		m.net.ahead = slirp.StartAhead(m.state.Network, m.publishes())
+	}
+	return nil
+}
+
 // startNetwork starts what connects the container, and does not wait for it.
 func (m *monitor) startNetwork() error {
 	if !slirp.IsDriver(m.state.Network) {
@@ -61,7 +70,7 @@ func (m *monitor) startNetwork() error {
 	}
 	o := m.networkOptions()
 	if slirp.PublishesPorts(o.Driver) {
-		o.Ports = m.ports()
+		o.Ports, o.Ahead = m.ports(), m.called()
 	}
 	var err error
 	if o.Egress, err = m.egress(); err != nil {
@@ -105,7 +114,7 @@ func (m *monitor) awaitNetwork() error {
 
 func (m *monitor) startPorts() error {
 	o := m.networkOptions()
-	o.Ports = m.ports()
+	o.Ports, o.Ahead = m.ports(), m.called()
 	var err error
 	if m.net.ports, err = slirp.StartPorts(m.ctx, o); err != nil {
 		return err
@@ -125,6 +134,13 @@ func (m *monitor) ports() slirp.Ports {
 	p := slirp.Ports{Bound: m.state.Ports, Listeners: m.net.listeners}
 	m.net.listeners = nil
 	return p
+}
+
+// called is what callNetwork has started, once.
+func (m *monitor) called() *slirp.Ahead {
+	a := m.net.ahead
+	m.net.ahead = nil
+	return a
 }
 
 // ends deliver the death of what connects a container; nil where there is none.
@@ -192,6 +208,7 @@ func (m *monitor) disconnect() {
 			h.Stop()
 		}
 	}
+	m.net.ahead.Stop()
 	for _, f := range m.net.listeners {
 		_ = f.Close()
 	}

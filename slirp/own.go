@@ -14,15 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/internal/linux"
-	"rootlet/internal/stage"
 	"rootlet/slirp/builtin"
 	"rootlet/slirp/egress"
 	"rootlet/slirp/publish"
 )
 
-// You come here from driver.go, in the monitor, for what rootlet does itself: the
-// builtin driver's stack, and published ports, each in the process of stage.Network,
-// or both in one. Serve below is that process.
+// You come here from ahead.go, which has started this process: stage.Network is what
+// rootlet does itself, the builtin driver's stack, published ports, or both.
 
 // ports is the name of the helper that only forwards published ports, under the drivers
 // that do not.
@@ -46,48 +44,24 @@ var (
 	gatewayIP6   = netip.AddrFrom16([16]byte{0: 0xfd, 15: 2})
 )
 
-// The descriptors of our own process after those of every helper.
-const (
-	taskFD     = 5 // JSON of a task
-	netnsFD    = 6 // the container's network namespace
-	listenerFD = 7 // the first of Ports.Listeners; Egress.Refused follows the last
-)
+// ownProgram is this binary.
+const ownProgram = "/proc/self/exe"
+
+// taskFD is the descriptor of our own process after those of every helper: the socket on
+// which its task comes.
+const taskFD = 5
 
 // task is what our own process is told to do.
 type task struct {
 	Stack    bool            `json:"stack,omitempty"` // the builtin driver's
 	Settings Settings        `json:"settings"`
-	IPv6     bool            `json:"ipv6,omitempty"`
 	Bound    []publish.Bound `json:"bound,omitempty"`
 	Egress   []string        `json:"egress,omitempty"`
-}
 
-// ownArguments has the task and the namespace among the process's descriptors.
-func ownArguments(stack bool) func(Options, *pipes) ([]string, func(), error) {
-	return func(o Options, p *pipes) ([]string, func(), error) {
-		text, err := json.Marshal(task{Stack: stack, Settings: o.Settings, IPv6: HostIP6().IsValid(), Bound: o.Ports.Bound, Egress: o.Egress.Allowed})
-		if err != nil {
-			return nil, nil, err
-		}
-		fd, err := unix.MemfdCreate("task", unix.MFD_CLOEXEC)
-		if err != nil {
-			return nil, nil, fmt.Errorf("memfd_create: %w", err)
-		}
-		what := os.NewFile(uintptr(fd), "task")
-		p.child = append(p.child, what)
-		if _, err := what.WriteAt(text, 0); err != nil {
-			return nil, nil, err
-		}
-		netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", o.PID))
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", o.Driver, err)
-		}
-		p.child = append(append(p.child, netns), o.Ports.Listeners...)
-		if o.Egress.Refused != nil {
-			p.child = append(p.child, o.Egress.Refused)
-		}
-		return nil, func() {}, nil
-	}
+	ipv6      bool     // the host has a route for it
+	netns     *os.File // the container's network namespace
+	listeners []*os.File
+	refused   *os.File // nil without Egress
 }
 
 // Serve is the stage. It returns the process's exit status; what it says goes to the
@@ -101,28 +75,30 @@ func Serve() int {
 }
 
 func serve() error {
-	t, err := readTask()
-	if err != nil {
-		return fmt.Errorf("read the task: %w", err)
-	}
-	netns := os.NewFile(netnsFD, "netns")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() { // the monitor is gone
 		_, _ = os.NewFile(exitFD, "exit").Read(make([]byte, 1))
 		cancel(nil)
 	}()
+	ipv6 := HostIP6().IsValid()
+	t, err := readTask()
+	if err != nil {
+		return fmt.Errorf("read the task: %w", err)
+	}
+	t.ipv6 = ipv6
+	defer t.netns.Close()
 	var tap *os.File
 	if t.Stack {
 		builtin.Tune()
-		if tap, err = builtin.OpenTap(netnsFD, t.link()); err != nil {
+		if tap, err = t.openTap(); err != nil {
 			return tunError(err)
 		}
 	}
 	parts := make(chan error, 2)
 	if len(t.Bound) > 0 {
 		ready := make(chan struct{})
-		go func() { parts <- publish.Serve(ctx, t.ports(netns, func() { close(ready) })) }()
+		go func() { parts <- publish.Serve(ctx, t.ports(func() { close(ready) })) }()
 		select {
 		case <-ready:
 		case err := <-parts:
@@ -150,14 +126,36 @@ func serve() error {
 // any more.
 const settled = time.Second
 
-func readTask() (task, error) {
-	var t task
-	f := os.NewFile(taskFD, "task")
-	defer f.Close()
-	if _, err := f.Seek(0, 0); err != nil {
+// readTask waits for the task, perhaps for as long as a container is being made.
+func readTask() (t task, err error) {
+	text, fds, err := take(taskFD)
+	_ = unix.Close(taskFD)
+	if err != nil {
 		return t, err
 	}
-	return t, json.NewDecoder(f).Decode(&t)
+	if err := json.Unmarshal(text, &t); err != nil {
+		return t, err
+	}
+	names := []string{"netns"}
+	for range t.Bound {
+		names = append(names, "listener")
+	}
+	if len(t.Egress) > 0 {
+		names = append(names, "refused")
+	}
+	if len(fds) != len(names) {
+		return t, fmt.Errorf("%d descriptors came, and not %d", len(fds), len(names))
+	}
+	var files []*os.File
+	for i, name := range names {
+		_ = unix.SetNonblock(fds[i], false) // or the runtime would poll it, besides its users
+		files = append(files, os.NewFile(uintptr(fds[i]), name))
+	}
+	t.netns, t.listeners = files[0], files[1:1+len(t.Bound)]
+	if len(t.Egress) > 0 {
+		t.refused = files[len(files)-1]
+	}
+	return t, nil
 }
 
 // tunError is a device's error in the words of every driver.
@@ -169,12 +167,12 @@ func tunError(err error) error {
 	return err
 }
 
-func (t task) link() builtin.Link {
-	return builtin.Link{MTU: t.Settings.mtu(), Net4: t.Settings.Prefix(), Net6: t.net6()}
+func (t task) openTap() (*os.File, error) {
+	return builtin.OpenTap(int(t.netns.Fd()), builtin.Link{MTU: t.Settings.mtu(), Net4: t.Settings.Prefix(), Net6: t.net6()})
 }
 
 func (t task) net6() netip.Prefix {
-	if t.IPv6 {
+	if t.ipv6 {
 		return builtin.DefaultNet6
 	}
 	return netip.Prefix{}
@@ -191,7 +189,7 @@ func (t task) stack(tap *os.File) (builtin.Options, error) {
 	if err != nil {
 		return o, fmt.Errorf("egress: %w", err)
 	}
-	o.Policy = policy{egress.New(rules, os.NewFile(uintptr(listenerFD+len(t.Bound)), "refused"))}
+	o.Policy = policy{egress.New(rules, t.refused)}
 	return o, nil
 }
 
@@ -200,16 +198,13 @@ type policy struct{ *egress.Policy }
 
 func (p policy) Connect(c builtin.Connect) bool { return p.Policy.Connect(string(c.Protocol), c.To) }
 
-func (t task) ports(netns *os.File, ready func()) publish.Options {
+func (t task) ports(ready func()) publish.Options {
 	o := publish.Options{
-		Bound: t.Bound, Netns: netns, Container4: t.Settings.ContainerIP(), Gateway4: t.Settings.GatewayIP(),
+		Bound: t.Bound, Listeners: t.listeners, Netns: t.netns, Container4: t.Settings.ContainerIP(), Gateway4: t.Settings.GatewayIP(),
 		Ready: ready, Report: func(err error) { fmt.Fprintln(os.Stderr, err) },
 	}
-	if t.Stack && t.IPv6 {
+	if t.Stack && t.ipv6 {
 		o.Container6, o.Gateway6 = containerIP6, gatewayIP6
-	}
-	for i := range t.Bound {
-		o.Listeners = append(o.Listeners, os.NewFile(uintptr(listenerFD+i), "listener"))
 	}
 	return o
 }
@@ -230,9 +225,4 @@ func confine(ports bool) error {
 		return fmt.Errorf("capset: %w", errno)
 	}
 	return nil
-}
-
-// own is our own process, as a driver.
-func own(name string, stack bool) driver {
-	return driver{name: name, program: "/proc/self/exe", argv0: stage.Network, arguments: ownArguments(stack)}
 }
