@@ -81,7 +81,12 @@ func serve() error {
 		_, _ = os.NewFile(exitFD, "exit").Read(make([]byte, 1))
 		cancel(nil)
 	}()
-	ipv6 := HostIP6().IsValid()
+	// What needs no task is done before it comes: from then on somebody waits.
+	builtin.Tune()
+	ipv6, openTap := HostIP6().IsValid(), builtin.TapOpener()
+	if err := renounce(); err != nil {
+		return err
+	}
 	t, err := readTask()
 	if err != nil {
 		return fmt.Errorf("read the task: %w", err)
@@ -90,8 +95,7 @@ func serve() error {
 	defer t.netns.Close()
 	var tap *os.File
 	if t.Stack {
-		builtin.Tune()
-		if tap, err = t.openTap(); err != nil {
+		if tap, err = openTap(int(t.netns.Fd()), t.link()); err != nil {
 			return tunError(err)
 		}
 	}
@@ -167,8 +171,8 @@ func tunError(err error) error {
 	return err
 }
 
-func (t task) openTap() (*os.File, error) {
-	return builtin.OpenTap(int(t.netns.Fd()), builtin.Link{MTU: t.Settings.mtu(), Net4: t.Settings.Prefix(), Net6: t.net6()})
+func (t task) link() builtin.Link {
+	return builtin.Link{MTU: t.Settings.mtu(), Net4: t.Settings.Prefix(), Net6: t.net6()}
 }
 
 func (t task) net6() netip.Prefix {
@@ -209,13 +213,18 @@ func (t task) ports(ready func()) publish.Options {
 	return o
 }
 
-// confine gives up what the process needs no more: it stays root of U1 in name, with no
-// capability but the one by which a socket in the container's network may have a
-// client's address, and gains none by what it might execute.
-func confine(ports bool) error {
+// renounce has the process gain nothing by what it might execute.
+func renounce() error {
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
 		return fmt.Errorf("no_new_privs: %w", errno)
 	}
+	return nil
+}
+
+// confine gives up what the process needs no more: it stays root of U1 in name, with no
+// capability but the one by which a socket in the container's network may have a
+// client's address.
+func confine(ports bool) error {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var keep [2]unix.CapUserData
 	if ports {

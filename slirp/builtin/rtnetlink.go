@@ -17,17 +17,16 @@ func configure(a addresses, mtu int) error {
 	if err != nil {
 		return err
 	}
-	steps := []step{
-		{"bring lo up", linkMessage(1, 0)},
-		{"set the MTU of " + Device, linkMessage(index, mtu)},
-		{"give " + Device + " its address", addressMessage(index, a.container4, a.net4.Bits())},
-		{"set the default route", routeMessage(index, a.gateway4)},
-	}
-	if a.net6.IsValid() {
+	steps := []step{{"set the MTU of " + Device, linkMessage(index, mtu)}}
+	if a.net6.IsValid() { // first, because of awaitLocal
 		steps = append(steps,
 			step{"give " + Device + " its IPv6 address", addressMessage(index, a.container6, a.net6.Bits())},
 			step{"set the default IPv6 route", routeMessage(index, a.gateway6)})
 	}
+	steps = append(steps,
+		step{"bring lo up", linkMessage(1, 0)},
+		step{"give " + Device + " its address", addressMessage(index, a.container4, a.net4.Bits())},
+		step{"set the default route", routeMessage(index, a.gateway4)})
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open a netlink socket: %w", err)
@@ -46,11 +45,11 @@ func configure(a addresses, mtu int) error {
 }
 
 // awaitLocal waits until the kernel takes packets for a new IPv6 address: it adds
-// the route that says so from a work queue (addrconf_dad_work), some milliseconds
-// later on a busy machine. An answer to the first question for a neighbour would
+// the route that says so from a work queue (addrconf_dad_work), at once or some
+// milliseconds later. An answer to the first question for a neighbour would
 // be lost until then, and the second is asked a second later.
 func awaitLocal(fd int, ip netip.Addr) {
-	const tries, pause = 500, time.Millisecond
+	const tries, pause = 5000, 100 * time.Microsecond
 	for i := range uint32(tries) {
 		const firstSeq = 100
 		if kind, err := routeType(fd, firstSeq+i, ip); err != nil || kind == unix.RTN_LOCAL {
