@@ -58,7 +58,7 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 // callNetwork has what is ours to start begin while the container is being made.
 func (m *monitor) callNetwork() error {
 	if !m.CreateOnly {
-		m.net.ahead = slirp.StartAhead(m.state.Network, m.publishes())
+		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes())
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 // made. It waits on a socket for its task.
 type Ahead struct {
 	path    string
+	known   task
 	task    *os.File // our end of the socket
 	pipes   pipes
 	started chan struct{} // closed once process or err is there
@@ -29,16 +30,18 @@ type Ahead struct {
 
 // StartAhead starts what a container will need of us under a driver, and does not wait
 // even for that; nil where it is nothing. Options.Ahead takes it, or Stop does.
-func StartAhead(driver string, publishes bool) *Ahead {
+func StartAhead(driver string, s Settings, publishes bool) *Ahead {
 	if driver != Builtin && (!publishes || !IsDriver(driver)) {
 		return nil
 	}
-	a := newAhead(ownProgram)
+	a := newAhead(ownProgram, driver, s)
 	go a.start()
 	return a
 }
 
-func newAhead(path string) *Ahead { return &Ahead{path: path, started: make(chan struct{})} }
+func newAhead(path, driver string, s Settings) *Ahead {
+	return &Ahead{path: path, known: task{Stack: driver == Builtin, Settings: s}, started: make(chan struct{})}
+}
 
 func (a *Ahead) start() {
 	defer close(a.started)
@@ -46,6 +49,10 @@ func (a *Ahead) start() {
 }
 
 func (a *Ahead) execute() (err error) {
+	known, err := json.Marshal(a.known)
+	if err != nil {
+		return err
+	}
 	if a.pipes, err = openPipes(); err != nil {
 		return err
 	}
@@ -61,7 +68,7 @@ func (a *Ahead) execute() (err error) {
 	}
 	a.task = os.NewFile(uintptr(fds[0]), "task")
 	a.pipes.child = append(a.pipes.child, os.NewFile(uintptr(fds[1]), "task"))
-	if a.process, err = execute(a.path, []string{stage.Network}, a.pipes.child); err != nil {
+	if a.process, err = execute(a.path, []string{stage.Network, string(known)}, a.pipes.child); err != nil {
 		_ = a.task.Close()
 	}
 	return err
@@ -88,7 +95,7 @@ func (a *Ahead) Stop() {
 func startOwn(ctx context.Context, o Options) (*Helper, error) {
 	a := o.Ahead
 	if a == nil {
-		a = newAhead(o.Path)
+		a = newAhead(o.Path, o.Driver, o.Settings)
 		a.start()
 	}
 	<-a.started
@@ -103,12 +110,15 @@ func startOwn(ctx context.Context, o Options) (*Helper, error) {
 	return newHelper(ctx, o, a.process, a.pipes, func() {}), nil
 }
 
-// tell sends the task. That nobody is there to read it is for Ready to find out, which
+// tell sends the rest of the task. That nobody is there to read it is for Ready to find out, which
 // says why.
 func (a *Ahead) tell(o Options) error {
-	text, err := json.Marshal(task{Stack: o.Driver == Builtin, Settings: o.Settings, Bound: o.Ports.Bound, Egress: o.Egress.Allowed})
-	if err != nil {
-		return err
+	var text []byte
+	if rest := (task{Bound: o.Ports.Bound, Egress: o.Egress.Allowed}); len(rest.Bound)+len(rest.Egress) > 0 {
+		var err error
+		if text, err = json.Marshal(rest); err != nil {
+			return err
+		}
 	}
 	netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", o.PID))
 	if err != nil {

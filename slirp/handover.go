@@ -14,9 +14,9 @@ import (
 // (unix(7), SCM_RIGHTS).
 const givenAtOnce = 200
 
-// give sends a JSON text and descriptors over a stream socket, and ends that: a shutdown
-// is seen whoever has the socket besides, and a clone of the monitor's may.
-// Descriptors come with blanks, which JSON does not mind before it begins.
+// give sends descriptors over a stream socket, and a text, and ends that: a shutdown is
+// seen whoever has the socket besides, and a clone of the monitor's may. Descriptors come
+// with blanks, before the text.
 func give(to *os.File, text []byte, files []*os.File) error {
 	socket, err := linux.Descriptor(to)
 	if err != nil {
@@ -35,8 +35,10 @@ func give(to *os.File, text []byte, files []*os.File) error {
 			return err
 		}
 	}
-	if _, err := to.Write(text); err != nil {
-		return err
+	if len(text) > 0 {
+		if _, err := to.Write(text); err != nil {
+			return err
+		}
 	}
 	return unix.Shutdown(socket, unix.SHUT_WR)
 }

@@ -1,6 +1,7 @@
 package slirp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,12 +52,14 @@ const ownProgram = "/proc/self/exe"
 // which its task comes.
 const taskFD = 5
 
-// task is what our own process is told to do.
+// task is what our own process is told to do: a part of it as an argument, the rest once
+// the namespaces are there.
 type task struct {
-	Stack    bool            `json:"stack,omitempty"` // the builtin driver's
-	Settings Settings        `json:"settings"`
-	Bound    []publish.Bound `json:"bound,omitempty"`
-	Egress   []string        `json:"egress,omitempty"`
+	Stack    bool     `json:"stack,omitempty"` // the builtin driver's
+	Settings Settings `json:"settings,omitzero"`
+
+	Bound  []publish.Bound `json:"bound,omitempty"`
+	Egress []string        `json:"egress,omitempty"`
 
 	ipv6      bool     // the host has a route for it
 	netns     *os.File // the container's network namespace
@@ -66,35 +69,42 @@ type task struct {
 
 // Serve is the stage. It returns the process's exit status; what it says goes to the
 // monitor, which has the other end of its output.
-func Serve() int {
-	if err := serve(); err != nil {
+func Serve(args []string) int {
+	if err := serve(args); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
 
-func serve() error {
+func serve(args []string) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() { // the monitor is gone
 		_, _ = os.NewFile(exitFD, "exit").Read(make([]byte, 1))
 		cancel(nil)
 	}()
-	// What needs no task is done before it comes: from then on somebody waits.
-	builtin.Tune()
-	ipv6, openTap := HostIP6().IsValid(), builtin.TapOpener()
+	t := task{ipv6: HostIP6().IsValid()}
+	if len(args) != 1 {
+		return errors.New("one argument is due")
+	}
+	if err := json.Unmarshal([]byte(args[0]), &t); err != nil {
+		return fmt.Errorf("read the task: %w", err)
+	}
+	if t.Stack {
+		builtin.Tune()
+	}
+	openTap := builtin.TapOpener()
 	if err := renounce(); err != nil {
 		return err
 	}
-	t, err := readTask()
-	if err != nil {
-		return fmt.Errorf("read the task: %w", err)
+	if err := t.await(); err != nil {
+		return fmt.Errorf("read the rest of the task: %w", err)
 	}
-	t.ipv6 = ipv6
 	defer t.netns.Close()
 	var tap *os.File
 	if t.Stack {
+		var err error
 		if tap, err = openTap(int(t.netns.Fd()), t.link()); err != nil {
 			return tunError(err)
 		}
@@ -130,15 +140,17 @@ func serve() error {
 // any more.
 const settled = time.Second
 
-// readTask waits for the task, perhaps for as long as a container is being made.
-func readTask() (t task, err error) {
+// await takes the rest of the task, perhaps as late as a container is made.
+func (t *task) await() error {
 	text, fds, err := take(taskFD)
 	_ = unix.Close(taskFD)
 	if err != nil {
-		return t, err
+		return err
 	}
-	if err := json.Unmarshal(text, &t); err != nil {
-		return t, err
+	if text = bytes.TrimSpace(text); len(text) > 0 {
+		if err := json.Unmarshal(text, t); err != nil {
+			return err
+		}
 	}
 	names := []string{"netns"}
 	for range t.Bound {
@@ -148,7 +160,7 @@ func readTask() (t task, err error) {
 		names = append(names, "refused")
 	}
 	if len(fds) != len(names) {
-		return t, fmt.Errorf("%d descriptors came, and not %d", len(fds), len(names))
+		return fmt.Errorf("%d descriptors came, and not %d", len(fds), len(names))
 	}
 	var files []*os.File
 	for i, name := range names {
@@ -159,7 +171,7 @@ func readTask() (t task, err error) {
 	if len(t.Egress) > 0 {
 		t.refused = files[len(files)-1]
 	}
-	return t, nil
+	return nil
 }
 
 // tunError is a device's error in the words of every driver.
