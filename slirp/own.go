@@ -84,11 +84,9 @@ func serve(args []string) error {
 		_, _ = os.NewFile(exitFD, "exit").Read(make([]byte, 1))
 		cancel(nil)
 	}()
+	// What needs no namespace is done while the container is being made.
 	t := task{ipv6: HostIP6().IsValid()}
-	if len(args) != 1 {
-		return errors.New("one argument is due")
-	}
-	if err := json.Unmarshal([]byte(args[0]), &t); err != nil {
+	if err := t.begin(args); err != nil {
 		return fmt.Errorf("read the task: %w", err)
 	}
 	if t.Stack {
@@ -102,11 +100,14 @@ func serve(args []string) error {
 		return fmt.Errorf("read the rest of the task: %w", err)
 	}
 	defer t.netns.Close()
-	var tap *os.File
+	var stack builtin.Options
 	if t.Stack {
-		var err error
-		if tap, err = openTap(int(t.netns.Fd()), t.link()); err != nil {
+		tap, err := openTap(int(t.netns.Fd()), t.link())
+		if err != nil {
 			return tunError(err)
+		}
+		if stack, err = t.stack(tap); err != nil {
+			return err
 		}
 	}
 	parts := make(chan error, 2)
@@ -119,18 +120,15 @@ func serve(args []string) error {
 			return err
 		}
 	}
-	if t.Stack {
-		o, err := t.stack(tap)
-		if err != nil {
-			return err
-		}
-		go func() { parts <- builtin.Serve(ctx, o) }()
+	// The program may begin: what it sends waits in the tap.
+	if _, err := os.NewFile(readyFD, "ready").Write([]byte("1")); err != nil {
+		return err
 	}
 	if err := confine(len(t.Bound) > 0); err != nil {
 		return err
 	}
-	if _, err := os.NewFile(readyFD, "ready").Write([]byte("1")); err != nil {
-		return err
+	if t.Stack {
+		go func() { parts <- builtin.Serve(ctx, stack) }()
 	}
 	time.AfterFunc(settled, linux.LetGoOfText)
 	return <-parts // either is what the process is for
@@ -139,6 +137,14 @@ func serve(args []string) error {
 // settled is when a start is over, and most of what it took of the binary not needed
 // any more.
 const settled = time.Second
+
+// begin takes what was known when the process was started.
+func (t *task) begin(args []string) error {
+	if len(args) != 1 {
+		return errors.New("one argument is due")
+	}
+	return json.Unmarshal([]byte(args[0]), t)
+}
 
 // await takes the rest of the task, perhaps as late as a container is made.
 func (t *task) await() error {
