@@ -19,6 +19,7 @@ import (
 // the driver does not. Each is nil where there is none.
 type connection struct {
 	driver, ports *slirp.Helper
+	ahead         *slirp.Ahead  // what either of them will be, until there is a network to serve
 	listeners     []*os.File    // of state.Ports, until a helper has them
 	members       []*membership // in networks with a name, over all lives of the program
 
@@ -62,6 +63,14 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 	return nil
 }
 
+// callNetwork has what is ours to start begin while the container is being made.
+func (m *monitor) callNetwork() error {
+	if !m.CreateOnly {
+		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable())
+	}
+	return nil
+}
+
 // startNetwork starts what connects the container, and does not wait for it.
 func (m *monitor) startNetwork() error {
 	if err := m.plugIn(); err != nil {
@@ -72,7 +81,7 @@ func (m *monitor) startNetwork() error {
 	}
 	o := m.networkOptions()
 	if slirp.PublishesPorts(o.Driver) {
-		o.Ports = m.ports()
+		o.Ports, o.Ahead = m.ports(), m.called()
 	}
 	var err error
 	if o.Egress, err = m.egress(); err != nil {
@@ -108,6 +117,7 @@ func (m *monitor) awaitNetwork() error {
 		}
 	}
 	if len(m.net.listeners) == 0 {
+		m.called().Stop() // -P of an image that exposes nothing
 		return nil
 	}
 	return m.startPorts()
@@ -115,7 +125,7 @@ func (m *monitor) awaitNetwork() error {
 
 func (m *monitor) startPorts() error {
 	o := m.networkOptions()
-	o.Ports = m.ports()
+	o.Ports, o.Ahead = m.ports(), m.called()
 	if member := m.net.outward(); member != nil && !slirp.IsDriver(m.state.Network) {
 		o.Ports.At = slirp.Address{
 			Container4: member.Address4.Addr(), Gateway4: member.Gateway4, Container6: member.Address6.Addr(), Gateway6: member.Gateway6,
@@ -140,6 +150,13 @@ func (m *monitor) ports() slirp.Ports {
 	p := slirp.Ports{Bound: m.state.Ports, Listeners: m.net.listeners}
 	m.net.listeners = nil
 	return p
+}
+
+// called is what callNetwork has started, once.
+func (m *monitor) called() *slirp.Ahead {
+	a := m.net.ahead
+	m.net.ahead = nil
+	return a
 }
 
 // ends deliver the death of what connects a container; nil where there is none.
@@ -224,6 +241,7 @@ func (m *monitor) disconnect() {
 			h.Stop()
 		}
 	}
+	m.net.ahead.Stop()
 	for _, f := range append(m.net.listeners, m.net.shared) {
 		_ = f.Close()
 	}

@@ -186,10 +186,10 @@ func (m *monitor) bringUp(turn *os.File) error {
 		return err
 	}
 	failpoint.At("launch mapped")
-	if err := m.startNetwork(); err != nil {
+	if err := takeTurn(turn); err != nil {
 		return err
 	}
-	if err := takeTurn(turn); err != nil {
+	if err := m.startNetwork(); err != nil {
 		return err
 	}
 	failpoint.At("launch prepares")

@@ -149,7 +149,7 @@ func (m *monitor) beginning() []step {
 	if m.Start != "" {
 		return []step{m.open, m.enter}
 	}
-	return []step{m.enter, m.openStore, m.findImage, m.create, m.mountRoot, m.assemble, m.announce}
+	return []step{m.enter, m.openStore, m.findImage, m.create, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
 }
 
 // bringingUp leads to a program that runs, the first time and at every restart.
@@ -158,7 +158,7 @@ func (m *monitor) bringingUp() []step {
 	if m.root != nil {
 		return []step{m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.mountRoot, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.

@@ -198,9 +198,6 @@ func (m *monitor) assemble() error {
 	if err := m.prepareVolumes(root); err != nil {
 		return err
 	}
-	if err := m.chooseNetwork(); err != nil {
-		return err
-	}
 	if err := m.bindPorts(); err != nil {
 		return err
 	}

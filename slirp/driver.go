@@ -16,21 +16,19 @@ import (
 type driver struct {
 	name    string
 	program string // to be found, or a path
-	argv0   string
-	// arguments is the command line; forget takes away what it names.
+	// arguments is the command line; forget takes away what it names. It is nil for
+	// what is told otherwise (ahead.go).
 	arguments func(Options, *pipes) (args []string, forget func(), err error)
 }
 
 func driverOf(name string) (driver, error) {
 	switch name {
 	case Slirp4netns:
-		return driver{Slirp4netns, Slirp4netns, Slirp4netns, slirpArguments}, nil
+		return driver{Slirp4netns, Slirp4netns, slirpArguments}, nil
 	case Pasta:
-		return driver{Pasta, Pasta, Pasta, pastaArguments}, nil
-	case Builtin:
-		return own(Builtin, true), nil
-	case ports:
-		return own(ports, false), nil
+		return driver{Pasta, Pasta, pastaArguments}, nil
+	case Builtin, ports:
+		return driver{name: name, program: ownProgram}, nil
 	}
 	return driver{}, fmt.Errorf("network driver %q is not known", name)
 }

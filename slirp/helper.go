@@ -39,6 +39,8 @@ type Options struct {
 	Ports Ports
 	// Egress is the builtin driver's to decide.
 	Egress Egress
+	// Ahead is what StartAhead has started for this network; nil: nothing.
+	Ahead *Ahead
 	// Path is the program; empty: the one that Available names.
 	Path string
 	// Dir is a directory of the caller's alone, for what has to have a name.
@@ -85,37 +87,47 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 			return nil, err
 		}
 	}
+	if d.arguments == nil {
+		return startOwn(ctx, o)
+	}
 	p, err := openPipes()
 	if err != nil {
 		return nil, &Failure{Step: "start " + d.name, Err: err}
 	}
 	defer func() { closeAll(p.child) }()
-	h := &Helper{
-		driver: d.name, alive: p.alive, output: &tail{}, ctx: ctx,
-		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
-	}
+	var process *os.Process
 	args, forget, err := d.arguments(o, &p)
-	h.ready = p.ready
 	if err == nil {
-		h.forget = forget
-		h.process, err = os.StartProcess(o.Path, append([]string{d.argv0}, args...), &os.ProcAttr{
-			Dir: "/",
-			// Nothing of the user's environment concerns it.
-			Env:   []string{},
-			Files: p.child,
-			// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
-			// Pdeathsig's doing: that goes by the thread, and ours end when the
-			// monitor executes itself anew.
-			Sys: &syscall.SysProcAttr{Setsid: true},
-		})
+		process, err = execute(o.Path, append([]string{d.name}, args...), p.child)
 	}
 	if err != nil {
-		closeAll([]*os.File{p.ready, p.alive, p.output})
+		p.close()
 		return nil, &Failure{Step: "start " + o.Path, Err: err}
 	}
-	h.printed = p.output
+	return newHelper(ctx, o, process, p, forget), nil
+}
+
+func execute(path string, argv []string, files []*os.File) (*os.Process, error) {
+	return os.StartProcess(path, argv, &os.ProcAttr{
+		Dir: "/",
+		// Nothing of the user's environment concerns it.
+		Env:   []string{},
+		Files: files,
+		// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
+		// Pdeathsig's doing: that goes by the thread, and ours end when the
+		// monitor executes itself anew.
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+}
+
+func newHelper(ctx context.Context, o Options, process *os.Process, p pipes, forget func()) *Helper {
+	h := &Helper{
+		driver: o.Driver, process: process, ready: p.ready, alive: p.alive, printed: p.output, output: &tail{},
+		forget: forget, ctx: ctx,
+		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
+	}
 	h.watch(o.Log)
-	return h, nil
+	return h
 }
 
 // StartPorts starts what publishes ports beside a driver that does not.

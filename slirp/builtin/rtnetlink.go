@@ -17,15 +17,13 @@ func configure(i Interface) error {
 	if err != nil {
 		return err
 	}
-	steps := []step{
-		{"bring lo up", linkMessage(1, 0, "")},
-		{"bring " + i.Name + " up", linkMessage(index, i.MTU, i.MAC)},
-	}
-	for _, address := range []netip.Prefix{i.Address4, i.Address6} {
+	steps := []step{{"bring " + i.Name + " up", linkMessage(index, i.MTU, i.MAC)}}
+	for _, address := range []netip.Prefix{i.Address6, i.Address4} { // IPv6 first, because of awaitLocal
 		if address.IsValid() {
 			steps = append(steps, step{"give " + i.Name + " its address", addressMessage(index, address.Addr(), address.Bits())})
 		}
 	}
+	steps = append(steps, step{"bring lo up", linkMessage(1, 0, "")})
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open a netlink socket: %w", err)
@@ -62,7 +60,7 @@ func take(fd int, steps []step) error {
 // SetRoutes gives a network namespace the default routes of an interface that is there.
 // The caller is OpenInterface's.
 func SetRoutes(netns int, i Interface) error {
-	return within(netns, func() error {
+	return thread()(netns, func() error {
 		index, err := interfaceIndex(i.Name)
 		if err != nil {
 			return err
@@ -77,11 +75,11 @@ func SetRoutes(netns int, i Interface) error {
 }
 
 // awaitLocal waits until the kernel takes packets for a new IPv6 address: it adds
-// the route that says so from a work queue (addrconf_dad_work), some milliseconds
-// later on a busy machine. An answer to the first question for a neighbour would
+// the route that says so from a work queue (addrconf_dad_work), at once or some
+// milliseconds later. An answer to the first question for a neighbour would
 // be lost until then, and the second is asked a second later.
 func awaitLocal(fd int, ip netip.Addr) {
-	const tries, pause = 500, time.Millisecond
+	const tries, pause = 5000, 100 * time.Microsecond
 	for i := range uint32(tries) {
 		const firstSeq = 100
 		if kind, err := routeType(fd, firstSeq+i, ip); err != nil || kind == unix.RTN_LOCAL {

@@ -40,19 +40,31 @@ type Interface struct {
 
 // OpenTap makes the device tap0 in a network namespace, as OpenInterface does, for
 // a network of this one container.
-func OpenTap(netns int, o Link) (*os.File, error) {
+func OpenTap(netns int, o Link) (*os.File, error) { return TapOpener()(netns, o) }
+
+// TapOpener is OpenTap, once, for who wants it to be quick: the thread is there before.
+func TapOpener() func(netns int, o Link) (*os.File, error) {
+	do := thread()
+	return func(netns int, o Link) (tap *os.File, err error) {
+		i, err := o.asInterface()
+		if err != nil {
+			return nil, err
+		}
+		err = do(netns, func() (err error) {
+			tap, err = openHere(i)
+			return err
+		})
+		return tap, err
+	}
+}
+
+func (o Link) asInterface() (Interface, error) {
 	a, err := addressesOf(o.Net4, o.Net6)
-	if err != nil {
-		return nil, err
-	}
-	i := Interface{
-		Name: Device, MTU: mtuOr(o.MTU),
-		Address4: netip.PrefixFrom(a.container4, a.net4.Bits()), Gateway4: a.gateway4,
-	}
+	i := Interface{Name: Device, MTU: mtuOr(o.MTU), Address4: netip.PrefixFrom(a.container4, a.net4.Bits()), Gateway4: a.gateway4}
 	if a.net6.IsValid() {
 		i.Address6, i.Gateway6 = netip.PrefixFrom(a.container6, a.net6.Bits()), a.gateway6
 	}
-	return OpenInterface(netns, i)
+	return i, err
 }
 
 // OpenInterface makes a tap device in a network namespace, gives it its addresses
@@ -60,29 +72,32 @@ func OpenTap(netns int, o Link) (*os.File, error) {
 // Switch takes the container's frames. The caller needs CAP_SYS_ADMIN in its own user
 // namespace and, as for CAP_NET_ADMIN, in the one that owns the namespace. The
 // error is a *DeviceError where the tun device cannot be opened.
-func OpenInterface(netns int, i Interface) (*os.File, error) {
-	var tap *os.File
-	err := within(netns, func() (err error) {
+func OpenInterface(netns int, i Interface) (tap *os.File, err error) {
+	err = thread()(netns, func() (err error) {
 		tap, err = openHere(i)
 		return err
 	})
 	return tap, err
 }
 
-// within has f called in a network namespace.
-func within(netns int, f func() error) error {
-	done := make(chan error)
+// thread makes one that calls a function in a network namespace, once.
+func thread() func(netns int, f func() error) error {
+	asked, done := make(chan func() error), make(chan error, 1)
 	go func() {
 		// setns(2) moves a thread. This one is never unlocked: it ends with its
 		// goroutine, so that no other runs in the container's namespace.
 		runtime.LockOSThread()
-		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter the network namespace: %w", err)
-			return
-		}
-		done <- f()
+		done <- (<-asked)()
 	}()
-	return <-done
+	return func(netns int, f func() error) error {
+		asked <- func() error {
+			if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("enter the network namespace: %w", err)
+			}
+			return f()
+		}
+		return <-done
+	}
 }
 
 func openHere(i Interface) (*os.File, error) {
