@@ -184,24 +184,27 @@ func TestTerminalIsRestoredAfterSignals(t *testing.T) {
 	term := newTerminal(p)
 	p.rootlet("create", "-it", "--name", "it", image, "sh", "-c", "echo it is up; exec sleep 1000")
 	term.types("stty -a >$HOME/before; clear")
+	pidFile := filepath.Join(p.home(), "pid")
 	for _, command := range []string{"start -ai it", "attach it", "exec -it it sleep 1000"} {
 		for _, signal := range []syscall.Signal{unix.SIGTERM, unix.SIGHUP} {
 			if !strings.HasPrefix(command, "start") {
 				p.rootlet("start", "it")
 			}
+			_ = os.Remove(pidFile)
 			term.types("clear; rootlet " + command + " & echo $! >$HOME/pid; fg; stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo as it was")
-			until(t, "to run", func() bool { return p.state("it") == "running" })
+			var text []byte
+			until(t, "to run", func() bool {
+				text, _ = os.ReadFile(pidFile)
+				return len(text) > 0 && p.state("it") == "running"
+			})
 			time.Sleep(200 * time.Millisecond)
-			text, err := os.ReadFile(filepath.Join(strings.TrimPrefix(p.env[0], "HOME="), "pid"))
-			if err != nil {
-				t.Fatal(err)
-			}
 			signalPid(t, strings.TrimSpace(string(text)), signal)
 			if !strings.HasPrefix(command, "exec") {
 				time.Sleep(50 * time.Millisecond)
 				p.rootlet("kill", "it") // sleep, as pid 1, does not hear of it
 			}
 			term.shows(`^as it was$`)
+			term.asks()
 			term.types("clear")
 			p.rootlet("stop", "-t", "0", "it")
 		}

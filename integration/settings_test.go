@@ -111,6 +111,7 @@ func TestLoginAtATerminal(t *testing.T) {
 	term.shows(`^Password: *$`)
 	term.keys("C-c")
 	term.shows(`interrupted`)
+	term.asks()
 	term.types("echo status $?")
 	term.shows(`^status 130$`)
 	term.types("clear; rootlet login -u someone " + address)
