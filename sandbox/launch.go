@@ -276,7 +276,7 @@ func (m *monitor) explain(err error) error {
 		return err
 	}
 	if step.Step == joinStep && step.Errno == unix.EPERM {
-		return errAstray(short(record.SharesWith(m.Spec.Network)))
+		return m.errAstray()
 	}
 	if step.Step != execStep {
 		return err

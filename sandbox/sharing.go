@@ -111,7 +111,11 @@ func (m *monitor) shareNetwork() error {
 	if err != nil {
 		return fmt.Errorf("cannot join network of container %s: %w", short(other), gone(err, other))
 	}
-	if m.net.shared, err = networkOf(root, &spec); err != nil {
+	m.net.shared, err = networkOf(root, &spec)
+	if errors.Is(err, unix.EACCES) {
+		return m.errAstray()
+	}
+	if err != nil {
 		return err
 	}
 	own, err := ownNamespace("net")
@@ -132,8 +136,6 @@ func networkOf(root record.Root, spec *record.Spec) (*os.File, error) {
 	path := fmt.Sprintf("/proc/%d/ns/net", state.PID)
 	fd, err := new(handles).add(unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0))
 	switch {
-	case errors.Is(err, unix.EACCES):
-		return nil, errAstray(spec.Name)
 	case err != nil && !errors.Is(err, unix.ENOENT):
 		return nil, fmt.Errorf("open the network of container %s: %w", spec.Name, err)
 	case err == nil && record.Born(state.PID) == state.Born:
@@ -145,12 +147,17 @@ func networkOf(root record.Root, spec *record.Spec) (*os.File, error) {
 	return nil, sharable(spec, state)
 }
 
-// errAstray is what the kernel's refusal to join means.
-func errAstray(other string) error {
+// errAstray is what the kernel's refusal to join means: see Astray.
+func (m *monitor) errAstray() error {
+	other := record.SharesWith(m.Spec.Network)
+	name := short(other)
+	if spec, err := record.Root(m.Paths.Data).Spec(other); err == nil {
+		name = spec.Name
+	}
 	return &Failure{
 		Code:    codeEngine,
-		Message: fmt.Sprintf("cannot join network of container %s: it was started anew by another command", other),
-		Fix:     "start this container again",
+		Message: fmt.Sprintf("cannot join network of container %s: it was started anew by another command", name),
+		Fix:     "rootlet start " + m.Spec.Name,
 	}
 }
 
