@@ -36,7 +36,7 @@ func driverOf(name string) (driver, error) {
 // slirpArguments: --enable-sandbox and --enable-seccomp always, and never an API
 // socket. Run by the root of U1, the sandbox stays in U1 (slirp4netns(1): it enters
 // the container's user namespace only when run by others).
-func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
+func slirpArguments(o Options, p *pipes) ([]string, func(), error) {
 	args := []string{
 		"--configure", "--mtu=" + strconv.Itoa(o.mtu()), "--cidr=" + o.Prefix().String(),
 		"--enable-sandbox", "--enable-seccomp",
@@ -44,6 +44,10 @@ func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
 	}
 	if !o.HostLoopback {
 		args = append(args, "--disable-host-loopback")
+	}
+	if HostIP6().IsValid() {
+		args = append(args, "--enable-ipv6")
+		p.configure = func() error { return addIPv6(o.PID) }
 	}
 	return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
 }
@@ -82,7 +86,10 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	if !o.HostLoopback {
 		args = append(args, "--no-map-gw")
 	}
-	if !HostIP6().IsValid() {
+	if HostIP6().IsValid() {
+		// The host's own would else be the container's, and hide the host.
+		args = append(args, "--address", containerIP6.String(), "--gateway", gatewayIP6.String())
+	} else {
 		args = append(args, "--ipv4-only")
 	}
 	return append(args, strconv.Itoa(o.PID)), forget, nil

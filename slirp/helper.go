@@ -51,18 +51,19 @@ type Options struct {
 
 // Helper is a driver's program that runs.
 type Helper struct {
-	driver   string
-	process  *os.Process
-	ready    *os.File // read end
-	alive    *os.File // write end of the helper's exit-fd; closed by its death and ours
-	printed  *os.File // read end of what it prints
-	output   *tail
-	stopped  atomic.Bool
-	forget   func()        // takes away what Start gave a name to
-	drained  chan struct{} // closed once all it printed is read
-	finished chan struct{} // closed once the helper is reaped
-	status   error         // how it ended; valid after finished
-	done     chan error
+	driver    string
+	process   *os.Process
+	ready     *os.File // read end
+	alive     *os.File // write end of the helper's exit-fd; closed by its death and ours
+	printed   *os.File // read end of what it prints
+	output    *tail
+	stopped   atomic.Bool
+	configure func() error  // what the driver leaves to us once it is ready; may be nil
+	forget    func()        // takes away what Start gave a name to
+	drained   chan struct{} // closed once all it printed is read
+	finished  chan struct{} // closed once the helper is reaped
+	status    error         // how it ended; valid after finished
+	done      chan error
 
 	once     sync.Once
 	readyErr error
@@ -123,7 +124,7 @@ func execute(path string, argv []string, files []*os.File) (*os.Process, error) 
 func newHelper(ctx context.Context, o Options, process *os.Process, p pipes, forget func()) *Helper {
 	h := &Helper{
 		driver: o.Driver, process: process, ready: p.ready, alive: p.alive, printed: p.output, output: &tail{},
-		forget: forget, ctx: ctx,
+		configure: p.configure, forget: forget, ctx: ctx,
 		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
 	}
 	h.watch(o.Log)
@@ -216,6 +217,9 @@ func (h *Helper) awaitOutput() {
 func (h *Helper) Ready() error {
 	h.once.Do(func() {
 		h.readyErr = h.awaitReady()
+		if h.readyErr == nil && h.configure != nil {
+			h.readyErr = h.configure()
+		}
 		_ = h.ready.Close()
 		h.forget()
 		if h.readyErr != nil {

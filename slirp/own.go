@@ -51,12 +51,6 @@ type Egress struct {
 	Refused *os.File // takes what was refused; Start closes it
 }
 
-// The addresses of builtin.DefaultNet6.
-var (
-	containerIP6 = netip.AddrFrom16([16]byte{0: 0xfd, 14: 1})
-	gatewayIP6   = netip.AddrFrom16([16]byte{0: 0xfd, 15: 2})
-)
-
 // ownProgram is this binary.
 const ownProgram = "/proc/self/exe"
 
@@ -237,7 +231,7 @@ func (t task) ports(ready func()) publish.Options {
 	at := t.At
 	if at == (Address{}) {
 		at.Container4, at.Gateway4 = t.Settings.ContainerIP(), t.Settings.GatewayIP()
-		if t.Stack && t.ipv6 {
+		if t.ipv6 {
 			at.Container6, at.Gateway6 = containerIP6, gatewayIP6
 		}
 	}
