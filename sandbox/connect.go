@@ -116,6 +116,11 @@ func (m *monitor) awaitNetwork() error {
 			return err
 		}
 	}
+	for _, member := range m.net.members {
+		if err := member.place.Ready(m.ctx); err != nil {
+			return err
+		}
+	}
 	if len(m.net.listeners) == 0 {
 		m.called().Stop() // -P of an image that exposes nothing
 		return nil

@@ -111,6 +111,9 @@ func follow(conn *stage.Conn, w *builtin.Switch, directory *names) error {
 				return fmt.Errorf("take %s in: %w", p.Name, err)
 			}
 			refused = nil
+			if err := conn.Send(kindPlugged, []byte(p.MAC)); err != nil {
+				return err
+			}
 		}
 	}
 }
