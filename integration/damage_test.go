@@ -104,13 +104,18 @@ func TestStalePid(t *testing.T) {
 	p.rootlet("run", "-d", "--name", "other", "--network", "none", image, "sh", "-c", "echo theirs >/own; exec sleep 1000")
 	id := strings.TrimSpace(p.rootlet("run", "-d", "--name", "it", "--network", "none", image, "sleep", "1000"))
 	first, monitor := p.pid("it"), p.monitor("it")
-	for i, stranger := range []int{os.Getpid(), victim.Process.Pid, p.pid("other"), p.monitor("other")} {
-		p.edit(id, func(state map[string]any) { state["pid"] = stranger })
-		commands := [][]string{{"exec", "it", "cat", "/own"}, {"top", "it"}, {"stats", "--no-stream", "it"}}
-		if i == 0 { // it looks for some seconds whether the container comes to rest
-			commands = append(commands, []string{"cp", "it:/own", "-"})
+	// cp looks for some seconds whether a container comes to rest.
+	p.edit(strings.TrimSpace(p.rootlet("run", "-d", "--name", "copied", "--network", "none", image, "sleep", "1000")),
+		func(state map[string]any) { state["pid"] = os.Getpid() })
+	var copying sync.WaitGroup
+	copying.Go(func() {
+		if stdout, _, code := p.try("cp", "copied:/own", "-"); code == 0 || strings.Contains(stdout, "theirs") {
+			t.Errorf("cp: exit code %d, %q", code, stdout)
 		}
-		for _, args := range commands {
+	})
+	for _, stranger := range []int{os.Getpid(), victim.Process.Pid, p.pid("other"), p.monitor("other")} {
+		p.edit(id, func(state map[string]any) { state["pid"] = stranger })
+		for _, args := range [][]string{{"exec", "it", "cat", "/own"}, {"top", "it"}, {"stats", "--no-stream", "it"}} {
 			if stdout, _, code := p.try(args...); code == 0 && args[0] != "stats" || strings.Contains(stdout, "theirs") {
 				t.Errorf("%v of pid %d: exit code %d, %q", args, stranger, code, stdout)
 			}
@@ -121,7 +126,8 @@ func TestStalePid(t *testing.T) {
 		p.rootlet("unpause", "it")
 		p.edit(id, func(state map[string]any) { state["pid"] = stranger })
 	}
-	p.rootlet("rm", "-f", "it")
+	copying.Wait()
+	p.rootlet("rm", "-f", "it", "copied")
 	if !gone(first) || !gone(monitor) {
 		t.Error("it lives on")
 	}

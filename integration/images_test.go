@@ -87,7 +87,8 @@ func gzipLayer(entries ...entry) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil })
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil },
+		tarball.WithCompressedCaching) // it is pushed by each test
 }
 
 // busybox has every applet, and the users root and alice.

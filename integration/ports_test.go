@@ -27,14 +27,15 @@ func TestPublishedPorts(t *testing.T) {
 	outer := outerAddress(t)
 	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {
+			t.Parallel() // it waits for sleep, most of all
 			p := p.in(t)
 			if driver != "builtin" {
 				testenv.NeedProgram(t, driver)
 			}
-			p.rootlet("run", "-d", "--name", "web", "--network", driver, "--restart", "always", "-p", "80", image,
+			p.rootlet("run", "-d", "--name", driver, "--network", driver, "--restart", "always", "-p", "80", image,
 				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp")
 			port := func() string {
-				first, _, _ := strings.Cut(p.rootlet("port", "web", "80"), "\n")
+				first, _, _ := strings.Cut(p.rootlet("port", driver, "80"), "\n")
 				return strings.TrimPrefix(first, "0.0.0.0:")
 			}
 			answers := func() {
@@ -43,24 +44,24 @@ func TestPublishedPorts(t *testing.T) {
 			}
 			answers()
 			within(t, soon, "that it sees the caller's address, "+outer, func() bool {
-				logs, err := p.command("logs", "web").CombinedOutput()
+				logs, err := p.command("logs", driver).CombinedOutput()
 				return err == nil && (strings.Contains(string(logs), outer+"]:") || strings.Contains(string(logs), outer+":"))
 			})
 
-			monitor := p.monitor("web")
+			monitor := p.monitor(driver)
 			until(t, "to sleep", func() bool { return sleeps(monitor) })
 			before := port()
 			kill(t, p.child(monitor, "rootlet-network"))
-			within(t, soon, "it is started again", func() bool { return strings.Contains(p.inspect("web", ".State.Error"), "started again") })
+			within(t, soon, "it is started again", func() bool { return strings.Contains(p.inspect(driver, ".State.Error"), "started again") })
 			answers()
 			if now := port(); now != before {
 				t.Errorf("port %s has become %s", before, now)
 			}
 
-			kill(t, p.pid("web"))
-			within(t, 5*time.Second, "the program is started again", func() bool { return p.inspect("web", ".RestartCount") == "1" && p.state("web") == "running" })
+			kill(t, p.pid(driver))
+			within(t, 5*time.Second, "the program is started again", func() bool { return p.inspect(driver, ".RestartCount") == "1" && p.state(driver) == "running" })
 			answers()
-			p.rootlet("rm", "-f", "web")
+			p.rootlet("rm", "-f", driver)
 		})
 	}
 }
