@@ -45,6 +45,7 @@ func dial(t *testing.T, path string) net.Conn {
 // Garbage, clients that say nothing, and a thousand of them, cost a monitor
 // nothing that it does not get over.
 func TestControlSocketIsAttacked(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "-d", "--name", "it", image, "sleep", "1000")
 	monitor, socket := p.monitor("it"), p.socket("it")
@@ -88,6 +89,7 @@ func TestControlSocketIsAttacked(t *testing.T) {
 // A client that has stopped reading, though it is attached to a program that
 // writes, keeps nobody from ending and removing the container.
 func TestClientStopsReading(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	for _, end := range [][]string{{"stop", "-t", "0", "it"}, {"rm", "-f", "it"}, {"kill", "it"}} {
 		c := p.command("run", "--name", "it", image, "sh", "-c", "while :; do echo much to read; done")
@@ -124,6 +126,7 @@ func TestClientStopsReading(t *testing.T) {
 // A signal to a client that is attached, or waits, ends it or goes to the
 // program, and leaves a container that works. SIGTSTP stops the client alone.
 func TestClientsAreSignalled(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	for _, args := range [][]string{
 		{"start", "-a", "-i", "it"},
@@ -179,6 +182,7 @@ func TestClientsAreSignalled(t *testing.T) {
 
 // The same at a terminal, which has to be as it was before.
 func TestTerminalIsRestoredAfterSignals(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	testenv.NeedProgram(t, "tmux")
 	term := newTerminal(p)

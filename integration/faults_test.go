@@ -170,6 +170,7 @@ func TestMonitorIsKilled(t *testing.T) {
 // F7, between two lives of a program: there is no first process to find the
 // monitor by.
 func TestMonitorIsKilledBetweenTwoLives(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "-d", "--name", "it", "--restart", "always", image, "sleep", "0.3")
 	monitor := p.monitor("it")
@@ -182,6 +183,7 @@ func TestMonitorIsKilledBetweenTwoLives(t *testing.T) {
 
 // F6: a client that is killed changes nothing for the container.
 func TestAttachedClientIsKilled(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	c := p.command("run", "-i", "--name", "it", image, "sh", "-c", "trap 'echo heard' USR1; while :; do sleep 0.05; done")
 	stdin, err := c.StdinPipe()

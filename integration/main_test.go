@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,16 @@ import (
 
 // shortForm are the scripts that root runs, for whom rootlet is not made.
 var shortForm = []string{"hello", "exit-codes", "streams", "config", "bind", "volume", "network", "capabilities", "lifecycle", "pull"}
+
+// whoever are the scripts that one user runs for all, as testenv.Whoever has it.
+var whoever = []string{
+	// What a registry or a credential helper is asked, and answers.
+	"credential-helper", "login", "mirror", "pull-errors", "pull-faults", "registry-own", "registry-serve", "search",
+	// What is written down: records, logs, events, settings.
+	"autostart", "completion", "events", "health", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
+	// What a client does with what it is sent, and what it reads below /proc.
+	"attach", "signals", "stats",
+}
 
 // rootlet is the absolute path of the binary under test: $ROOTLET, or one that
 // TestMain builds.
@@ -85,6 +96,9 @@ func (s serial) Verbose() bool { return false }
 
 func (s serial) Run(name string, run func(testscript.T)) {
 	s.T.Run(name, func(t *testing.T) {
+		if slices.Contains(whoever, name) {
+			testenv.Whoever(t)
+		}
 		if os.Geteuid() != 0 { // the system starts processes of root's at any time
 			t.Cleanup(testenv.Snapshot(t, runtimeBase(t)).Check)
 		}

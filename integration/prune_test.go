@@ -3,10 +3,13 @@ package integration
 import (
 	"fmt"
 	"testing"
+
+	"rootlet/internal/testenv"
 )
 
 // At a terminal, a prune asks; only y is a yes.
 func TestPruneAsks(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "--name", "ended", image, "true")
 	term := newTerminal(p)

@@ -102,6 +102,7 @@ func registryOfUsers(t *testing.T) string {
 // TestLoginAtATerminal: a password is asked for, and not shown; one who breaks off
 // has a terminal that shows what he types.
 func TestLoginAtATerminal(t *testing.T) {
+	testenv.Whoever(t)
 	address := registryOfUsers(t)
 	p := newPerson(t)
 	term := newTerminal(p)

@@ -114,6 +114,7 @@ func TestTerminal(t *testing.T) {
 // A terminal that is closed leaves the container running, as with Docker, and
 // rm -f ends it with all that belongs to it.
 func TestTerminalIsClosed(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	term := newTerminal(p)
 	term.types("rootlet run --name lonely -it " + image + " sh -c 'echo it is up; exec sleep 1000'")
@@ -124,6 +125,7 @@ func TestTerminalIsClosed(t *testing.T) {
 
 // A program that dies of a signal, or never starts, gives the terminal back, too.
 func TestTerminalIsRestored(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	term := newTerminal(p)
 	term.types("stty -a >$HOME/before; clear")
@@ -145,6 +147,7 @@ func TestTerminalIsRestored(t *testing.T) {
 // TestDetach leaves a program by the detach keys and comes back to it, from two
 // terminals at once.
 func TestDetach(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	first, second := newTerminal(p), newTerminal(p)
 	first.types("rootlet run -it --name shell " + image + " sh -c 'PS1=\"in> \" exec sh'")
