@@ -404,7 +404,9 @@ var (
 		args:   []string{"wait", "it"},
 	}
 	dozing = []step{
-		{stage: "rootlet-monitor", name: "sleep log suspended"}, {stage: "rootlet-monitor", name: "sleep falls asleep"},
-		{stage: "rootlet-monitor", name: "sleep woken"}, {stage: "rootlet-monitor", name: "sleep revived"},
+		{stage: "rootlet-monitor", name: "sleep log suspended"},
+		{stage: "rootlet-monitor", name: "sleep falls asleep"},
+		{stage: "rootlet-monitor", name: "sleep woken"},
+		{stage: "rootlet-monitor", name: "sleep revived"},
 	}
 )
