@@ -25,14 +25,16 @@ func TestPublishedPorts(t *testing.T) {
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
 	outer := outerAddress(t)
-	for _, driver := range drivers {
-		t.Run(driver, func(t *testing.T) {
+	for _, network := range append(drivers, "slirp4netns --egress none", "pasta --egress none") {
+		t.Run(network, func(t *testing.T) {
+			driver, egress, _ := strings.Cut(network, " ")
 			p := p.in(t)
 			if driver != "builtin" {
 				testenv.NeedProgram(t, driver)
 			}
-			p.rootlet("run", "-d", "--name", "web", "--network", driver, "--restart", "always", "-p", "80", image,
-				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp")
+			p.rootlet(append(append([]string{"run", "-d", "--name", "web", "--network", driver}, strings.Fields(egress)...),
+				"--restart", "always", "-p", "80", image,
+				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp")...)
 			port := func() string {
 				first, _, _ := strings.Cut(p.rootlet("port", "web", "80"), "\n")
 				return strings.TrimPrefix(first, "0.0.0.0:")
@@ -77,7 +79,7 @@ func outerAddress(t *testing.T) string {
 }
 
 // startOuter is `outer`: something that says hello outside of the loopback; $OUTER is
-// its address.
+// its address, $OUTERIP that without the port.
 func startOuter(ts *testscript.TestScript, neg bool, args []string) {
 	t := of(ts).t
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }))
@@ -90,6 +92,7 @@ func startOuter(ts *testscript.TestScript, neg bool, args []string) {
 	server.Start()
 	t.Cleanup(server.Close)
 	ts.Setenv("OUTER", l.Addr().String())
+	ts.Setenv("OUTERIP", outerAddress(t))
 }
 
 // get is the body of an answer, or what went wrong.

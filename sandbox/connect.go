@@ -60,7 +60,7 @@ func (m *monitor) startNetwork() error {
 		return nil
 	}
 	o := m.networkOptions()
-	if slirp.PublishesPorts(o.Driver) {
+	if slirp.PublishesPorts(o.Driver, len(m.Spec.Egress) > 0) {
 		o.Ports = m.ports()
 	}
 	var err error
@@ -141,7 +141,7 @@ func ends(h *slirp.Helper) <-chan error {
 func (m *monitor) lostNetwork(cause error) {
 	m.net.driver = nil
 	m.mend("network", cause, func() error {
-		if slirp.PublishesPorts(m.state.Network) {
+		if slirp.PublishesPorts(m.state.Network, len(m.Spec.Egress) > 0) {
 			if err := m.listenAgain(); err != nil {
 				return err
 			}

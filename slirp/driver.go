@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/slirp/builtin"
+	"rootlet/slirp/gate"
 )
 
 // driver is a program that gives a container its network, and how it is told so.
@@ -19,18 +20,20 @@ type driver struct {
 	argv0   string
 	// arguments is the command line; forget takes away what it names.
 	arguments func(Options, *pipes) (args []string, forget func(), err error)
+	// family has a pid namespace for the process and what it starts, which ends with it.
+	family bool
 }
 
 func driverOf(name string) (driver, error) {
 	switch name {
 	case Slirp4netns:
-		return driver{Slirp4netns, Slirp4netns, Slirp4netns, slirpArguments}, nil
+		return driver{name: Slirp4netns, program: Slirp4netns, argv0: Slirp4netns, arguments: slirpArguments}, nil
 	case Pasta:
-		return driver{Pasta, Pasta, Pasta, pastaArguments}, nil
+		return driver{name: Pasta, program: Pasta, argv0: Pasta, arguments: pastaArguments}, nil
 	case Builtin:
-		return own(Builtin, true), nil
+		return own(Builtin, task{Stack: true}), nil
 	case ports:
-		return own(ports, false), nil
+		return own(ports, task{}), nil
 	}
 	return driver{}, fmt.Errorf("network driver %q is not known", name)
 }
@@ -38,7 +41,7 @@ func driverOf(name string) (driver, error) {
 // slirpArguments: --enable-sandbox and --enable-seccomp always, and never an API
 // socket. Run by the root of U1, the sandbox stays in U1 (slirp4netns(1): it enters
 // the container's user namespace only when run by others).
-func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
+func slirpArguments(o Options, p *pipes) ([]string, func(), error) {
 	args := []string{
 		"--configure", "--mtu=" + strconv.Itoa(o.mtu()), "--cidr=" + o.Prefix().String(),
 		"--enable-sandbox", "--enable-seccomp",
@@ -47,8 +50,15 @@ func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
 	if !o.HostLoopback {
 		args = append(args, "--disable-host-loopback")
 	}
-	return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
+	if o.netns == nil {
+		return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
+	}
+	p.child = append(p.child, o.netns)
+	return append(args, "--netns-type=path", fmt.Sprintf("/proc/self/fd/%d", netnsPathFD), Device), func() {}, nil
 }
+
+// netnsPathFD is where slirp4netns finds Options.netns.
+const netnsPathFD = 5
 
 // Device is the container's interface.
 const Device = builtin.Device
@@ -87,7 +97,16 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	if !HostIP6().IsValid() {
 		args = append(args, "--ipv4-only")
 	}
-	return append(args, strconv.Itoa(o.PID)), forget, nil
+	if o.netns == nil {
+		return append(args, strconv.Itoa(o.PID)), forget, nil
+	}
+	if HostIP6().IsValid() {
+		// Not the host's own addresses: behind the gate they would be the gate's.
+		args = append(args, "--address", gate.LegAddress(gate.Leg6).String(), "--gateway", gate.LegGateway(gate.Leg6).String())
+	}
+	_ = p.child[0].Close()
+	p.child[0] = o.netns // the one descriptor that it keeps and does not write to
+	return append(args, "--no-netns-quit", "--netns", "/proc/self/fd/0"), forget, nil
 }
 
 // Choose is the driver that Auto stands for on this host: the first whose program is

@@ -37,7 +37,7 @@ type Options struct {
 	Settings
 	// Ports are published by the builtin driver, and by StartPorts.
 	Ports Ports
-	// Egress is the builtin driver's to decide.
+	// Egress is decided by the builtin driver, and by a gate before another one.
 	Egress Egress
 	// Path is the program; empty: the one that Available names.
 	Path string
@@ -45,6 +45,16 @@ type Options struct {
 	Dir string
 	// Log receives what the helper prints, as it comes; may be nil.
 	Log io.Writer
+
+	// netns is where a driver behind a gate makes its interface, instead of PID's; Start
+	// closes it.
+	netns *os.File
+}
+
+// gated says that a driver is started behind a gate, by a process of ours that ends with
+// it, and it with that one.
+func (o Options) gated() bool {
+	return len(o.Egress.Allowed) > 0 && (o.Driver == Slirp4netns || o.Driver == Pasta)
 }
 
 // Helper is a driver's program that runs.
@@ -85,6 +95,10 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 			return nil, err
 		}
 	}
+	if o.gated() {
+		d = own(d.name, task{Gated: &gated{Path: o.Path}})
+		d.family, o.Path = true, d.program
+	}
 	p, err := openPipes()
 	if err != nil {
 		return nil, &Failure{Step: "start " + d.name, Err: err}
@@ -106,7 +120,7 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 			// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
 			// Pdeathsig's doing: that goes by the thread, and ours end when the
 			// monitor executes itself anew.
-			Sys: &syscall.SysProcAttr{Setsid: true},
+			Sys: attributes(d),
 		})
 	}
 	if err != nil {
@@ -124,8 +138,16 @@ func StartPorts(ctx context.Context, o Options) (*Helper, error) {
 	return Start(ctx, o)
 }
 
-// PublishesPorts says that a driver takes Options.Ports itself.
-func PublishesPorts(driver string) bool { return driver == Builtin }
+func attributes(d driver) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setsid: true}
+	if d.family {
+		a.Cloneflags = unix.CLONE_NEWPID
+	}
+	return a
+}
+
+// PublishesPorts says that Start takes Options.Ports itself.
+func PublishesPorts(driver string, egress bool) bool { return driver == Builtin || egress }
 
 // watch follows the helper until it is dead.
 func (h *Helper) watch(log io.Writer) {

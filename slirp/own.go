@@ -17,12 +17,13 @@ import (
 	"rootlet/internal/stage"
 	"rootlet/slirp/builtin"
 	"rootlet/slirp/egress"
+	"rootlet/slirp/gate"
 	"rootlet/slirp/publish"
 )
 
 // You come here from driver.go, in the monitor, for what rootlet does itself: the
-// builtin driver's stack, and published ports, each in the process of stage.Network,
-// or both in one. Serve below is that process.
+// builtin driver's stack, the gate before another driver, and published ports, in the
+// process of stage.Network. Serve below is that process.
 
 // ports is the name of the helper that only forwards published ports, under the drivers
 // that do not.
@@ -34,17 +35,11 @@ type Ports struct {
 	Listeners []*os.File // of Bound, in its order; Start closes them
 }
 
-// Egress is where a container may connect to. The builtin driver alone decides about it.
+// Egress is where a container may connect to.
 type Egress struct {
 	Allowed []string // as egress.Parse reads them; none: everything
 	Refused *os.File // takes what was refused; Start closes it
 }
-
-// The addresses of builtin.DefaultNet6.
-var (
-	containerIP6 = netip.AddrFrom16([16]byte{0: 0xfd, 14: 1})
-	gatewayIP6   = netip.AddrFrom16([16]byte{0: 0xfd, 15: 2})
-)
 
 // The descriptors of our own process after those of every helper.
 const (
@@ -56,6 +51,7 @@ const (
 // task is what our own process is told to do.
 type task struct {
 	Stack    bool            `json:"stack,omitempty"` // the builtin driver's
+	Gated    *gated          `json:"gated,omitempty"` // the driver behind a gate
 	Settings Settings        `json:"settings"`
 	IPv6     bool            `json:"ipv6,omitempty"`
 	Bound    []publish.Bound `json:"bound,omitempty"`
@@ -63,9 +59,14 @@ type task struct {
 }
 
 // ownArguments has the task and the namespace among the process's descriptors.
-func ownArguments(stack bool) func(Options, *pipes) ([]string, func(), error) {
+func ownArguments(t task) func(Options, *pipes) ([]string, func(), error) {
 	return func(o Options, p *pipes) ([]string, func(), error) {
-		text, err := json.Marshal(task{Stack: stack, Settings: o.Settings, IPv6: HostIP6().IsValid(), Bound: o.Ports.Bound, Egress: o.Egress.Allowed})
+		t.Settings, t.Bound, t.Egress = o.Settings, o.Ports.Bound, o.Egress.Allowed
+		if t.Gated != nil {
+			t.Gated.Driver, t.Gated.Dir = o.Driver, o.Dir
+		}
+		t.IPv6 = (t.Stack || t.Gated != nil && o.Driver == Pasta) && HostIP6().IsValid()
+		text, err := json.Marshal(t)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -119,7 +120,12 @@ func serve() error {
 			return tunError(err)
 		}
 	}
-	parts := make(chan error, 2)
+	parts := make(chan error, 3)
+	if t.Gated != nil {
+		if err := t.serveGated(ctx, netns, parts); err != nil {
+			return err
+		}
+	}
 	if len(t.Bound) > 0 {
 		ready := make(chan struct{})
 		go func() { parts <- publish.Serve(ctx, t.ports(netns, func() { close(ready) })) }()
@@ -136,14 +142,14 @@ func serve() error {
 		}
 		go func() { parts <- builtin.Serve(ctx, o) }()
 	}
-	if err := confine(len(t.Bound) > 0); err != nil {
+	if err := confine(len(t.Bound) > 0 || t.Gated != nil); err != nil {
 		return err
 	}
 	if _, err := os.NewFile(readyFD, "ready").Write([]byte("1")); err != nil {
 		return err
 	}
 	time.AfterFunc(settled, linux.LetGoOfText)
-	return <-parts // either is what the process is for
+	return <-parts // each is what the process is for
 }
 
 // settled is when a start is over, and most of what it took of the binary not needed
@@ -174,10 +180,13 @@ func (t task) link() builtin.Link {
 }
 
 func (t task) net6() netip.Prefix {
-	if t.IPv6 {
-		return builtin.DefaultNet6
+	switch {
+	case !t.IPv6:
+		return netip.Prefix{}
+	case t.Gated != nil:
+		return gate.Net6
 	}
-	return netip.Prefix{}
+	return builtin.DefaultNet6
 }
 
 func (t task) stack(tap *os.File) (builtin.Options, error) {
@@ -191,9 +200,11 @@ func (t task) stack(tap *os.File) (builtin.Options, error) {
 	if err != nil {
 		return o, fmt.Errorf("egress: %w", err)
 	}
-	o.Policy = policy{egress.New(rules, os.NewFile(uintptr(listenerFD+len(t.Bound)), "refused"))}
+	o.Policy = policy{egress.New(rules, t.refused())}
 	return o, nil
 }
+
+func (t task) refused() *os.File { return os.NewFile(uintptr(listenerFD+len(t.Bound)), "refused") }
 
 // policy shows the stack an egress.Policy; neither package knows the other.
 type policy struct{ *egress.Policy }
@@ -205,9 +216,7 @@ func (t task) ports(netns *os.File, ready func()) publish.Options {
 		Bound: t.Bound, Netns: netns, Container4: t.Settings.ContainerIP(), Gateway4: t.Settings.GatewayIP(),
 		Ready: ready, Report: func(err error) { fmt.Fprintln(os.Stderr, err) },
 	}
-	if t.Stack && t.IPv6 {
-		o.Container6, o.Gateway6 = containerIP6, gatewayIP6
-	}
+	o.Container6, o.Gateway6, _ = builtin.Addresses6(t.net6())
 	for i := range t.Bound {
 		o.Listeners = append(o.Listeners, os.NewFile(uintptr(listenerFD+i), "listener"))
 	}
@@ -216,14 +225,15 @@ func (t task) ports(netns *os.File, ready func()) publish.Options {
 
 // confine gives up what the process needs no more: it stays root of U1 in name, with no
 // capability but the one by which a socket in the container's network may have a
-// client's address, and gains none by what it might execute.
-func confine(ports bool) error {
+// client's address, and a name opens what it leads to in the gate; and it gains none by
+// what it might execute.
+func confine(admin bool) error {
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
 		return fmt.Errorf("no_new_privs: %w", errno)
 	}
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var keep [2]unix.CapUserData
-	if ports {
+	if admin {
 		keep[0].Effective, keep[0].Permitted = 1<<unix.CAP_NET_ADMIN, 1<<unix.CAP_NET_ADMIN
 	}
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&keep[0])), 0); errno != 0 {
@@ -233,6 +243,6 @@ func confine(ports bool) error {
 }
 
 // own is our own process, as a driver.
-func own(name string, stack bool) driver {
-	return driver{name: name, program: "/proc/self/exe", argv0: stage.Network, arguments: ownArguments(stack)}
+func own(name string, t task) driver {
+	return driver{name: name, program: "/proc/self/exe", argv0: stage.Network, arguments: ownArguments(t)}
 }

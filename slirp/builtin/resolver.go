@@ -118,15 +118,18 @@ const queryIdle = 10 * time.Second
 
 // serveTCPQueries answers questions on one connection, one after the other.
 func (s *server) serveTCPQueries(ep tcpip.Endpoint, queue *waiter.Queue) {
-	conn := gonet.NewTCPConn(queue, ep)
-	for s.ctx.Err() == nil {
+	s.dns.converse(s.ctx, gonet.NewTCPConn(queue, ep))
+}
+
+func (r *relay) converse(ctx context.Context, conn net.Conn) {
+	for ctx.Err() == nil {
 		_ = conn.SetDeadline(time.Now().Add(queryIdle))
 		query, err := readMessage(conn)
-		if err != nil || !s.dns.acquire() {
+		if err != nil || !r.acquire() {
 			return
 		}
-		response := s.dns.answer(s.ctx, "tcp", query)
-		s.dns.release()
+		response := r.answer(ctx, "tcp", query)
+		r.release()
 		if response == nil {
 			return
 		}

@@ -35,29 +35,44 @@ type Link struct {
 // namespace and, as for CAP_NET_ADMIN, in the one that owns the namespace. The
 // error is a *DeviceError where the tun device cannot be opened.
 func OpenTap(netns int, o Link) (*os.File, error) {
-	type result struct {
-		tap *os.File
-		err error
+	var tap *os.File
+	err := inside(netns, func() (err error) {
+		tap, err = openTapHere(o)
+		return err
+	})
+	return tap, err
+}
+
+// Configure gives a device tap0 that is there already what OpenTap gives its own, and
+// needs the same of its caller.
+func Configure(netns *os.File, o Link) error {
+	a, err := addressesOf(o.Net4, o.Net6)
+	if err != nil {
+		return err
 	}
-	done := make(chan result)
+	return inside(int(netns.Fd()), func() error { return configure(a, mtuOr(o.MTU)) })
+}
+
+// inside runs f on a thread that has joined a network namespace.
+func inside(netns int, f func() error) error {
+	done := make(chan error)
 	go func() {
 		// setns(2) moves a thread. This one is never unlocked: it ends with its
 		// goroutine, so that no other runs in the container's namespace.
 		runtime.LockOSThread()
-		tap, err := openTapHere(netns, o)
-		done <- result{tap, err}
+		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("enter the network namespace: %w", err)
+			return
+		}
+		done <- f()
 	}()
-	r := <-done
-	return r.tap, r.err
+	return <-done
 }
 
-func openTapHere(netns int, o Link) (*os.File, error) {
+func openTapHere(o Link) (*os.File, error) {
 	a, err := addressesOf(o.Net4, o.Net6)
 	if err != nil {
 		return nil, err
-	}
-	if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("enter the network namespace: %w", err)
 	}
 	// The device belongs to the namespace of the thread that opens it.
 	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)

@@ -11,8 +11,11 @@ import (
 // You come here from slirp/gate, which has the kernel decide: what the rules say, as
 // data, and what a name opens in the course of time.
 
-// Ports are a range of them; all are anyPort's from 0.
+// Ports are a range of them.
 type Ports struct{ First, Last uint16 }
+
+// AllPorts leaves none out.
+var AllPorts = Ports{0, anyPort}
 
 // All says that no port is left out.
 func (p Ports) All() bool { return p.First <= 1 && p.Last == anyPort }
