@@ -54,6 +54,9 @@ type Gate struct {
 	refusals *refusals
 	relay    *builtin.Relay
 	report   func(error)
+
+	link  link // in the middle, while it is being made
+	inner int  // its interface
 }
 
 // Open makes the middle, and the container's interface with its addresses and routes.
@@ -69,9 +72,11 @@ func Open(o Options) (*Gate, error) {
 	if err := elsewhere(func() error { return g.openHere(o) }); err != nil {
 		return nil, err
 	}
+	defer g.link.Close()
 	if err := builtin.Configure(o.Container, o.Link); err != nil {
 		return nil, fmt.Errorf("the container's interface: %w", err)
 	}
+	g.link.awaitRunning(g.inner)
 	return g, nil
 }
 
@@ -142,7 +147,7 @@ func (g *Gate) openHere(o Options) (err error) {
 	if g.refusals, err = openRefusals(g.policy, g.rules.translated()); err != nil {
 		return err
 	}
-	if err := wire(o, g.rules.sides); err != nil {
+	if err := g.wire(o); err != nil {
 		return err
 	}
 	for _, s := range g.rules.sides {
@@ -154,34 +159,33 @@ func (g *Gate) openHere(o Options) (err error) {
 }
 
 // wire makes the interface towards the container, and has the kernel forward.
-func wire(o Options, sides []side) error {
-	l, err := openLink()
-	if err != nil {
+func (g *Gate) wire(o Options) (err error) {
+	if g.link, err = openLink(); err != nil {
 		return err
 	}
-	defer l.Close()
 	mtu := o.Link.MTU
 	if mtu == 0 {
 		mtu = builtin.DefaultMTU
 	}
-	if err := l.makePair(o.Container, mtu); err != nil {
+	if err := g.link.makePair(o.Container, mtu); err != nil {
 		return fmt.Errorf("make a pair of interfaces (veth): %w", err)
 	}
 	dev, err := net.InterfaceByName(inner)
 	if err != nil {
 		return err
 	}
-	for _, s := range sides {
+	g.inner = dev.Index
+	for _, s := range g.rules.sides {
 		for _, ip := range []netip.Addr{s.gateway, s.nameserver} {
-			if err := l.address(dev.Index, ip, s.net.Bits()); err != nil {
+			if err := g.link.address(dev.Index, ip, s.net.Bits()); err != nil {
 				return fmt.Errorf("give %s the address %s: %w", inner, ip, err)
 			}
 		}
 	}
-	if err := l.up(dev.Index); err != nil {
+	if err := g.link.up(dev.Index); err != nil {
 		return fmt.Errorf("bring %s up: %w", inner, err)
 	}
-	return forward(o.Proc, len(sides) > 1)
+	return forward(o.Proc, len(g.rules.sides) > 1)
 }
 
 // forward has the thread's network pass packets on, and send as many ICMP messages to one

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -92,6 +93,22 @@ func (l link) up(index int) error {
 	native.PutUint32(header[8:], unix.IFF_UP)
 	native.PutUint32(header[12:], unix.IFF_UP) // the bits to change
 	return l.request(unix.RTM_NEWLINK, 0, header, func(*netlink.AttributeEncoder) {})
+}
+
+// awaitRunning waits until an interface sends. The kernel has it begin from a work queue,
+// once the other end is up, and loses what is sent before: an answer to a question for a
+// neighbour, which is asked again a second later.
+func (l link) awaitRunning(index int) {
+	const tries, pause = 1000, time.Millisecond
+	header := make([]byte, unix.SizeofIfInfomsg)
+	native.PutUint32(header[4:], uint32(index))
+	for range tries {
+		answers, err := l.Execute(netlink.Message{Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request}, Data: header})
+		if err != nil || len(answers) == 0 || len(answers[0].Data) < len(header) || native.Uint32(answers[0].Data[8:])&unix.IFF_RUNNING != 0 {
+			return
+		}
+		time.Sleep(pause)
+	}
 }
 
 // address gives an interface one. IPv6 looks for no other that has it (RFC 4862): it could
