@@ -1,6 +1,7 @@
 # make          build the static binary ./rootlet
 # make test     run every test, with all the set-up that takes (root installs it)
 # make fuzz     run every fuzz target for ten minutes (FUZZ_TIME=SECONDS)
+# make browser  run the tests that a browser has a part in (root installs Chromium)
 # make bench    measure against podman and write docs/benchmarks.md
 # make clean    remove what make built
 
@@ -18,12 +19,15 @@ export CGO_ENABLED := 0
 export GOFLAGS :=
 export GOWORK := off
 
-.PHONY: rootlet test fuzz bench clean need-go
+.PHONY: rootlet test browser fuzz bench clean need-go
 rootlet: need-go
 	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ .
 
 test: rootlet
 	@.ci/test
+
+browser: rootlet
+	@.ci/browser
 
 fuzz: FUZZ_TIME ?= 600
 fuzz: need-go

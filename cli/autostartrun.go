@@ -66,12 +66,12 @@ func (a *app) toThose(alive bool, atOnce int, do func(paths sandbox.Paths, id st
 	for _, e := range entries {
 		switch {
 		case e.Err != nil:
-			all = append(all, treated{e.ID, e.Err})
+			all = append(all, treated{id: e.ID, err: e.Err})
 		case startsAgain(e) && root.Alive(e.ID) == alive:
-			all = append(all, treated{id: e.ID})
+			all = append(all, treated{id: e.ID, behind: behind(e, entries)})
 		}
 	}
-	treatEach(all, atOnce, func(id string) error { return do(paths, id) })
+	treatInTurn(all, atOnce, func(id string) error { return do(paths, id) })
 	var ids []string
 	failures := map[string]error{}
 	for _, s := range all {
@@ -89,8 +89,37 @@ func (a *app) toThose(alive bool, atOnce int, do func(paths sandbox.Paths, id st
 
 // treated is what has become of one container.
 type treated struct {
-	id  string
-	err error
+	id     string
+	behind int // how many containers have to be up before it
+	err    error
+}
+
+// behind counts the containers whose network one shares: the one that it names, and
+// the one that that one names.
+func behind(e record.Entry, entries []record.Entry) int {
+	others := 0
+	for others < len(entries) {
+		i := slices.IndexFunc(entries, func(o record.Entry) bool { return o.ID == record.SharesWith(e.Spec.Network) })
+		if i < 0 {
+			break
+		}
+		e = entries[i]
+		others++
+	}
+	return others
+}
+
+// treatInTurn is treatEach, those first that are behind nobody.
+func treatInTurn(all []treated, atOnce int, do func(id string) error) {
+	slices.SortStableFunc(all, func(a, b treated) int { return a.behind - b.behind })
+	for len(all) > 0 {
+		n := slices.IndexFunc(all, func(t treated) bool { return t.behind > all[0].behind })
+		if n < 0 {
+			n = len(all)
+		}
+		treatEach(all[:n], atOnce, do)
+		all = all[n:]
+	}
 }
 
 // treatEach does something to those that have no error yet, several at a time.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -56,6 +57,27 @@ func TestTreatEach(t *testing.T) {
 		if want := s.id == "b" || s.id == "damaged"; errors.Is(s.err, broken) != want {
 			t.Errorf("%s: %v", s.id, s.err)
 		}
+	}
+}
+
+func TestTheSharerOfANetworkStartsBehindItsOwner(t *testing.T) {
+	sharing := func(id, with string) record.Entry {
+		e := record.Entry{ID: id}
+		e.Spec.Network = with
+		return e
+	}
+	entries := []record.Entry{
+		sharing("c", record.Sharing+"b"), sharing("b", record.Sharing+"a"), sharing("a", "auto"), sharing("lost", record.Sharing+"gone"),
+		sharing("x", record.Sharing+"x"), // no record of ours
+	}
+	var all []treated
+	for _, e := range entries {
+		all = append(all, treated{id: e.ID, behind: behind(e, entries)})
+	}
+	var order []string
+	treatInTurn(all, 1, func(id string) error { order = append(order, id); return nil })
+	if got := strings.Join(order, " "); got != "a lost b c x" {
+		t.Error(got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
+	"rootlet/slirp"
 )
 
 // completes reports whether a container in this state may be what a command is
@@ -50,9 +51,20 @@ func (c *completer) objects(target runner) {
 		case kindVolume:
 			c.volumes()
 		case kindNetwork:
-			c.offer(inspect.Networks()...)
+			c.networks()
 		}
 	}
+}
+
+// networks are those that can be named.
+func (c *completer) networks() {
+	c.offer(inspect.Networks()...)
+	c.here(func(paths sandbox.Paths) {
+		entries, _ := networksOf(paths).List()
+		for _, e := range entries {
+			c.offer(e.Name)
+		}
+	})
 }
 
 // copied is an argument of cp: a file here, or in a container.
@@ -72,6 +84,20 @@ func (c *completer) containers(wanted func(record.Status) bool) {
 		for _, e := range entries {
 			if wanted(e.State.Status) {
 				c.offer(e.Spec.Name)
+			}
+		}
+	})
+}
+
+// networkModes are what --network may be.
+func (c *completer) networkModes() {
+	c.offer(slirp.Auto)
+	c.networks()
+	c.here(func(paths sandbox.Paths) {
+		entries, _ := record.Root(paths.Data).ListAlive()
+		for _, e := range entries {
+			if e.State.Status.Up() {
+				c.offer(record.Sharing + e.Spec.Name)
 			}
 		}
 	})

@@ -41,6 +41,12 @@ func commands() []command {
 	logout := verb[logoutCmd]("logout", "Log out of a registry")
 	logs := verb[logsCmd]("logs", "Show what a container wrote")
 	manifestInspect := verb[manifestInspectCmd]("inspect", "Show the manifest of an image that is in a registry")
+	networkConnect := verb[networkConnectCmd]("connect", "Take a container into a network")
+	networkCreate := verb[networkCreateCmd]("create", "Make a network that containers share")
+	networkDisconnect := verb[networkDisconnectCmd]("disconnect", "Take a container out of a network")
+	networkLs := verb[networkLsCmd]("ls", "List networks").as("ls", "list")
+	networkPrune := verb[networkPruneCmd]("prune", "Remove the networks that no container has")
+	networkRm := verb[networkRmCmd]("rm", "Remove networks").as("rm", "remove")
 	pause := verb[pauseCmd]("pause", "Hold the processes of containers still")
 	port := verb[portCmd]("port", "List the published ports of a container")
 	pruneStopped := verb[containerPruneCmd]("prune", "Remove all stopped containers")
@@ -161,7 +167,13 @@ func commands() []command {
 			manifestInspect,
 		}},
 		{name: "network", help: "Manage networks", children: []command{
+			networkConnect,
+			networkCreate,
+			networkDisconnect,
 			inspectOnly(kindNetwork),
+			networkLs,
+			networkPrune,
+			networkRm,
 		}},
 		{name: "registry", help: "Serve images to others", children: []command{
 			registryServe,

@@ -6,9 +6,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"rootlet/cli/inspect"
 	"rootlet/sandbox/record"
-	"rootlet/slirp"
 )
 
 // completer finds what the last word of a command line may become, from the
@@ -124,7 +122,7 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 	}
 	switch flag.Name {
 	case "network":
-		c.offer(append(inspect.Networks(), slirp.Auto)...)
+		c.networkModes()
 	case "filter":
 		if f, ok := target.(interface{ filterKeys() []string }); ok {
 			for _, key := range f.filterKeys() {

@@ -76,13 +76,13 @@ all = true
 		!slices.Equal(a.config.RegistryMirrors, []string{"https://m.example"}) || !slices.Equal(a.config.TokenServers["a.example"], []string{"b.example"}) {
 		t.Errorf("%q, %+v, %v", a.storageDriver, a.config.settings, err)
 	}
-	if run.Network != "host" || !slices.Equal(run.Env, []string{"C"}) {
+	if !slices.Equal(run.Network, []string{"host"}) || !slices.Equal(run.Env, []string{"C"}) {
 		t.Errorf("the command line yields: %q, %q", run.Network, run.Env)
 	}
 	if !run.Remove || run.SigProxy || run.StopTimeout == nil || *run.StopTimeout != 5 || run.TLSVerify == nil || *run.TLSVerify || run.Platform != "linux/arm64" {
 		t.Errorf("%+v", run)
 	}
-	if _, target, err = parsed(t, "container", "run", "x"); err != nil || target.(*runCmd).Network != "none" || !slices.Equal(target.(*runCmd).Env, []string{"A=1,2", "B"}) {
+	if _, target, err = parsed(t, "container", "run", "x"); err != nil || !slices.Equal(target.(*runCmd).Network, []string{"none"}) || !slices.Equal(target.(*runCmd).Env, []string{"A=1,2", "B"}) {
 		t.Errorf("by its noun: %+v, %v", target, err)
 	}
 	if _, target, err = parsed(t, "container", "list"); err != nil || !target.(*psCmd).All {
@@ -91,7 +91,7 @@ all = true
 	if _, target, err = parsed(t, "image", "prune"); err != nil || !target.(*imagePruneCmd).All {
 		t.Errorf("image prune: %+v, %v", target, err)
 	}
-	if _, target, err = parsed(t, "create", "x"); err != nil || target.(*createCmd).Network == "none" {
+	if _, target, err = parsed(t, "create", "x"); err != nil || len(target.(*createCmd).Network) != 0 {
 		t.Errorf("another command: %+v, %v", target, err)
 	}
 	t.Setenv("DOCKER_DEFAULT_PLATFORM", "linux/amd64")
@@ -134,7 +134,7 @@ func TestConfigRefused(t *testing.T) {
 		"run = 1":                                "line 1: run: unknown",
 		"[pull]\nquiet = 'yes'":                  `line 2: pull.quiet: want true or false, not "yes"`,
 		"[run]\npull = 'some'":                   `line 2: run.pull: want one of always, missing, never, newer, not "some"`,
-		"[run]\n\"env\" = 'A=1'":                 `line 2: run.env: want an array of strings, not "A=1"`,
+		"[run]\n\"env\" = 1":                     "line 2: run.env: want an array of strings, not 1",
 		"[run]\nenv = [1]":                       "line 2: run.env: want an array of strings, not an array",
 		"run.rm = 1":                             "line 1: run.rm: want true or false, not 1",
 		"[run]\nname = 3":                        "line 2: run.name: want a string, not 3",

@@ -156,7 +156,7 @@ func (f flagOf) wants() string {
 	case f.kind.Kind() == reflect.Int || f.kind.Kind() == reflect.Int64:
 		return "a number"
 	case f.kind.Kind() == reflect.Slice:
-		return "an array of strings"
+		return "an array of strings" // or a string, for one
 	}
 	if len(f.values) > 0 {
 		return "one of " + strings.Join(f.values, ", ")
@@ -173,7 +173,7 @@ func (f flagOf) accepts(value any) error {
 	case int64:
 		ok = f.kind.Kind() == reflect.Int || f.kind.Kind() == reflect.Int64 && f.kind != reflect.TypeFor[time.Duration]()
 	case string:
-		ok = f.kind.Kind() == reflect.String && (len(f.values) == 0 || slices.Contains(f.values, v))
+		ok = f.kind.Kind() == reflect.Slice || f.kind.Kind() == reflect.String && (len(f.values) == 0 || slices.Contains(f.values, v))
 		if f.kind == reflect.TypeFor[time.Duration]() {
 			_, err := time.ParseDuration(v)
 			ok = err == nil

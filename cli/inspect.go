@@ -207,10 +207,14 @@ func (f *finder) image(given string) (any, error) {
 }
 
 func (f *finder) network(given string) (any, error) {
-	name, found := inspect.FindNetwork(given)
-	if !found {
-		return nil, &missingError{fmt.Sprintf("network %s not found", given)}
-	}
 	entries, err := record.Root(f.paths.Data).ListAlive()
-	return inspect.NetworkOf(name, entries), err
+	if err != nil {
+		return nil, err
+	}
+	n, err := describeNetwork(f.paths, given, entries)
+	var missing *noNetworkError
+	if errors.As(err, &missing) {
+		return nil, &missingError{err.Error()}
+	}
+	return n, err
 }

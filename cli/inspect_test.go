@@ -44,7 +44,7 @@ func TestInspect(t *testing.T) {
 		{words: "image inspect -f x gone", stdout: "\n", stderr: "rootlet: error: no such image: gone\n", code: 1},
 		{words: "image inspect UPPER", stdout: "[]\n", stderr: "rootlet: error: no such image: UPPER\n", code: 1},
 		{words: "inspect --type=volume web", stdout: "[]\n", stderr: "rootlet: error: get web: no such volume\n", code: 1},
-		{words: "network inspect bridge", stdout: "[]\n", stderr: "rootlet: error: network bridge not found\n", code: 1},
+		{words: "network inspect nothing", stdout: "[]\n", stderr: "rootlet: error: network nothing not found\n", code: 1},
 		// What a template does not find is an error of that thing alone.
 		{words: "inspect -f {{.State.Status}} web data", stdout: "running\n", stderr: "rootlet: error: --format: ", code: 1},
 		{words: "inspect -f {{.State.Health.Status}} db web", stdout: "healthy\n", stderr: "rootlet: error: --format: ", code: 1},

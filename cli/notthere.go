@@ -14,8 +14,8 @@ func notThere(command, flag string) string {
 		return ": there are no resource limits yet, but for --ulimit"
 	case "--privileged":
 		return ": a container never has more rights than its user; see --cap-add and --device"
-	case "--link", "--network-alias", "--ip", "--ip6", "--mac-address", "--link-local-ip":
-		return ": containers have no network in common yet"
+	case "--link", "--link-local-ip":
+		return ": containers find each other by name on a network; see --network"
 	case "--gpus", "--runtime", "--isolation", "--volume-driver", "--storage-opt":
 		return ": rootlet has no such thing"
 	}

@@ -94,7 +94,7 @@ func exposed(s record.Spec) []publish.Port {
 // ports is the PORTS column: what a running container publishes, and exposes, in a
 // network of its own.
 func ports(e record.Entry) string {
-	if !e.State.Status.Up() || !slirp.IsDriver(e.Network()) {
+	if !e.State.Status.Up() || !slirp.IsDriver(e.Network()) && len(e.State.Endpoints) == 0 {
 		return ""
 	}
 	return publish.Column(e.State.Ports, exposed(e.Spec))

@@ -121,9 +121,16 @@ func (f *psFilter) matches(e record.Entry) bool {
 	return matchAny(f.ids, e.ID) && matchAny(f.names, s.Name, "/"+s.Name) &&
 		f.is("status", string(e.State.Status)) && f.is("health", health(e.State)) &&
 		(!f.has("exited") || e.State.Status == record.Exited && f.is("exited", strconv.Itoa(e.State.ExitCode))) &&
-		f.labels(s.Labels) && f.is("network", e.Network()) && f.any("volume", func(want string) bool { return mounted(s, want) }) &&
+		f.labels(s.Labels) && f.any("network", func(want string) bool { return f.inNetwork(e, want) }) && f.any("volume", func(want string) bool { return mounted(s, want) }) &&
 		(!f.has("expose") || anyOf(exposed(s), f.expose)) && (!f.has("publish") || anyOf(published(s), f.publish)) &&
 		(f.isOf == nil || f.isOf(s)) && f.inTime(s)
+}
+
+// inNetwork takes a network's name or the beginning of its id.
+func (f *psFilter) inNetwork(e record.Entry, want string) bool {
+	return slices.Contains(e.Networks(), want) || slices.ContainsFunc(e.State.Endpoints, func(end record.Endpoint) bool {
+		return want != "" && strings.HasPrefix(end.NetworkID, want)
+	})
 }
 
 // inTime reports whether a container is older than that of before, and younger

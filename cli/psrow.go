@@ -47,7 +47,7 @@ func (r psRows) row(e record.Entry) psRow {
 	row := psRow{
 		Command: r.command(s), HealthStatus: health(e.State), ID: shortID(e.ID, r.whole),
 		Image: r.shown(r.image(s)), Labels: r.shown(labelList(s.Labels)), Names: r.shown(s.Name),
-		Networks: e.Network(), Platform: r.shown(s.Platform), Ports: r.shown(ports(e)), Size: r.size(e),
+		Networks: strings.Join(e.Networks(), ","), Platform: r.shown(s.Platform), Ports: r.shown(ports(e)), Size: r.size(e),
 		State: string(e.State.Status), Status: status(e.State, r.now), labels: s.Labels,
 	}
 	if !s.Created.IsZero() {

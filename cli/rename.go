@@ -13,7 +13,7 @@ type renameCmd struct {
 }
 
 // Run gives the container its new name, running or not.
-func (c *renameCmd) Run(*app) error {
+func (c *renameCmd) Run(a *app) error {
 	if c.Container == "" || c.NewName == "" {
 		return errors.New("neither old nor new names may be empty")
 	}
@@ -29,6 +29,11 @@ func (c *renameCmd) Run(*app) error {
 		return err
 	}
 	if now, err := found.spec(); err == nil {
+		for _, in := range now.Networks {
+			if err := networksOf(found.paths).Rename(in.Network, found.id, now.Name); err != nil {
+				a.failed(err)
+			}
+		}
 		_ = events.Append(found.paths.Data, events.Of(&now, "rename", "oldName", "/"+before.Name))
 	}
 	return nil

@@ -14,7 +14,6 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
-	"rootlet/slirp/egress"
 	"rootlet/slirp/publish"
 )
 
@@ -49,7 +48,7 @@ type runFlags struct {
 	LogOpt      []string `name:"log-opt" sep:"none" placeholder:"KEY=VALUE" help:"Option of the log driver: max-size, max-file."`
 	Mount       []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
 	Name        string   `name:"name" placeholder:"NAME" help:"Name of the container."`
-	Network     string   `name:"network" aliases:"net" default:"auto" placeholder:"NETWORK[:OPTIONS]" help:"auto, slirp4netns, pasta, none or host; a driver's options are allow-host-loopback, mtu= and cidr=."`
+	networkFlags
 	OOMScoreAdj int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
 	Publish     []string `name:"publish" short:"p" sep:"none" placeholder:"[[IP:]PORT:]PORT" help:"Publish a port of the container on the host."`
@@ -112,6 +111,9 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	if r.Paths, err = findPaths(); err != nil {
 		return r, err
 	}
+	if err := checkNetworks(r); err != nil {
+		return r, err
+	}
 	if err := c.fillTransport(a, &r); err != nil {
 		return r, err
 	}
@@ -124,35 +126,6 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	from, err := sandbox.VolumesFrom(record.Root(r.Paths.Data), c.VolumesFrom)
 	r.Spec.Mounts, r.Spec.VolumesFrom = sandbox.WithVolumes(r.Spec.Mounts, from), c.VolumesFrom
 	return r, err
-}
-
-// fillNetwork reads --network.
-func (c *newContainer) fillNetwork(r *sandbox.Request) error {
-	name, settings, err := slirp.ParseNetwork(c.Network)
-	if err != nil {
-		return err
-	}
-	r.Spec.Network = name
-	if err := c.fillEgress(r); err != nil {
-		return err
-	}
-	r.Spec.NetworkSettings = record.NetworkSettings(settings)
-	return nil
-}
-
-// fillEgress reads --egress, which every driver can be held to.
-func (c *newContainer) fillEgress(r *sandbox.Request) error {
-	if len(c.Egress) == 0 {
-		return nil
-	}
-	if _, err := egress.Parse(c.Egress); err != nil {
-		return fmt.Errorf("--egress: %w", err)
-	}
-	if r.Spec.Network == slirp.Host {
-		return errors.New("--egress: on the network host a container cannot be kept from anything")
-	}
-	r.Spec.Egress = c.Egress
-	return nil
 }
 
 // checkWords checks what needs no more than a look.

@@ -4,6 +4,7 @@ import (
 	"rootlet/internal/stage"
 	"rootlet/sandbox"
 	"rootlet/slirp"
+	"rootlet/slirp/bridge"
 )
 
 // Stages is the table of what this binary is besides the command line, by the
@@ -14,7 +15,9 @@ func Stages() map[string]func(args []string) int {
 		stage.Monitor: func([]string) int { return sandbox.Monitor() }, // a container's parent, in U1
 		stage.Sleeper: sandbox.Awake,                                   // a monitor that slept
 		stage.Worker:  func([]string) int { return Worker() },          // one piece of work on the store, in U1
-		stage.Network: func([]string) int { return slirp.Serve() },     // a container's network, in U1
+		stage.Network: slirp.Serve,                                     // a container's network, in U1
+		stage.Bridge:  func([]string) int { return bridge.Hold() },     // a network with a name
+		stage.Switch:  func([]string) int { return bridge.Switch() },   // and what moves its frames
 		stage.Reaper:  sandbox.Reaper,                                  // pid 1 of a container, under --init
 		stage.Holder:  func([]string) int { return sandbox.Holder() },  // a terminal that its user left
 		stage.Hello:   func([]string) int { return sandbox.Hello() },   // the program of the built-in image

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"rootlet/sandbox"
+	"rootlet/sandbox/record"
 )
 
 // stopCmd is `rootlet stop`.
@@ -43,12 +44,28 @@ func (c *restartCmd) Run(a *app) error {
 		return err
 	}
 	return a.eachContainer(c.Containers, func(on container) error {
-		err := sandbox.Restart(on.paths, on.id, c.Signal, c.Time)
+		err := c.restart(on)
 		if errors.Is(err, sandbox.ErrNotRunning) {
 			_, err = a.start(on.given, sandbox.Attach{}, a.streams(true))
 		}
 		return asError(err)
 	})
+}
+
+// restart has the container's monitor start it again, unless that could not join the
+// network that it shares: then another one has to.
+func (c *restartCmd) restart(on container) error {
+	spec, err := on.spec()
+	if err != nil {
+		return err
+	}
+	if spec.Remove || !sandbox.Astray(record.Root(on.paths.Data), &spec) {
+		return sandbox.Restart(on.paths, on.id, c.Signal, c.Time)
+	}
+	if err := sandbox.Stop(on.paths, on.id, c.Signal, c.Time); err != nil {
+		return err
+	}
+	return sandbox.ErrNotRunning
 }
 
 // killCmd is `rootlet kill`.

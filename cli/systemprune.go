@@ -45,8 +45,7 @@ func (c *systemPruneCmd) Run(a *app) error {
 	return exitStatus(ExitError)
 }
 
-// warning says what is going to happen, as Docker does. There are no networks
-// and no build cache yet.
+// warning says what is going to happen, as Docker does. There is no build cache yet.
 func (c *systemPruneCmd) warning() string {
 	lines := []string{"all stopped containers", "all networks not used by at least one container"}
 	if c.Volumes {
@@ -69,6 +68,9 @@ func (c *systemPruneCmd) warning() string {
 func (c *systemPruneCmd) prune(a *app, paths sandbox.Paths, f filters) (bytes int64, ok bool, err error) {
 	bytes, ok, err = a.pruneContainers(paths, f)
 	if err != nil {
+		return bytes, ok, err
+	}
+	if err := a.pruneNetworks(paths, f); err != nil {
 		return bytes, ok, err
 	}
 	plan, err := a.plan(paths)

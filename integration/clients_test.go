@@ -45,6 +45,7 @@ func dial(t *testing.T, path string) net.Conn {
 // Garbage, clients that say nothing, and a thousand of them, cost a monitor
 // nothing that it does not get over.
 func TestControlSocketIsAttacked(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "-d", "--name", "it", image, "sleep", "1000")
 	monitor, socket := p.monitor("it"), p.socket("it")
@@ -88,6 +89,7 @@ func TestControlSocketIsAttacked(t *testing.T) {
 // A client that has stopped reading, though it is attached to a program that
 // writes, keeps nobody from ending and removing the container.
 func TestClientStopsReading(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	for _, end := range [][]string{{"stop", "-t", "0", "it"}, {"rm", "-f", "it"}, {"kill", "it"}} {
 		c := p.command("run", "--name", "it", image, "sh", "-c", "while :; do echo much to read; done")
@@ -124,6 +126,7 @@ func TestClientStopsReading(t *testing.T) {
 // A signal to a client that is attached, or waits, ends it or goes to the
 // program, and leaves a container that works. SIGTSTP stops the client alone.
 func TestClientsAreSignalled(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	for _, args := range [][]string{
 		{"start", "-a", "-i", "it"},
@@ -179,29 +182,33 @@ func TestClientsAreSignalled(t *testing.T) {
 
 // The same at a terminal, which has to be as it was before.
 func TestTerminalIsRestoredAfterSignals(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	testenv.NeedProgram(t, "tmux")
 	term := newTerminal(p)
 	p.rootlet("create", "-it", "--name", "it", image, "sh", "-c", "echo it is up; exec sleep 1000")
 	term.types("stty -a >$HOME/before; clear")
+	pidFile := filepath.Join(p.home(), "pid")
 	for _, command := range []string{"start -ai it", "attach it", "exec -it it sleep 1000"} {
 		for _, signal := range []syscall.Signal{unix.SIGTERM, unix.SIGHUP} {
 			if !strings.HasPrefix(command, "start") {
 				p.rootlet("start", "it")
 			}
+			_ = os.Remove(pidFile)
 			term.types("clear; rootlet " + command + " & echo $! >$HOME/pid; fg; stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo as it was")
-			until(t, "to run", func() bool { return p.state("it") == "running" })
+			var text []byte
+			until(t, "to run", func() bool {
+				text, _ = os.ReadFile(pidFile)
+				return len(text) > 0 && p.state("it") == "running"
+			})
 			time.Sleep(200 * time.Millisecond)
-			text, err := os.ReadFile(filepath.Join(strings.TrimPrefix(p.env[0], "HOME="), "pid"))
-			if err != nil {
-				t.Fatal(err)
-			}
 			signalPid(t, strings.TrimSpace(string(text)), signal)
 			if !strings.HasPrefix(command, "exec") {
 				time.Sleep(50 * time.Millisecond)
 				p.rootlet("kill", "it") // sleep, as pid 1, does not hear of it
 			}
 			term.shows(`^as it was$`)
+			term.asks()
 			term.types("clear")
 			p.rootlet("stop", "-t", "0", "it")
 		}

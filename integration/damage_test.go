@@ -40,6 +40,7 @@ var damages = map[string]func(text []byte) []byte{
 // F15: a damaged file costs the container that it is of what it said, and nobody
 // else anything; rm -f needs no second word.
 func TestDamagedFiles(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "-d", "--name", "bystander", "--network", "none", image, "sleep", "1000")
 	t.Cleanup(func() { p.rootlet("rm", "-f", "bystander") })
@@ -95,6 +96,7 @@ func TestDamagedFiles(t *testing.T) {
 
 // F17: a record that names the pid of somebody else leads no command to him.
 func TestStalePid(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	victim := exec.Command("sleep", "1000")
 	if err := victim.Start(); err != nil {
@@ -104,13 +106,18 @@ func TestStalePid(t *testing.T) {
 	p.rootlet("run", "-d", "--name", "other", "--network", "none", image, "sh", "-c", "echo theirs >/own; exec sleep 1000")
 	id := strings.TrimSpace(p.rootlet("run", "-d", "--name", "it", "--network", "none", image, "sleep", "1000"))
 	first, monitor := p.pid("it"), p.monitor("it")
-	for i, stranger := range []int{os.Getpid(), victim.Process.Pid, p.pid("other"), p.monitor("other")} {
-		p.edit(id, func(state map[string]any) { state["pid"] = stranger })
-		commands := [][]string{{"exec", "it", "cat", "/own"}, {"top", "it"}, {"stats", "--no-stream", "it"}}
-		if i == 0 { // it looks for some seconds whether the container comes to rest
-			commands = append(commands, []string{"cp", "it:/own", "-"})
+	// cp looks for some seconds whether a container comes to rest.
+	p.edit(strings.TrimSpace(p.rootlet("run", "-d", "--name", "copied", "--network", "none", image, "sleep", "1000")),
+		func(state map[string]any) { state["pid"] = os.Getpid() })
+	var copying sync.WaitGroup
+	copying.Go(func() {
+		if stdout, _, code := p.try("cp", "copied:/own", "-"); code == 0 || strings.Contains(stdout, "theirs") {
+			t.Errorf("cp: exit code %d, %q", code, stdout)
 		}
-		for _, args := range commands {
+	})
+	for _, stranger := range []int{os.Getpid(), victim.Process.Pid, p.pid("other"), p.monitor("other")} {
+		p.edit(id, func(state map[string]any) { state["pid"] = stranger })
+		for _, args := range [][]string{{"exec", "it", "cat", "/own"}, {"top", "it"}, {"stats", "--no-stream", "it"}} {
 			if stdout, _, code := p.try(args...); code == 0 && args[0] != "stats" || strings.Contains(stdout, "theirs") {
 				t.Errorf("%v of pid %d: exit code %d, %q", args, stranger, code, stdout)
 			}
@@ -121,7 +128,8 @@ func TestStalePid(t *testing.T) {
 		p.rootlet("unpause", "it")
 		p.edit(id, func(state map[string]any) { state["pid"] = stranger })
 	}
-	p.rootlet("rm", "-f", "it")
+	copying.Wait()
+	p.rootlet("rm", "-f", "it", "copied")
 	if !gone(first) || !gone(monitor) {
 		t.Error("it lives on")
 	}
@@ -171,6 +179,7 @@ func (p *person) edit(id string, change func(map[string]any)) {
 // F18: sixteen detached at once, and twenty of them in the foreground
 // (TestTwentyAtOnce); all of them are gone again at once.
 func TestSixteenDetachedAtOnce(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
 	var all sync.WaitGroup
@@ -203,6 +212,7 @@ func TestSixteenDetachedAtOnce(t *testing.T) {
 // F21: of two who want different things one wins, and the container is in a
 // state from which everything works.
 func TestTwoAtOnce(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
 	program := []string{image, "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.01; done"}
@@ -264,6 +274,7 @@ func TestTwoAtOnce(t *testing.T) {
 
 // Of two who want the same name one gets it, the other Docker's words.
 func TestOneNameForTwoDetached(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
 	var both sync.WaitGroup
@@ -282,6 +293,7 @@ func TestOneNameForTwoDetached(t *testing.T) {
 // F20: eight who run, stop and remove what they and others have, for a while,
 // hear of nothing but what is in use, or not there.
 func TestManyForAWhile(t *testing.T) {
+	testenv.Whoever(t)
 	testenv.NeedUser(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)

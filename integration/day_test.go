@@ -92,7 +92,7 @@ func (d *day) development() {
 	beside.types("clear; rootlet ps --format '{{.Names}} {{.Status}}'")
 	beside.shows(`^dev Up .* seconds?$`)
 	inside.types("exit 5")
-	inside.shows(`^\$ *$`)
+	inside.asks()
 	inside.types("echo code $?")
 	inside.shows(`^code 5$`)
 
@@ -220,7 +220,7 @@ func (d *day) lookAfterServices() {
 	inside.types(`create table days (name text); insert into days values ('monday'); select * from days;`)
 	inside.shows(`^ monday$`)
 	inside.types(`\q`)
-	inside.shows(`^\$ *$`) // what is typed before may still be exec's
+	inside.asks()
 	inside.types("clear; rootlet exec -it cache redis-cli")
 	inside.shows(`^127.0.0.1:6379>`)
 	inside.types("set day monday")

@@ -23,31 +23,32 @@ import (
 
 // TestDebian is the suite on real things: a Debian root made by debootstrap, a
 // real registry on loopback, and packages from the mirror that this machine's
-// apt uses, through slirp4netns.
+// apt uses, through each of the network drivers.
 func TestDebian(t *testing.T) {
 	testenv.NeedSubIDs(t)
 	cache := debianCache(t)
 	image := pushDebian(t, filepath.Join(cache, "bookworm.tar"), dockerRegistry(t))
-	for _, driver := range []string{"native", "fuse-overlayfs", "copy"} {
+	// Each root file system with another network: all of both are in it.
+	for driver, network := range map[string]string{"native": "slirp4netns", "fuse-overlayfs": "pasta", "copy": "builtin"} {
 		t.Run(driver, func(t *testing.T) {
 			p := newPerson(t)
 			p.env = append(p.env, "ROOTLET_STORAGE_DRIVER="+driver)
 			if id := p.rootlet("pull", image); strings.Count(id, "\n") != 1 {
 				t.Errorf("pull printed %q", id)
 			}
-			testDebian(p, cache, image)
+			testDebian(p, cache, image, network)
 		})
 	}
 }
 
-func testDebian(p *person, cache, image string) {
+func testDebian(p *person, cache, image, network string) {
 	t := p.t
 	if got := p.rootlet("run", "--rm", "--network", "none", image, "cat", "/etc/debian_version"); !strings.HasPrefix(got, "12.") {
 		t.Errorf("debian_version is %q", got)
 	}
 	const install = "apt-get -q update && apt-get -q install -y hello && hello"
 	output := p.rootlet(
-		"run", "--name", "installed", "--network", "slirp4netns",
+		"run", "--name", "installed", "--network", network,
 		"-v", cache+"/sources.list:/etc/apt/sources.list:ro", "-v", cache+"/apt.conf:/etc/apt/apt.conf.d/99host:ro",
 		image, "sh", "-c", install,
 	)

@@ -170,6 +170,7 @@ func TestMonitorIsKilled(t *testing.T) {
 // F7, between two lives of a program: there is no first process to find the
 // monitor by.
 func TestMonitorIsKilledBetweenTwoLives(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "-d", "--name", "it", "--restart", "always", image, "sleep", "0.3")
 	monitor := p.monitor("it")
@@ -182,6 +183,7 @@ func TestMonitorIsKilledBetweenTwoLives(t *testing.T) {
 
 // F6: a client that is killed changes nothing for the container.
 func TestAttachedClientIsKilled(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	c := p.command("run", "-i", "--name", "it", image, "sh", "-c", "trap 'echo heard' USR1; while :; do sleep 0.05; done")
 	stdin, err := c.StdinPipe()
@@ -240,9 +242,9 @@ func TestHelperIsKilled(t *testing.T) {
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
 	for _, asleep := range []bool{false, true} {
-		begin := func(t *testing.T, p *person, args ...string) (monitor int) {
-			p.rootlet(append(append([]string{"run", "-d", "--name", "it"}, args...), image, "sleep", "1000")...)
-			monitor = p.monitor("it")
+		begin := func(t *testing.T, p *person, name string, args ...string) (monitor int) {
+			p.rootlet(append(append([]string{"run", "-d", "--name", name}, args...), image, "sleep", "1000")...)
+			monitor = p.monitor(name)
 			if asleep {
 				until(t, "to sleep", func() bool { return sleeps(monitor) })
 			}
@@ -250,28 +252,29 @@ func TestHelperIsKilled(t *testing.T) {
 		}
 		for _, driver := range []string{"slirp4netns", "pasta"} {
 			t.Run(fmt.Sprintf("%s, asleep %v", driver, asleep), func(t *testing.T) {
-				p := p.in(t)
+				t.Parallel() // it waits for sleep, most of all
+				p, it := p.in(t), fmt.Sprint(driver, asleep)
 				testenv.NeedProgram(t, driver)
-				first := p.child(begin(t, p, "--network", driver), driver)
+				first := p.child(begin(t, p, it, "--network", driver), driver)
 				kill(t, first)
-				within(t, time.Second, "it is started again", func() bool { return strings.Contains(p.inspect("it", ".State.Error"), "network was started again") })
-				if got := p.rootlet("exec", "it", "cat", "/sys/class/net/tap0/mtu"); got != "65520\n" {
+				within(t, time.Second, "it is started again", func() bool { return strings.Contains(p.inspect(it, ".State.Error"), "network was started again") })
+				if got := p.rootlet("exec", it, "cat", "/sys/class/net/tap0/mtu"); got != "65520\n" {
 					t.Errorf("tap0: %q", got)
 				}
 				// Once: one that dies again and again is in nobody's interest.
 				if asleep {
-					until(t, "to sleep", func() bool { return sleeps(p.monitor("it")) })
+					until(t, "to sleep", func() bool { return sleeps(p.monitor(it)) })
 				}
-				second := p.child(p.monitor("it"), driver)
+				second := p.child(p.monitor(it), driver)
 				if second == first {
 					t.Fatalf("%s is %d still", driver, first)
 				}
 				kill(t, second)
-				within(t, time.Second, "it is reported", func() bool { return strings.Contains(p.inspect("it", ".State.Error"), "network is gone") })
-				if s := p.state("it"); s != "running" {
+				within(t, time.Second, "it is reported", func() bool { return strings.Contains(p.inspect(it, ".State.Error"), "network is gone") })
+				if s := p.state(it); s != "running" {
 					t.Errorf("it is %s without a network", s)
 				}
-				logs, err := p.command("logs", "it").CombinedOutput()
+				logs, err := p.command("logs", it).CombinedOutput()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -280,28 +283,29 @@ func TestHelperIsKilled(t *testing.T) {
 						t.Errorf("the log lacks %q:\n%s", line, logs)
 					}
 				}
-				p.rootlet("stop", "-t", "0", "it")
-				p.rootlet("start", "it") // with a network again
-				if why := p.inspect("it", ".State.Error"); why != "" {
+				p.rootlet("stop", "-t", "0", it)
+				p.rootlet("start", it) // with a network again
+				if why := p.inspect(it, ".State.Error"); why != "" {
 					t.Errorf("started anew, it still says %q", why)
 				}
-				p.rootlet("rm", "-f", "it")
+				p.rootlet("rm", "-f", it)
 			})
 		}
 		t.Run(fmt.Sprintf("fuse-overlayfs, asleep %v", asleep), func(t *testing.T) {
-			p := p.in(t)
+			t.Parallel()
+			p, it := p.in(t), fmt.Sprint("fused", asleep)
 			testenv.NeedProgram(t, "fuse-overlayfs")
 			testenv.NeedFuse(t)
 			if testenv.Kind() == testenv.WithoutSubIDs {
 				testenv.NotFor(t, "fuse-overlayfs below U1")
 			}
-			kill(t, p.child(begin(t, p, "--storage-driver", "fuse-overlayfs"), "fuse-overlayfs"))
-			within(t, soon, "ps says so", func() bool { return p.state("it") == "exited" })
-			if why := p.inspect("it", ".State.Error"); !strings.Contains(why, "fuse-overlayfs") {
+			kill(t, p.child(begin(t, p, it, "--storage-driver", "fuse-overlayfs"), "fuse-overlayfs"))
+			within(t, soon, "ps says so", func() bool { return p.state(it) == "exited" })
+			if why := p.inspect(it, ".State.Error"); !strings.Contains(why, "fuse-overlayfs") {
 				t.Errorf("it says %q", why)
 			}
-			p.rootlet("start", "it")
-			p.rootlet("rm", "-f", "it")
+			p.rootlet("start", it)
+			p.rootlet("rm", "-f", it)
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 // Killed at any moment, what removes, names or mends images leaves a store that
 // works, and in which the next command finds nothing to mend.
 func TestImageCommandsAreKilled(t *testing.T) {
+	testenv.Whoever(t)
 	testenv.NeedUser(t)
 	p, image := someone(t, "layered")
 	p.rootlet("pull", image)

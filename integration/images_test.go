@@ -26,6 +26,7 @@ import (
 var images = map[string]func() (remote.Taggable, error){
 	"busybox":    func() (remote.Taggable, error) { return busybox() },
 	"newer":      func() (remote.Taggable, error) { return with(v1.Config{}, file("newer", 0o644, "")) },
+	"hostusr":    func() (remote.Taggable, error) { return hostUsr() },
 	"noprogram":  func() (remote.Taggable, error) { return with(v1.Config{Cmd: []string{}}) },
 	"useralice":  func() (remote.Taggable, error) { return with(v1.Config{User: "alice"}) },
 	"configured": func() (remote.Taggable, error) { return configured() },
@@ -87,7 +88,8 @@ func gzipLayer(entries ...entry) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil })
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil },
+		tarball.WithCompressedCaching) // it is pushed by each test
 }
 
 // busybox has every applet, and the users root and alice.
@@ -165,6 +167,12 @@ func with(config v1.Config, entries ...entry) (v1.Image, error) {
 		return nil, err
 	}
 	return build(base, config, "amd64", layer)
+}
+
+// hostUsr is for the programs of this machine: with its /usr mounted, they find what they
+// are linked with.
+func hostUsr() (v1.Image, error) {
+	return with(v1.Config{}, symlink("lib", "usr/lib"), symlink("lib64", "usr/lib64"))
 }
 
 // configured sets everything that an image can say about how to run it.

@@ -16,10 +16,7 @@ import (
 // long form (threats.md, F20).
 func imageSoak(t *testing.T) time.Duration {
 	text := os.Getenv("ROOTLET_SOAK")
-	switch {
-	case text == "" && testenv.Kind() == testenv.WithoutSubIDs:
-		return 5 * time.Second // the locks are the same ones
-	case text == "":
+	if text == "" {
 		return 20 * time.Second
 	}
 	d, err := time.ParseDuration(text)
@@ -32,6 +29,7 @@ func imageSoak(t *testing.T) time.Duration {
 // F20: eight who pull, tag, run, remove and prune the same images hear of nothing
 // but what is in use, or not there; the store is clean in the end.
 func TestImagesForAWhile(t *testing.T) {
+	testenv.Whoever(t)
 	testenv.NeedUser(t)
 	p := newPerson(t)
 	registry := newFakeRegistry()

@@ -39,6 +39,7 @@ TRY=room try 50 rootlet pull -q "$SMALL"
 // Where a part of the disk is to stay free, it stays free whatever fills the disk:
 // blobs as they come, layers as they are unpacked, or what is spooled.
 func TestTheDiskIsKeptFree(t *testing.T) {
+	testenv.Whoever(t)
 	testenv.NeedProgram(t, "unshare")
 	if os.Geteuid() == 0 {
 		testenv.NotFor(t, "a user namespace of one id")

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 
 // leastKills is how many steps of how many commands have to be survived.
 const leastKills = 200
+
+// beside is how many are killed side by side: who is killed is mostly waited for.
+const beside = 3
 
 // killing is a command that is to be killed at each of its steps. The container
 // that it is about is called "it", a volume that it makes "new".
@@ -47,7 +51,10 @@ func killings() []killing {
 // to, be it the command's own, its monitor's or its worker's, and looks whether
 // the next ones work with no manual step, and whether anything was lost or left.
 func TestKilledAtEveryStep(t *testing.T) {
-	v := newSufferer(t)
+	var all []*sufferer
+	for range beside {
+		all = append(all, newSufferer(t))
+	}
 	kills, reached, every := 0, map[string]bool{}, 1
 	switch {
 	case testing.Short():
@@ -56,18 +63,19 @@ func TestKilledAtEveryStep(t *testing.T) {
 		every = 5 // the steps are the same ones
 	}
 	for _, k := range killings() {
-		for i, s := range v.steps(k) {
+		var deadly []step
+		for i, s := range all[0].steps(k) {
 			reached[strings.Split(s.name, "#")[0]] = true
 			if i%every == 0 {
-				v.kill(k, s)
-				kills++
+				deadly = append(deadly, s)
 			}
 		}
+		kills += killEach(t, all, k, deadly)
 	}
-	for _, s := range v.sleeps() {
+	for _, s := range dozing {
 		reached[s.name] = true
-		kills++
 	}
+	kills += killEach(t, all, dozes, dozing)
 	t.Logf("%d kills", kills)
 	if every == 1 && kills < leastKills {
 		t.Errorf("only %d kills, want %d", kills, leastKills)
@@ -77,6 +85,32 @@ func TestKilledAtEveryStep(t *testing.T) {
 			t.Errorf("no command comes to the step %q: add one to killings", name)
 		}
 	}
+}
+
+// killEach has a command die at each step, some at a time, and looks what the
+// machine is like whenever those are over.
+func killEach(t *testing.T, all []*sufferer, k killing, steps []step) int {
+	t.Helper()
+	for some := range slices.Chunk(steps, len(all)) {
+		var leaks *testenv.Leaks
+		if os.Geteuid() != 0 {
+			leaks = testenv.Snapshot(t, runtimeBase(t))
+		}
+		var killed sync.WaitGroup
+		for i, s := range some {
+			killed.Go(func() {
+				t.Run(k.args[0]+" at "+s.name, func(t *testing.T) { all[i].in(t).kill(k, s) })
+			})
+		}
+		killed.Wait()
+		if leaks != nil {
+			leaks.Check()
+		}
+		if t.Failed() {
+			t.Fatalf("so it is when %v is killed at %v", k.args, some)
+		}
+	}
+	return len(steps)
 }
 
 func keysOf(m map[string]bool) []string {
@@ -140,6 +174,13 @@ func newSufferer(t *testing.T) *sufferer {
 	p.rootlet("create", "--name", "idle", image)
 	v.things = v.look()
 	return v
+}
+
+// in is the same in a subtest.
+func (v *sufferer) in(t *testing.T) *sufferer {
+	other := *v
+	other.person = v.person.in(t)
+	return &other
 }
 
 // failpoints is the binary with them: $ROOTLET_FAILPOINTS, or one that is built.
@@ -243,10 +284,6 @@ func (v *sufferer) passed() []step {
 // kill has a command die at a step, and looks what becomes of the rest.
 func (v *sufferer) kill(k killing, s step) {
 	v.t.Helper()
-	var leaks *testenv.Leaks
-	if os.Geteuid() != 0 {
-		leaks = testenv.Snapshot(v.t, runtimeBase(v.t))
-	}
 	v.forget()
 	at := s.name
 	if s.own {
@@ -267,9 +304,6 @@ func (v *sufferer) kill(k killing, s step) {
 		return slices.ContainsFunc(v.passed(), func(p step) bool { return p.name == s.name })
 	})
 	v.recover(s)
-	if leaks != nil {
-		leaks.Check()
-	}
 	if v.t.Failed() {
 		v.t.Fatalf("so it is when %v is killed at the step %q of %s; it said\n%s", k.args, s.name, s.stage, output.String())
 	}
@@ -363,18 +397,14 @@ func sameThings(a, b map[string][]string) bool {
 	return true
 }
 
-// sleeps kills a monitor on its way to sleep, and back.
-func (v *sufferer) sleeps() []step {
-	v.t.Helper()
-	var steps []step
-	for _, name := range []string{"sleep log suspended", "sleep falls asleep", "sleep woken", "sleep revived"} {
-		s := step{stage: "rootlet-monitor", name: name}
-		k := killing{
-			before: []string{"run", "-d", "--name", "it", "--network", "none", "--entrypoint", "sleep", "$IMG", "2.5"},
-			args:   []string{"wait", "it"},
-		}
-		v.kill(k, s)
-		steps = append(steps, s)
+// dozes has a monitor that goes to sleep, and comes back; dozing are its steps.
+var (
+	dozes = killing{
+		before: []string{"run", "-d", "--name", "it", "--network", "none", "--entrypoint", "sleep", "$IMG", "2.5"},
+		args:   []string{"wait", "it"},
 	}
-	return steps
-}
+	dozing = []step{
+		{stage: "rootlet-monitor", name: "sleep log suspended"}, {stage: "rootlet-monitor", name: "sleep falls asleep"},
+		{stage: "rootlet-monitor", name: "sleep woken"}, {stage: "rootlet-monitor", name: "sleep revived"},
+	}
+)

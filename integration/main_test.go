@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +22,16 @@ import (
 // shortForm are the scripts that root runs, for whom rootlet is not made.
 var shortForm = []string{"hello", "exit-codes", "streams", "config", "bind", "volume", "network", "capabilities", "lifecycle", "pull"}
 
+// whoever are the scripts that one user runs for all, as testenv.Whoever has it.
+var whoever = []string{
+	// What a registry or a credential helper is asked, and answers.
+	"credential-helper", "login", "mirror", "pull-errors", "pull-faults", "registry-own", "registry-serve", "search",
+	// What is written down: records, logs, events, settings.
+	"autostart", "completion", "events", "health", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
+	// What a client does with what it is sent, and what it reads below /proc.
+	"attach", "signals", "stats",
+}
+
 // rootlet is the absolute path of the binary under test: $ROOTLET, or one that
 // TestMain builds.
 var rootlet string
@@ -28,6 +39,13 @@ var rootlet string
 func TestMain(m *testing.M) {
 	if report := os.Getenv(measureKey); report != "" {
 		os.Exit(measure(report))
+	}
+	if stage := egressStage(); stage != nil {
+		if err := stage(); err != nil {
+			fmt.Fprintln(os.Stderr, os.Getenv(stageKey)+":", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	flag.Parse()
 	os.Exit(withBinary(m.Run))
@@ -85,6 +103,9 @@ func (s serial) Verbose() bool { return false }
 
 func (s serial) Run(name string, run func(testscript.T)) {
 	s.T.Run(name, func(t *testing.T) {
+		if slices.Contains(whoever, name) {
+			testenv.Whoever(t)
+		}
 		if os.Geteuid() != 0 { // the system starts processes of root's at any time
 			t.Cleanup(testenv.Snapshot(t, runtimeBase(t)).Check)
 		}

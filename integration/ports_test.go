@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,17 +27,20 @@ func TestPublishedPorts(t *testing.T) {
 	p.rootlet("pull", image)
 	outer := outerAddress(t)
 	for _, network := range append(drivers, "slirp4netns --egress none", "pasta --egress none") {
-		t.Run(network, func(t *testing.T) {
-			driver, egress, _ := strings.Cut(network, " ")
+		driver, egress, _ := strings.Cut(network, " ")
+		name := strings.NewReplacer(" --", "-", " ", "-").Replace(network)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits for sleep, most of all
 			p := p.in(t)
 			if driver != "builtin" {
 				testenv.NeedProgram(t, driver)
 			}
-			p.rootlet(append(append([]string{"run", "-d", "--name", "web", "--network", driver}, strings.Fields(egress)...),
+			p.rootlet(slices.Concat([]string{"run", "-d", "--name", name, "--network", driver}, strings.Fields(egress), []string{
 				"--restart", "always", "-p", "80", image,
-				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp")...)
+				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp",
+			})...)
 			port := func() string {
-				first, _, _ := strings.Cut(p.rootlet("port", "web", "80"), "\n")
+				first, _, _ := strings.Cut(p.rootlet("port", name, "80"), "\n")
 				return strings.TrimPrefix(first, "0.0.0.0:")
 			}
 			answers := func() {
@@ -45,24 +49,24 @@ func TestPublishedPorts(t *testing.T) {
 			}
 			answers()
 			within(t, soon, "that it sees the caller's address, "+outer, func() bool {
-				logs, err := p.command("logs", "web").CombinedOutput()
+				logs, err := p.command("logs", name).CombinedOutput()
 				return err == nil && (strings.Contains(string(logs), outer+"]:") || strings.Contains(string(logs), outer+":"))
 			})
 
-			monitor := p.monitor("web")
+			monitor := p.monitor(name)
 			until(t, "to sleep", func() bool { return sleeps(monitor) })
 			before := port()
 			kill(t, p.child(monitor, "rootlet-network"))
-			within(t, soon, "it is started again", func() bool { return strings.Contains(p.inspect("web", ".State.Error"), "started again") })
+			within(t, soon, "it is started again", func() bool { return strings.Contains(p.inspect(name, ".State.Error"), "started again") })
 			answers()
 			if now := port(); now != before {
 				t.Errorf("port %s has become %s", before, now)
 			}
 
-			kill(t, p.pid("web"))
-			within(t, 5*time.Second, "the program is started again", func() bool { return p.inspect("web", ".RestartCount") == "1" && p.state("web") == "running" })
+			kill(t, p.pid(name))
+			within(t, 5*time.Second, "the program is started again", func() bool { return p.inspect(name, ".RestartCount") == "1" && p.state(name) == "running" })
 			answers()
-			p.rootlet("rm", "-f", "web")
+			p.rootlet("rm", "-f", name)
 		})
 	}
 }

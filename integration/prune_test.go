@@ -1,17 +1,24 @@
 package integration
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+
+	"rootlet/internal/testenv"
+)
 
 // At a terminal, a prune asks; only y is a yes.
 func TestPruneAsks(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("run", "--name", "ended", image, "true")
 	term := newTerminal(p)
-	for _, answer := range []string{"n", "", "yesterday"} {
-		term.types("clear; rootlet container prune; echo code $?")
-		term.shows(`^WARNING! This will remove all stopped containers.\nAre you sure you want to continue\? \[y/N\] *$`)
+	for i, answer := range []string{"n", "", "yesterday"} {
+		term.types(fmt.Sprint("clear; echo ", i, "; rootlet container prune; echo code $?"))
+		term.shows(fmt.Sprint("^", i) + `\nWARNING! This will remove all stopped containers.\nAre you sure you want to continue\? \[y/N\] *$`)
 		term.types(answer)
 		term.shows(`^code 0$`)
+		term.asks()
 	}
 	term.types("clear; rootlet ps -aq | wc -l")
 	term.shows(`^1$`)
@@ -22,7 +29,7 @@ func TestPruneAsks(t *testing.T) {
 	term.types("clear; echo again; rootlet container prune")
 	term.shows(`^again\nWARNING(.*\n)*.*\[y/N\]`)
 	term.keys("C-c")
-	term.shows(`^\$ *$`) // what is typed sooner stands above the prompt, and the output behind it
+	term.asks()
 	term.types("echo code $?")
 	term.shows(`^code 130$`)
 }

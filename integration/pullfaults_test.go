@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rootlet/internal/testenv"
 )
 
 // Pulls that are killed, broken off, or run side by side:
@@ -24,6 +26,7 @@ import (
 // F1 and F4: whoever dies in the middle of a blob, the next pull goes on from
 // there, and takes nothing twice.
 func TestPullerIsKilledWithinABlob(t *testing.T) {
+	testenv.Whoever(t)
 	const size = 4 << 20
 	m := newMeter(t)
 	image, digests, err := noisy(1, size)
@@ -67,6 +70,7 @@ func TestPullerIsKilledWithinABlob(t *testing.T) {
 // F3: two pulls with three and two layers on their way die at once, with half of
 // each layer.
 func TestFiveHalfLayersAtOnce(t *testing.T) {
+	testenv.Whoever(t)
 	const size = 1 << 20
 	m := newMeter(t)
 	var refs []string
@@ -113,6 +117,7 @@ func TestFiveHalfLayersAtOnce(t *testing.T) {
 // F19: eight pull the same image, and eight pull images that share layers:
 // nothing is downloaded twice.
 func TestEightPullAtOnce(t *testing.T) {
+	testenv.Whoever(t)
 	const size = 1 << 20
 	m := newMeter(t)
 	var refs []string
@@ -176,6 +181,7 @@ func TestEightPullAtOnce(t *testing.T) {
 // does: it ends within a second, keeps what has come of the blobs, and the next
 // pull goes on from there.
 func TestPullIsInterrupted(t *testing.T) {
+	testenv.Whoever(t)
 	const size = 2 << 20
 	m := newMeter(t)
 	image, digests, err := noisy(300, size, size/2)

@@ -102,6 +102,7 @@ func registryOfUsers(t *testing.T) string {
 // TestLoginAtATerminal: a password is asked for, and not shown; one who breaks off
 // has a terminal that shows what he types.
 func TestLoginAtATerminal(t *testing.T) {
+	testenv.Whoever(t)
 	address := registryOfUsers(t)
 	p := newPerson(t)
 	term := newTerminal(p)
@@ -111,6 +112,7 @@ func TestLoginAtATerminal(t *testing.T) {
 	term.shows(`^Password: *$`)
 	term.keys("C-c")
 	term.shows(`interrupted`)
+	term.asks()
 	term.types("echo status $?")
 	term.shows(`^status 130$`)
 	term.types("clear; rootlet login -u someone " + address)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rootlet/internal/testenv"
 )
 
 // asleep are the monitors of the caller's that have nothing to do: what they are
@@ -57,6 +59,7 @@ func sum(t *testing.T, path string, words ...string) int {
 // TestAnIdleMonitorSleeps: it takes next to no memory, never wakes up by itself,
 // and is there when something happens.
 func TestAnIdleMonitorSleeps(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	before := asleep(t)
 	p.rootlet("run", "-d", "--name", "idle", "--network", "none", image, "sleep", "1000")

@@ -43,6 +43,7 @@ rootlet pull -q "$OTHER" 2>&1 | sed 's/^/said read-only /'
 // F10 and F11, in earnest: the store's disk is too small, or has too few inodes,
 // at first by everything and then by less and less; and it is read-only.
 func TestTheStoreIsTooSmall(t *testing.T) {
+	testenv.Whoever(t)
 	testenv.NeedProgram(t, "unshare")
 	if os.Geteuid() == 0 {
 		testenv.NotFor(t, "a user namespace of one id")

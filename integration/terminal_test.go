@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,9 +33,7 @@ func newTerminal(p *person) *terminal {
 		p.t.Fatalf("tmux: %v\n%s", err, output)
 	}
 	p.t.Cleanup(func() { _ = exec.Command("tmux", "-S", term.socket, "kill-server").Run() })
-	// What is typed before the shell is there the terminal echoes above its prompt,
-	// and the first line of output then begins behind a prompt.
-	term.shows(`^\$ *$`)
+	term.asks()
 	return term
 }
 
@@ -56,7 +55,15 @@ func (term *terminal) types(line string) {
 
 func (term *terminal) keys(names ...string) { term.tmux(append([]string{"send-keys"}, names...)...) }
 
-// shows waits until the screen matches.
+// asks waits for the shell's prompt on a line of its own. What is typed before, the
+// terminal echoes above it, and the first line of output then stands behind it; or
+// a program that is about to end reads it.
+func (term *terminal) asks() {
+	term.t.Helper()
+	term.shows(`^\$ *$`)
+}
+
+// shows waits until the screen matches; what was there before must not.
 func (term *terminal) shows(pattern string) {
 	term.t.Helper()
 	screen, re := "", regexp.MustCompile("(?m)"+pattern)
@@ -74,7 +81,7 @@ func (term *terminal) shows(pattern string) {
 func TestTerminal(t *testing.T) {
 	p, image := someone(t, "busybox")
 	term := newTerminal(p)
-	term.types("rootlet run --rm -it --hostname inside " + image + " sh -c 'PS1=\"in> \" exec sh'")
+	term.types("rootlet run --rm -it --name box --hostname inside " + image + " sh -c 'PS1=\"in> \" exec sh'")
 	term.shows(`^in>`)
 
 	// Its size is the window's, also when that changes.
@@ -86,9 +93,10 @@ func TestTerminal(t *testing.T) {
 	term.shows(`^25 90$`)
 
 	// Keys are the program's: Ctrl-C ends what runs in the foreground, not the shell.
-	term.types("echo it be''gins; sleep 60; echo interrupted: $?")
-	term.shows(`^it begins$`)
+	term.types("sleep 60; echo interrupted: $?")
+	until(t, "it sleeps", func() bool { return strings.Contains(p.rootlet("top", "box"), "sleep 60") })
 	term.keys("C-c")
+	term.shows(`^in> *$`)
 	term.types("echo still $((40+2)) here")
 	term.shows(`^still 42 here$`)
 
@@ -97,8 +105,8 @@ func TestTerminal(t *testing.T) {
 	term.shows(`^\$$`)
 	term.types("clear; echo code $?; stty -a | grep -o ' echo ' | wc -l")
 	term.shows(`^1$`)
-	term.types("rootlet run --rm -it " + image + " sh -c 'exit 7'; echo code $?")
-	term.shows(`^code 7$`)
+	term.types("rootlet run --rm -it " + image + " sh -c 'exit 8'; echo code $?")
+	term.shows(`^code 8$`)
 	term.types("clear; echo typed is seen")
 	term.shows(`^\$ clear; echo typed is seen|^typed is seen$`)
 }
@@ -106,6 +114,7 @@ func TestTerminal(t *testing.T) {
 // A terminal that is closed leaves the container running, as with Docker, and
 // rm -f ends it with all that belongs to it.
 func TestTerminalIsClosed(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	term := newTerminal(p)
 	term.types("rootlet run --name lonely -it " + image + " sh -c 'echo it is up; exec sleep 1000'")
@@ -116,19 +125,21 @@ func TestTerminalIsClosed(t *testing.T) {
 
 // A program that dies of a signal, or never starts, gives the terminal back, too.
 func TestTerminalIsRestored(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	term := newTerminal(p)
 	term.types("stty -a >$HOME/before; clear")
-	for _, program := range []string{"sh -c 'kill -KILL $$'", "no-such-program", "sh -c 'stty raw -echo; exit 3'"} {
-		term.types("rootlet run --rm -it --init " + image + " " + program + "; stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo as it was")
-		term.shows(`^as it was$`)
-		term.types("clear")
+	for i, program := range []string{"sh -c 'kill -KILL $$'", "no-such-program", "sh -c 'stty raw -echo; exit 3'"} {
+		term.types(fmt.Sprint("rootlet run --rm -it --init ", image, " ", program, "; stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo as it w''as ", i))
+		term.shows(fmt.Sprint(`^as it was `, i, `$`))
 	}
 
-	// Ctrl-C while it pulls, or starts, or has just begun.
-	term.types("rootlet run --rm -it --init --pull always " + image + " sleep 60")
+	// Ctrl-C while it pulls, or starts, or has just begun; before, an interactive
+	// shell between fork and execve would swallow it.
+	term.types("clear; sh -c 'echo it be\"\"gins; exec rootlet run --rm -it --init --pull always " + image + " sleep 60'")
+	term.shows(`^it begins$`)
 	term.keys("C-c")
-	term.shows(`^\$ *$`) // the prompt; what follows in the same line the shell would drop
+	term.asks()
 	term.types("stty -a >$HOME/after; clear; cmp $HOME/before $HOME/after && echo and again")
 	term.shows(`^and again$`)
 }
@@ -136,6 +147,7 @@ func TestTerminalIsRestored(t *testing.T) {
 // TestDetach leaves a program by the detach keys and comes back to it, from two
 // terminals at once.
 func TestDetach(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	first, second := newTerminal(p), newTerminal(p)
 	first.types("rootlet run -it --name shell " + image + " sh -c 'PS1=\"in> \" exec sh'")
@@ -176,7 +188,7 @@ func TestDetach(t *testing.T) {
 	first.keys("Enter")
 	first.shows(`^in>`)
 	first.types("exit 9")
-	first.shows(`^\$ *$`) // what is typed sooner would be the program's
+	first.asks()
 	first.types("clear; rootlet wait shell; rootlet rm shell")
 	first.shows(`^9$`)
 	first.shows(`^shell$`)

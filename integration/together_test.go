@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rootlet/internal/testenv"
 )
 
 // someone is a person with an image to run.
@@ -23,6 +25,7 @@ func someone(t *testing.T, image string) (*person, string) {
 }
 
 func TestTwentyAtOnce(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	var all sync.WaitGroup
 	for i := range 20 {
@@ -42,6 +45,7 @@ func TestTwentyAtOnce(t *testing.T) {
 
 // One name, wanted by ten at once, is given to exactly one.
 func TestOneNameForOne(t *testing.T) {
+	testenv.Whoever(t)
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
 	var all sync.WaitGroup

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,9 +30,9 @@ func dial(p Paths, id string) (*stage.Conn, error) {
 	root := record.Root(p.Data)
 	for deadline := time.Now().Add(listenWait); ; time.Sleep(2 * time.Millisecond) {
 		for _, path := range socketPaths(p, id) {
-			conn, err := dialAt(path)
+			conn, err := linux.DialUnix(path)
 			if err == nil {
-				return conn, nil
+				return stage.NewConn(conn), nil
 			}
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ECONNREFUSED) {
 				return nil, fmt.Errorf("control socket: %w", err)
@@ -47,25 +46,6 @@ func dial(p Paths, id string) (*stage.Conn, error) {
 			return nil, fmt.Errorf("container %s: its monitor lives and does not listen; on another host that shares this home, perhaps", id[:12])
 		}
 	}
-}
-
-func dialAt(path string) (*stage.Conn, error) {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	to := &unix.SockaddrUnix{Name: filepath.Join(linux.FDPath(dir), filepath.Base(path))}
-	if err := unix.Connect(fd, to); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	_ = unix.SetNonblock(fd, true)
-	return stage.NewConn(os.NewFile(uintptr(fd), "control")), nil
 }
 
 // answerWait is how long a monitor may take to answer. It does so at once; one
@@ -165,6 +145,13 @@ func Restart(p Paths, id, signal string, timeout *int) error {
 	before, err := root.Live(id)
 	if err != nil {
 		return err
+	}
+	if spec, err := root.Spec(id); err == nil {
+		hold, err := holdNetworks(p, spec.Networks)
+		if err != nil {
+			return err
+		}
+		defer hold.release()
 	}
 	if err := tell(p, id, ask{Verb: verbRestart, Signal: signal, Timeout: timeout}); err != nil {
 		return err

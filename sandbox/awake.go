@@ -19,6 +19,7 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
+	"rootlet/slirp/bridge"
 )
 
 // You come here from main.go, when the sleeper of sleep.go has woken up. Next is
@@ -105,6 +106,10 @@ func revive(e estate) (*monitor, error) {
 	}
 	if m.net.ports, err = resumeHelper(e.Ports); err != nil {
 		return nil, err
+	}
+	for i, kept := range e.Members {
+		end := e.State.Endpoints[i]
+		m.net.members = append(m.net.members, &membership{Endpoint: end, place: bridge.Resume(end.Joined, kept.FD, m.events), routes: kept.Routes})
 	}
 	if m.log, err = logfile.Resume(m.container.Dir, m.Spec.Log, time.Now, e.Log); err != nil {
 		return nil, err

@@ -20,7 +20,8 @@ type first struct {
 	hostname string
 
 	groups     [2]int // the lowest and the highest group that is mapped
-	ownNetwork bool   // not --network host
+	ownNetwork bool   // neither the host's nor another container's
+	network    int    // descriptor of the namespace of another container, 0 where it has none
 	terminal   *terminal
 
 	procMasks, procReadOnly, sysMasks []mask
@@ -73,6 +74,10 @@ func (f first) checklist() *firstproc.Program {
 	}
 	for _, m := range f.procReadOnly {
 		readOnly(p, m)
+	}
+
+	if f.network > 0 {
+		f.joinNetwork(p)
 	}
 
 	// Into U2. Its maps are the monitor's to write: nobody may map ids that

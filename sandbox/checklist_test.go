@@ -78,3 +78,19 @@ func TestHostNetworkKeepsItsHandsOffTheNetwork(t *testing.T) {
 		t.Error("a network namespace with the host's network")
 	}
 }
+
+// U2 has no right over the network that it shares: what takes one happens in U1.
+func TestASharedNetworkIsEnteredBeforeU2(t *testing.T) {
+	f := example()
+	f.ownNetwork, f.network = false, 9
+	plan := f.checklist().Plan()
+	order(t, plan, "new session", "mask /proc/kcore", joinStep, "mount /sys\n", "new user namespace", "mask /sys/firmware", "pivot_root")
+	for _, step := range []string{"bring up lo", "ping_group_range"} {
+		if strings.Contains(plan, step) {
+			t.Errorf("step %q with another container's network", step)
+		}
+	}
+	if f.ownFlags()&unix.CLONE_NEWNET != 0 {
+		t.Error("a network namespace besides another container's")
+	}
+}

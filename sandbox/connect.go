@@ -8,6 +8,7 @@ import (
 
 	"rootlet/slirp"
 	"rootlet/slirp/publish"
+	"rootlet/slirp/sockdiag"
 )
 
 // You come here from launch.go: what connects a container is started once its
@@ -18,7 +19,12 @@ import (
 // the driver does not. Each is nil where there is none.
 type connection struct {
 	driver, ports *slirp.Helper
-	listeners     []*os.File // of state.Ports, until a helper has them
+	ahead         *slirp.Ahead  // what either of them will be, until there is a network to serve
+	listeners     []*os.File    // of state.Ports, until a helper has them
+	members       []*membership // in networks with a name, over all lives of the program
+
+	shared *os.File // the namespace of another container, until the first process has it
+	hosts  bool     // which is the host's own
 }
 
 // publishes says that ports are to be published.
@@ -31,7 +37,7 @@ func (m *monitor) bindPorts() error {
 	if !m.publishes() || m.CreateOnly {
 		return nil
 	}
-	if !slirp.IsDriver(m.state.Network) {
+	if !m.reachable() {
 		m.notice(fmt.Sprintf("published ports are discarded on the network %s", m.state.Network))
 		return nil
 	}
@@ -46,6 +52,9 @@ func (m *monitor) bindPorts() error {
 	return m.bind(mappings)
 }
 
+// reachable says that there is a way into the container.
+func (m *monitor) reachable() bool { return slirp.IsDriver(m.state.Network) || m.net.outward() != nil }
+
 func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 	m.state.Ports, m.net.listeners, err = publish.Listen(m.ctx, mappings, "/proc")
 	if err != nil {
@@ -54,14 +63,25 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 	return nil
 }
 
+// callNetwork has what is ours to start begin while the container is being made.
+func (m *monitor) callNetwork() error {
+	if !m.CreateOnly {
+		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable(), len(m.Spec.Egress) > 0)
+	}
+	return nil
+}
+
 // startNetwork starts what connects the container, and does not wait for it.
 func (m *monitor) startNetwork() error {
+	if err := m.plugIn(); err != nil {
+		return err
+	}
 	if !slirp.IsDriver(m.state.Network) {
 		return nil
 	}
 	o := m.networkOptions()
 	if slirp.PublishesPorts(o.Driver, len(m.Spec.Egress) > 0) {
-		o.Ports = m.ports()
+		o.Ports, o.Ahead = m.ports(), m.called()
 	}
 	var err error
 	if o.Egress, err = m.egress(); err != nil {
@@ -90,14 +110,14 @@ const RefusedFile = "egress"
 // awaitNetwork waits until the container is connected. Ports are published only then:
 // they lead to an address that the driver has to bring.
 func (m *monitor) awaitNetwork() error {
-	if m.net.driver == nil {
-		return nil
-	}
-	if err := m.net.driver.Ready(); err != nil {
-		m.net.driver = nil
-		return err
+	if m.net.driver != nil {
+		if err := m.net.driver.Ready(); err != nil {
+			m.net.driver = nil
+			return err
+		}
 	}
 	if len(m.net.listeners) == 0 {
+		m.called().Stop() // -P of an image that exposes nothing
 		return nil
 	}
 	return m.startPorts()
@@ -105,7 +125,12 @@ func (m *monitor) awaitNetwork() error {
 
 func (m *monitor) startPorts() error {
 	o := m.networkOptions()
-	o.Ports = m.ports()
+	o.Ports, o.Ahead = m.ports(), m.called()
+	if member := m.net.outward(); member != nil && !slirp.IsDriver(m.state.Network) {
+		o.Ports.At = slirp.Address{
+			Container4: member.Address4.Addr(), Gateway4: member.Gateway4, Container6: member.Address6.Addr(), Gateway6: member.Gateway6,
+		}
+	}
 	var err error
 	if m.net.ports, err = slirp.StartPorts(m.ctx, o); err != nil {
 		return err
@@ -127,6 +152,13 @@ func (m *monitor) ports() slirp.Ports {
 	return p
 }
 
+// called is what callNetwork has started, once.
+func (m *monitor) called() *slirp.Ahead {
+	a := m.net.ahead
+	m.net.ahead = nil
+	return a
+}
+
 // ends deliver the death of what connects a container; nil where there is none.
 func ends(h *slirp.Helper) <-chan error {
 	if h == nil {
@@ -137,9 +169,10 @@ func ends(h *slirp.Helper) <-chan error {
 
 // lostNetwork is what becomes of a driver that died: once in a life of the program
 // another takes its place, and the container has a network again; connections that
-// were open are gone.
+// were open are gone, and hear of it.
 func (m *monitor) lostNetwork(cause error) {
 	m.net.driver = nil
+	m.abortLost()
 	m.mend("network", cause, func() error {
 		if slirp.PublishesPorts(m.state.Network, len(m.Spec.Egress) > 0) {
 			if err := m.listenAgain(); err != nil {
@@ -150,13 +183,24 @@ func (m *monitor) lostNetwork(cause error) {
 	})
 }
 
+// abortLost ends the connections that have lost their other end. Where the kernel cannot,
+// they wait for their own time to be over.
+func (m *monitor) abortLost() {
+	netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.hostPID))
+	if err != nil {
+		return // the program has ended meanwhile
+	}
+	defer netns.Close()
+	_ = sockdiag.AbortLost(netns)
+}
+
 // lostPorts is the same for published ports.
 func (m *monitor) lostPorts(cause error) {
 	m.net.ports = nil
 	m.mend("forwarding of ports", cause, func() error { return errors.Join(m.listenAgain(), m.startPorts()) })
 }
 
-// mend tries again, once, and says how it went: to who looks on, in the log, in inspect.
+// mend tries again, once, and says how it went.
 func (m *monitor) mend(what string, cause error, again func() error) {
 	said := fmt.Sprintf("the %s is gone: %v", what, cause)
 	if m.state.NetworkRestarts == 0 {
@@ -167,6 +211,11 @@ func (m *monitor) mend(what string, cause error, again func() error) {
 			said += fmt.Sprintf("; and cannot be started again: %v", err)
 		}
 	}
+	m.remark(said)
+}
+
+// remark says what has become of the network: to who looks on, in the log, in inspect.
+func (m *monitor) remark(said string) {
 	m.notice(said)
 	m.log.Remark(said)
 	m.state.Error = said
@@ -192,8 +241,10 @@ func (m *monitor) disconnect() {
 			h.Stop()
 		}
 	}
-	for _, f := range m.net.listeners {
+	m.net.ahead.Stop()
+	for _, f := range append(m.net.listeners, m.net.shared) {
 		_ = f.Close()
 	}
-	m.net = connection{}
+	m.unplug()
+	m.net = connection{members: m.net.members}
 }

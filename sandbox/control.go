@@ -59,32 +59,14 @@ func socketPaths(p Paths, id string) []string {
 func (m *monitor) openSocket() error {
 	var errs []error
 	for _, path := range socketPaths(m.Paths, m.container.ID) {
-		l, err := listenAt(path)
+		l, err := linux.ListenUnix(path)
 		if err == nil {
+			failpoint.At("control bound")
 			return m.serve(l)
 		}
 		errs = append(errs, err)
 	}
 	return fmt.Errorf("control socket: %w", errors.Join(errs...))
-}
-
-// listenAt makes a socket at a path of any length: an address has room for 107
-// bytes (unix(7)), so the directory is named by its descriptor.
-func listenAt(path string) (*net.UnixListener, error) {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	short := filepath.Join(linux.FDPath(dir), filepath.Base(path))
-	_ = os.Remove(short) // of an earlier life: the lock says that nobody listens there
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	failpoint.At("control bound")
-	return l, os.Chmod(short, 0o600)
 }
 
 func (m *monitor) serve(l *net.UnixListener) error {
@@ -116,7 +98,7 @@ func (m *monitor) accept(c *control) {
 			time.Sleep(acceptAgain)
 			continue
 		}
-		if !ours(conn) {
+		if !linux.OwnPeer(conn) {
 			conn.Close()
 			continue
 		}
@@ -142,21 +124,6 @@ func (c *control) hold() {
 
 // release lets accept be called again.
 func (c *control) release() { _ = c.listener.SetDeadline(time.Time{}) }
-
-// ours reports whether the other end is a process of the user's. The directory's
-// mode has seen to it; this is for a file system that knows no modes.
-func ours(conn *net.UnixConn) bool {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
-	same := false
-	err = raw.Control(func(fd uintptr) {
-		peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		same = err == nil && int(peer.Uid) == os.Getuid()
-	})
-	return err == nil && same
-}
 
 // answer serves one client.
 func (m *monitor) answer(raw *net.UnixConn, wait time.Duration) {
@@ -230,6 +197,10 @@ func (m *monitor) do(a ask) error {
 		return m.pause()
 	case a.Verb == verbUnpause:
 		return m.unpause()
+	case a.Verb == verbConnect:
+		return m.connect(a.Network)
+	case a.Verb == verbDisconnect:
+		return m.leave(a.Network.Network)
 	}
 	return fmt.Errorf("this container's monitor does not know %q: it was started by another version of rootlet", a.Verb)
 }

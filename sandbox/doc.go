@@ -18,7 +18,8 @@
 // health.go asks the program how it is, restart.go decides whether it lives
 // again, sleep.go has it sleep while nothing happens, and end.go takes all apart.
 // exec.go and target.go are the way into a container that runs, with no part of
-// the monitor's in it; inside.go is a worker's.
+// the monitor's in it; inside.go is a worker's. sharing.go is a container in the network of
+// another.
 //
 // The monitor is started by the user's command in a user namespace that has all
 // of the user's ids (U1, package userns); the container lives in a child of it

@@ -68,6 +68,7 @@ func (m *monitor) finish(status int) error {
 		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", m.lostRoot)
 	}
 	failpoint.At("end finishes")
+	m.leaveNetworks() // who knows of the end may have its addresses
 	if m.Spec.Remove {
 		gone, err := m.vanish()
 		failpoint.At("end vanished")

@@ -16,7 +16,8 @@ import (
 // Next is opened.go, in the stage that this one starts.
 
 // StartInside starts this very binary as c.Stage in the user namespace U1 of a
-// running container, and in a mount namespace of its own. The kernel shows a
+// running container, and in a mount namespace of its own, and those that c names (of
+// which a pid namespace is the only one that it knows). The kernel shows a
 // container's root, and what fuse-overlayfs serves, to none but the processes of
 // that one namespace; a stage that userns.Plan starts has another with the same
 // ids. The stage finds c.Files from descriptor 3 on.
@@ -51,10 +52,26 @@ func inside(root record.Root, id string, c userns.Command) (*os.Process, error) 
 			unix.Close(fd)
 		}
 	}()
+	return stageIn(u1, self, files, c)
+}
+
+// stageIn makes the clone that enters u1 and becomes the stage.
+func stageIn(u1, self *os.File, files []int, c userns.Command) (*os.Process, error) {
+	var open handles
+	defer open.close()
+	socket, between, err := socketFor(&open)
+	if err != nil {
+		return nil, err
+	}
+	defer socket.Close()
 	p := new(firstproc.Program)
-	p.Call("new session", unix.SYS_SETSID, nil)
 	p.Call("enter the container's user namespace", unix.SYS_SETNS, []uintptr{u1.Fd(), unix.CLONE_NEWUSER})
-	p.Call("new mount namespace", unix.SYS_UNSHARE, []uintptr{unix.CLONE_NEWNS})
+	p.Call("new mount namespace", unix.SYS_UNSHARE, []uintptr{unix.CLONE_NEWNS | c.Namespaces})
+	if c.Namespaces&unix.CLONE_NEWPID != 0 {
+		// It is entered by children only (pid_namespaces(7)).
+		p.ForkSibling("enter the pid namespace", between)
+	}
+	p.Call("new session", unix.SYS_SETSID, nil)
 	// The last file to go to its place takes that of the report: what fails after
 	// it is seen by the silence of the stage.
 	for i := len(files) - 1; i >= 3; i-- {
@@ -65,11 +82,32 @@ func inside(root record.Root, id string, c userns.Command) (*os.Process, error) 
 	if err != nil {
 		return nil, err
 	}
+	open.close()
+	pid := process.PID
+	if c.Namespaces&unix.CLONE_NEWPID != 0 {
+		if pid, err = sibling(socket, process); err != nil {
+			return nil, err
+		}
+	}
 	if err := process.Executed(); err != nil {
-		_, _ = collect(process.PID)
+		_, _ = collect(pid)
 		return nil, userns.Diagnose(err)
 	}
-	return os.FindProcess(process.PID) // our child, not yet waited for
+	return os.FindProcess(pid) // our child, not yet waited for
+}
+
+// sibling is the pid of what a process has left to us in its place, which is gone then.
+func sibling(socket *os.File, process *firstproc.Process) (int, error) {
+	child, err := firstproc.AwaitChild(socket)
+	if err != nil {
+		err = errors.Join(process.Executed(), err)
+	}
+	_, _ = collect(process.PID)
+	if err != nil {
+		return 0, userns.Diagnose(err)
+	}
+	unix.Close(child.PIDFD)
+	return child.PID, nil
 }
 
 // outOfTheWay copies a stage's files to where none is in the place of another.

@@ -20,7 +20,6 @@ import (
 	"rootlet/internal/stage"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
-	"rootlet/slirp"
 )
 
 // You come here from monitor.go. Next is checklist.go, which is what the clone
@@ -52,6 +51,7 @@ func (m *monitor) launch() error {
 	m.process, err = firstproc.Start(f.checklist(), cloneFlags, m.streams.inside)
 	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()
+	_ = m.net.shared.Close()
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	}
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname,
-		ownNetwork: m.state.Network != slirp.Host, groups: m.gids.bounds(), terminal: m.streams.terminal,
+		ownNetwork: !m.onHost() && m.net.shared == nil, groups: m.gids.bounds(), terminal: m.streams.terminal,
 		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
 		sysMasks: findMasks("/sys", maskedSys),
 		program: program{
@@ -116,6 +116,9 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 			limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
 			argv: s.Process.Args(), env: environment(s, m.who.Home, s.Process.TTY),
 		},
+	}
+	if m.net.shared != nil && !m.net.hosts {
+		f.network = int(m.net.shared.Fd())
 	}
 	f.paths = candidates(f.argv[0], f.env)
 	return f, nil
@@ -183,10 +186,10 @@ func (m *monitor) bringUp(turn *os.File) error {
 		return err
 	}
 	failpoint.At("launch mapped")
-	if err := m.startNetwork(); err != nil {
+	if err := takeTurn(turn); err != nil {
 		return err
 	}
-	if err := takeTurn(turn); err != nil {
+	if err := m.startNetwork(); err != nil {
 		return err
 	}
 	failpoint.At("launch prepares")
@@ -269,7 +272,13 @@ func (m *monitor) explain(err error) error {
 		}
 	}
 	var step *firstproc.StepError
-	if !errors.As(err, &step) || step.Step != execStep {
+	if !errors.As(err, &step) {
+		return err
+	}
+	if step.Step == joinStep && step.Errno == unix.EPERM {
+		return m.errAstray()
+	}
+	if step.Step != execStep {
 		return err
 	}
 	return explainExec(m.Spec.Process.Args()[0], step.Errno)

@@ -78,6 +78,8 @@ func (m *monitor) watch() int {
 				m.lostPorts(err)
 			}
 			ports = ends(m.net.ports)
+		case e := <-m.events:
+			m.heard(e)
 		case <-quiet.C:
 			quiet.Reset(m.sleep())
 		}

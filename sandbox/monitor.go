@@ -19,6 +19,7 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
+	"rootlet/slirp/bridge"
 )
 
 // You come here from run.go, which started this stage in U1, or from main.go,
@@ -61,6 +62,7 @@ type monitor struct {
 	who         identity.Identity
 	root        *fuseoverlay.Root
 	net         connection
+	events      chan bridge.Event        // of the networks with a name
 	volumes     map[string]*volume.Lease // by name, until the container is listed
 	mounted     bool                     // the volumes
 	streams     *streams
@@ -111,7 +113,9 @@ func Monitor() int {
 }
 
 func newMonitor() *monitor {
-	m := &monitor{pidfd: -1, turns: make(chan func()), over: make(chan struct{}), sessionEnds: make(chan os.Signal, 1)}
+	m := &monitor{
+		pidfd: -1, turns: make(chan func()), over: make(chan struct{}), sessionEnds: make(chan os.Signal, 1), events: make(chan bridge.Event, maxEvents),
+	}
 	m.ctx, m.giveUp = context.WithCancel(context.Background())
 	// systemd sends both to all that a session has left when it ends, or the host
 	// goes down. The program gets them, too.
@@ -145,7 +149,7 @@ func (m *monitor) beginning() []step {
 	if m.Start != "" {
 		return []step{m.open, m.enter}
 	}
-	return []step{m.enter, m.openStore, m.findImage, m.create, m.mountRoot, m.assemble, m.announce}
+	return []step{m.enter, m.openStore, m.findImage, m.create, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
 }
 
 // bringingUp leads to a program that runs, the first time and at every restart.
@@ -154,7 +158,7 @@ func (m *monitor) bringingUp() []step {
 	if m.root != nil {
 		return []step{m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.mountRoot, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"rootlet/sandbox/record"
 	"rootlet/slirp"
 )
 
@@ -15,8 +16,15 @@ import (
 // what was asked for by name, and cannot be had, is an error.
 func (m *monitor) chooseNetwork() error {
 	m.state.Network, m.state.NetworkRestarts = m.Spec.Network, 0
+	if err := m.chooseDriver(); err != nil || m.CreateOnly {
+		return err
+	}
+	return m.joinNetworks()
+}
+
+func (m *monitor) chooseDriver() error {
 	if m.Spec.Network != slirp.Auto {
-		return nil
+		return m.shareNetwork()
 	}
 	driver, err := m.automatic()
 	if err != nil && m.publishes() {
@@ -45,6 +53,10 @@ func (m *monitor) automatic() (string, error) {
 
 func (m *monitor) networkSettings() slirp.Settings { return slirp.Settings(m.Spec.NetworkSettings) }
 
+// onHost reports whether the container has the host's network, be it by way of another
+// container.
+func (m *monitor) onHost() bool { return m.state.Network == slirp.Host || m.net.hosts }
+
 // withoutNetwork says that there is none.
 func (m *monitor) withoutNetwork(err error) {
 	m.state.Network = slirp.None
@@ -58,6 +70,9 @@ func (m *monitor) withoutNetwork(err error) {
 // generate writes the files that the runtime puts into /etc and returns them by
 // their path in the container.
 func (m *monitor) generate() (map[string]string, error) {
+	if other := record.SharesWith(m.Spec.Network); other != "" {
+		return m.borrowFiles(other)
+	}
 	hosts, err := m.hosts()
 	if err != nil {
 		return nil, err
@@ -124,7 +139,10 @@ func (m *monitor) hosts() ([]byte, error) {
 		if settings.HostLoopback {
 			c.Gateway = settings.GatewayIP()
 		}
+	case len(m.net.members) > 0:
+		c.Gateway = slirp.HostIP()
 	}
+	c.IPs = append(c.IPs, m.net.addresses()...)
 	return slirp.Hosts(c)
 }
 
@@ -154,5 +172,23 @@ func (m *monitor) resolvConf() ([]byte, error) {
 	if m.state.Network == slirp.Host {
 		c.Nameserver = netip.Addr{}
 	}
+	m.nameByNetworks(&c)
 	return slirp.ResolvConf(c)
+}
+
+// nameByNetworks has the names of a container's networks found. A network that leads
+// outside asks the name servers of --dns in turn; an internal one refuses what is outside,
+// and the C library asks the next then.
+func (m *monitor) nameByNetworks(c *slirp.ResolvConfig) {
+	if outward := m.net.outward(); outward != nil {
+		c.DNS = []netip.Addr{outward.Gateway4}
+		return
+	}
+	if len(m.net.members) == 0 {
+		return
+	}
+	if len(c.DNS) == 0 && slirp.IsDriver(m.state.Network) && c.Nameserver.IsValid() {
+		c.DNS = []netip.Addr{c.Nameserver}
+	}
+	c.DNS = append([]netip.Addr{m.net.members[0].Gateway4}, c.DNS...)
 }

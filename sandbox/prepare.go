@@ -15,7 +15,6 @@ import (
 	"rootlet/sandbox/identity"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/rootfs"
-	"rootlet/slirp"
 	"rootlet/userns"
 )
 
@@ -199,9 +198,6 @@ func (m *monitor) assemble() error {
 	if err := m.prepareVolumes(root); err != nil {
 		return err
 	}
-	if err := m.chooseNetwork(); err != nil {
-		return err
-	}
 	if err := m.bindPorts(); err != nil {
 		return err
 	}
@@ -211,7 +207,7 @@ func (m *monitor) assemble() error {
 	}
 	failpoint.At("monitor before mounts")
 	plan, err := rootfs.Plan(rootfs.Config{
-		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath, HostNetwork: m.state.Network == slirp.Host,
+		Spec: &m.Spec, Generated: generated, VolumePath: m.volumePath, HostNetwork: m.onHost(),
 		UID: m.uids.toU1, GID: m.gids.toU1,
 	})
 	if err != nil {

@@ -80,6 +80,8 @@ type ask struct {
 	Down    bool   `json:"down,omitempty"`    // stop: the session ends, and not by the user's wish
 	Attach  Attach `json:"attach,omitzero"`
 	Size    Size   `json:"size,omitzero"`
+	// Network is how to be in one (connect), or names one (disconnect).
+	Network record.Attachment `json:"network,omitzero"`
 }
 
 // What can be asked.
@@ -90,6 +92,9 @@ const (
 	verbRestart = "restart"
 	verbPause   = "pause"
 	verbUnpause = "unpause"
+
+	verbConnect    = "connect"
+	verbDisconnect = "disconnect"
 )
 
 // Platform says which images will do.

@@ -74,6 +74,7 @@ type client struct {
 	monitor *os.Process // nil where it was there before us
 	stdin   *os.File    // the end of the pipe that we feed
 	left    atomic.Int32
+	hold    *networkHold // until the program runs
 
 	done    chan struct{}  // closed when signals are no longer ours
 	passing sync.WaitGroup // passSignals
@@ -90,15 +91,24 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	}
 	r.Host.Name = os.Getenv("USER")
 	c := newClient(r.Attach, r.Spec.Process.TTY, s)
-	if spare == nil {
-		var err error
-		if spare, err = Prepare(); err != nil {
-			return nil, err
-		}
+	if err := c.holdNetworks(r); err != nil {
+		return nil, err
+	}
+	var err error
+	if other := record.SharesWith(r.Spec.Network); other != "" && !r.CreateOnly {
+		spare.Discard()
+		spare, err = beside(record.Root(r.Paths.Data), other, r.Host)
+	} else if spare == nil {
+		spare, err = Prepare()
+	}
+	if err != nil {
+		return nil, err
 	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
 	failpoint.At("client before the maps")
-	err := plan.Map(c.monitor)
+	if !spare.mapped {
+		err = plan.Map(c.monitor)
+	}
 	failpoint.At("client mapped")
 	if err == nil {
 		err = c.conn.SendJSON(kindRequest, r)
@@ -172,6 +182,7 @@ func (c *client) relay() (int, error) {
 			}
 		case kindStarted:
 			failpoint.At("client hears of a start")
+			c.hold.release()
 			if c.attach == (Attach{}) {
 				return 0, nil
 			}
@@ -212,6 +223,7 @@ func (c *client) leave(status int) {
 // than the user waits for.
 func (c *client) close() {
 	c.restore()
+	c.hold.release()
 	close(c.done)
 	c.passing.Wait() // a signal that it has taken is not for anybody else to see
 	_ = c.conn.Close()

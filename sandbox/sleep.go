@@ -61,6 +61,14 @@ type estate struct {
 	Root   fuseoverlay.Kept `json:"root"`
 	Driver *slirp.Kept      `json:"driver,omitempty"`
 	Ports  *slirp.Kept      `json:"ports,omitempty"`
+	// Members are in the order of State.Endpoints.
+	Members []keptMember `json:"members,omitempty"`
+}
+
+// keptMember is a place in a network.
+type keptMember struct {
+	FD     int  `json:"fd"`
+	Routes bool `json:"routes,omitempty"`
 }
 
 // sleep has the monitor sleep, and does not return then. Otherwise it says when
@@ -76,8 +84,14 @@ func (m *monitor) sleep() time.Duration {
 	// From here on nothing may come in that would be lost.
 	m.control.hold()
 	m.streams.holdUp()
+	for _, member := range m.net.members {
+		member.place.Hold()
+	}
 	if m.idle() {
 		m.giveUpSleep(m.hibernate())
+	}
+	for _, member := range m.net.members {
+		member.place.Release()
 	}
 	m.streams.start(&m.audience, m.log)
 	m.control.release()
@@ -87,7 +101,7 @@ func (m *monitor) sleep() time.Duration {
 
 // idle reports whether there is nothing that only a monitor that is awake can do.
 func (m *monitor) idle() bool {
-	return m.audience.quiet() && m.control.busy.Load() == 0 && m.ending.timer == nil && !m.health.busy() && m.launcherGone.Load()
+	return m.audience.quiet() && m.control.busy.Load() == 0 && m.ending.timer == nil && !m.health.busy() && len(m.events) == 0 && m.launcherGone.Load()
 }
 
 // giveUpSleep notes why the monitor has to stay awake; that costs memory and
@@ -171,6 +185,13 @@ func (m *monitor) estate(k *keeper) estate {
 		k.err = err
 	}
 	k.number(e.Root.Output)
+	for _, member := range m.net.members {
+		fd, err := member.place.FD()
+		if err != nil {
+			k.err = err
+		}
+		e.Members = append(e.Members, keptMember{FD: k.number(fd), Routes: member.routes})
+	}
 	e.Driver, e.Ports = k.helper(m.net.driver), k.helper(m.net.ports)
 	return e
 }
@@ -268,6 +289,9 @@ func (m *monitor) setAlarm(k *keeper, e *estate) {
 		if helper != nil {
 			sources = append(sources, helper.Output) // its end closes that too
 		}
+	}
+	for _, member := range e.Members {
+		sources = append(sources, member.FD)
 	}
 	if e.Root.PID != 0 {
 		sources = append(sources, e.Root.Output)

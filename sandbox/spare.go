@@ -17,13 +17,16 @@ type Spare struct {
 	conn    *stage.Conn
 	monitor *os.Process
 	stdin   *os.File // the end of its standard input that we feed
+	mapped  bool     // its ids are mapped: see beside
 }
 
 // Prepare starts a monitor. It may be called before it is known what to run:
 // loading a stage takes as long as reading the command line and having the id
 // maps written, and there is a second core for it. A spare ends by itself when
 // this process does.
-func Prepare() (*Spare, error) {
+func Prepare() (*Spare, error) { return prepare(userns.Spawn) }
+
+func prepare(spawn func(userns.Command) (*os.Process, error)) (*Spare, error) {
 	conn, theirs, err := stage.Pair()
 	if err != nil {
 		return nil, err
@@ -36,7 +39,7 @@ func Prepare() (*Spare, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	defer feedFrom.Close()
-	monitor, err := userns.Spawn(userns.Command{
+	monitor, err := spawn(userns.Command{
 		Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom,
 		// Its own, so that the kernel kills all that is below it when it dies.
 		Namespaces: unix.CLONE_NEWPID,

@@ -124,8 +124,8 @@ func targetOf(spec *record.Spec, state record.State, pidfd int) (*Target, error)
 func (t *Target) Close() { t.open.close() }
 
 // find opens the namespaces of the container's first process. The pid namespace
-// belongs to U1 (see cloneFlags) and has to be entered from there; the others
-// are U2's, which a process enters with every capability over it.
+// belongs to U1 (see cloneFlags) and has to be entered from there, and so has the
+// network's; the others are U2's, which a process enters with every capability over it.
 func (t *Target) find(pidfd int, inU1 bool) error {
 	users, err := t.userNamespaces()
 	if err != nil {
@@ -141,11 +141,14 @@ func (t *Target) find(pidfd int, inU1 bool) error {
 	if err := t.add("pid", unix.CLONE_NEWPID); err != nil {
 		return err
 	}
+	// It may be another container's, of whose U2 this one's is no parent.
+	if err := t.add("net", unix.CLONE_NEWNET); err != nil {
+		return err
+	}
 	t.way = append(t.way, namespace{"user", unix.CLONE_NEWUSER, users[len(users)-1]})
 	for _, n := range []namespace{
 		{"ipc", unix.CLONE_NEWIPC, 0},
 		{"uts", unix.CLONE_NEWUTS, 0},
-		{"net", unix.CLONE_NEWNET, 0},
 		{"cgroup", unix.CLONE_NEWCGROUP, 0},
 		{"mnt", unix.CLONE_NEWNS, 0},
 	} {

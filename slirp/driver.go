@@ -17,23 +17,19 @@ import (
 type driver struct {
 	name    string
 	program string // to be found, or a path
-	argv0   string
-	// arguments is the command line; forget takes away what it names.
+	// arguments is the command line; forget takes away what it names. It is nil for
+	// what is told otherwise (ahead.go).
 	arguments func(Options, *pipes) (args []string, forget func(), err error)
-	// family has a pid namespace for the process and what it starts, which ends with it.
-	family bool
 }
 
 func driverOf(name string) (driver, error) {
 	switch name {
 	case Slirp4netns:
-		return driver{name: Slirp4netns, program: Slirp4netns, argv0: Slirp4netns, arguments: slirpArguments}, nil
+		return driver{Slirp4netns, Slirp4netns, slirpArguments}, nil
 	case Pasta:
-		return driver{name: Pasta, program: Pasta, argv0: Pasta, arguments: pastaArguments}, nil
-	case Builtin:
-		return own(Builtin, task{Stack: true}), nil
-	case ports:
-		return own(ports, task{}), nil
+		return driver{Pasta, Pasta, pastaArguments}, nil
+	case Builtin, ports:
+		return driver{name: name, program: ownProgram}, nil
 	}
 	return driver{}, fmt.Errorf("network driver %q is not known", name)
 }

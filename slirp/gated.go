@@ -13,27 +13,25 @@ import (
 // You come here from own.go: slirp4netns or pasta under --egress, started by our own
 // process, behind slirp/gate.
 
-// gated is a driver behind a gate.
-type gated struct {
-	Driver string `json:"driver"`
-	Path   string `json:"path"` // its program
-	Dir    string `json:"dir"`  // Options.Dir
+// behindGate says that a driver is started by a process of ours, behind a gate.
+func behindGate(driver string, egress bool) bool {
+	return egress && (driver == Slirp4netns || driver == Pasta)
 }
 
 // serveGated opens the gate, and has the driver ready behind it. Whichever ends is told to
 // parts.
-func (t task) serveGated(ctx context.Context, container *os.File, parts chan<- error) error {
+func (t task) serveGated(ctx context.Context, parts chan<- error) error {
 	rules, err := egress.Parse(t.Egress)
 	if err != nil {
 		return fmt.Errorf("egress: %w", err)
 	}
-	g, err := gate.Open(t.gate(container, rules))
+	g, err := gate.Open(t.gate(rules))
 	if err != nil {
 		return fmt.Errorf("egress: %w", err)
 	}
 	go func() { parts <- g.Serve(ctx) }()
 	h, err := Start(ctx, Options{
-		Driver: t.Gated.Driver, Path: t.Gated.Path, Dir: t.Gated.Dir, netns: g.Netns,
+		Driver: t.Gated, Path: t.Path, Dir: t.Dir, netns: g.Netns,
 		Settings: Settings{HostLoopback: t.Settings.HostLoopback, MTU: t.Settings.MTU, Subnet: gate.Leg4(t.Settings.Prefix())},
 	})
 	if err != nil {
@@ -50,10 +48,10 @@ func (t task) serveGated(ctx context.Context, container *os.File, parts chan<- e
 	return nil
 }
 
-func (t task) gate(container *os.File, rules egress.Rules) gate.Options {
+func (t task) gate(rules egress.Rules) gate.Options {
 	o := gate.Options{
-		Container: container, Link: t.link(), Gateway4: t.Settings.GatewayIP(), Nameserver4: t.Settings.NameserverIP(),
-		HostLoopback: t.Settings.HostLoopback, Rules: rules, Refused: t.refused(),
+		Container: t.netns, Link: t.link(), Gateway4: t.Settings.GatewayIP(), Nameserver4: t.Settings.NameserverIP(),
+		HostLoopback: t.Settings.HostLoopback, Rules: rules, Refused: t.refused,
 		Report: func(err error) { fmt.Fprintln(os.Stderr, err) },
 	}
 	_, o.Gateway6, o.Nameserver6 = builtin.Addresses6(t.net6())

@@ -39,6 +39,8 @@ type Options struct {
 	Ports Ports
 	// Egress is decided by the builtin driver, and by a gate before another one.
 	Egress Egress
+	// Ahead is what StartAhead has started for this network; nil: nothing.
+	Ahead *Ahead
 	// Path is the program; empty: the one that Available names.
 	Path string
 	// Dir is a directory of the caller's alone, for what has to have a name.
@@ -49,12 +51,6 @@ type Options struct {
 	// netns is where a driver behind a gate makes its interface, instead of PID's; Start
 	// closes it.
 	netns *os.File
-}
-
-// gated says that a driver is started behind a gate, by a process of ours that ends with
-// it, and it with that one.
-func (o Options) gated() bool {
-	return len(o.Egress.Allowed) > 0 && (o.Driver == Slirp4netns || o.Driver == Pasta)
 }
 
 // Helper is a driver's program that runs.
@@ -87,49 +83,54 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 		defer o.Egress.Refused.Close()
 	}
 	d, err := driverOf(o.Driver)
+	if err == nil && o.Path == "" {
+		o.Path, err = programOf(o.Driver)
+	}
 	if err != nil {
+		o.Ahead.Stop()
 		return nil, err
 	}
-	if o.Path == "" {
-		if o.Path, err = programOf(o.Driver); err != nil {
-			return nil, err
-		}
-	}
-	if o.gated() {
-		d = own(d.name, task{Gated: &gated{Path: o.Path}})
-		d.family, o.Path = true, d.program
+	if d.arguments == nil || behindGate(o.Driver, len(o.Egress.Allowed) > 0) {
+		return startOwn(ctx, o)
 	}
 	p, err := openPipes()
 	if err != nil {
 		return nil, &Failure{Step: "start " + d.name, Err: err}
 	}
 	defer func() { closeAll(p.child) }()
-	h := &Helper{
-		driver: d.name, alive: p.alive, output: &tail{}, ctx: ctx,
-		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
-	}
+	var process *os.Process
 	args, forget, err := d.arguments(o, &p)
-	h.ready = p.ready
 	if err == nil {
-		h.forget = forget
-		h.process, err = os.StartProcess(o.Path, append([]string{d.argv0}, args...), &os.ProcAttr{
-			Dir: "/",
-			// Nothing of the user's environment concerns it.
-			Env:   []string{},
-			Files: p.child,
-			// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
-			// Pdeathsig's doing: that goes by the thread, and ours end when the
-			// monitor executes itself anew.
-			Sys: attributes(d),
-		})
+		process, err = execute(o.Path, append([]string{d.name}, args...), p.child, 0)
 	}
 	if err != nil {
-		closeAll([]*os.File{p.ready, p.alive, p.output})
+		p.close()
 		return nil, &Failure{Step: "start " + o.Path, Err: err}
 	}
-	h.printed = p.output
+	return newHelper(ctx, o, process, p, forget), nil
+}
+
+func execute(path string, argv []string, files []*os.File, namespaces uintptr) (*os.Process, error) {
+	return os.StartProcess(path, argv, &os.ProcAttr{
+		Dir: "/",
+		// Nothing of the user's environment concerns it.
+		Env:   []string{},
+		Files: files,
+		// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
+		// Pdeathsig's doing: that goes by the thread, and ours end when the
+		// monitor executes itself anew.
+		Sys: &syscall.SysProcAttr{Setsid: true, Cloneflags: namespaces},
+	})
+}
+
+func newHelper(ctx context.Context, o Options, process *os.Process, p pipes, forget func()) *Helper {
+	h := &Helper{
+		driver: o.Driver, process: process, ready: p.ready, alive: p.alive, printed: p.output, output: &tail{},
+		forget: forget, ctx: ctx,
+		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
+	}
 	h.watch(o.Log)
-	return h, nil
+	return h
 }
 
 // StartPorts starts what publishes ports beside a driver that does not.
@@ -138,16 +139,10 @@ func StartPorts(ctx context.Context, o Options) (*Helper, error) {
 	return Start(ctx, o)
 }
 
-func attributes(d driver) *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setsid: true}
-	if d.family {
-		a.Cloneflags = unix.CLONE_NEWPID
-	}
-	return a
-}
-
 // PublishesPorts says that Start takes Options.Ports itself.
-func PublishesPorts(driver string, egress bool) bool { return driver == Builtin || egress }
+func PublishesPorts(driver string, egress bool) bool {
+	return driver == Builtin || behindGate(driver, egress)
+}
 
 // watch follows the helper until it is dead.
 func (h *Helper) watch(log io.Writer) {

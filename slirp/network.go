@@ -20,6 +20,7 @@ const (
 	Pasta       = "pasta"
 	Builtin     = "builtin" // in this binary
 	None        = "none"    // loopback only
+	Bridge      = "bridge"  // networks with a name, which containers share (slirp/bridge)
 	Host        = "host"    // the host's own
 )
 
@@ -81,6 +82,16 @@ func (s Settings) address(offset byte) netip.Addr {
 	base := s.Prefix().Addr().As4() // of at most 25 bits: nothing carries over
 	base[3] += offset
 	return netip.AddrFrom4(base)
+}
+
+// HasOwn says that a name of --network stands for one of the container's own, or the
+// host's, and not for one that containers share.
+func HasOwn(name string) bool {
+	switch name {
+	case "", "default", Auto, Slirp4netns, Pasta, Builtin, None, Host:
+		return true
+	}
+	return false
 }
 
 // ParseNetwork reads the value of --network: a name, and for a driver what is to be

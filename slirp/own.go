@@ -1,6 +1,7 @@
 package slirp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,16 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/internal/linux"
-	"rootlet/internal/stage"
 	"rootlet/slirp/builtin"
 	"rootlet/slirp/egress"
 	"rootlet/slirp/gate"
 	"rootlet/slirp/publish"
 )
 
-// You come here from driver.go, in the monitor, for what rootlet does itself: the
-// builtin driver's stack, the gate before another driver, and published ports, in the
-// process of stage.Network. Serve below is that process.
+// You come here from ahead.go, which has started this process: stage.Network is what
+// rootlet does itself: the builtin driver's stack, or the gate before another driver;
+// published ports; or both.
 
 // ports is the name of the helper that only forwards published ports, under the drivers
 // that do not.
@@ -33,6 +33,18 @@ const ports = "ports"
 type Ports struct {
 	Bound     []publish.Bound
 	Listeners []*os.File // of Bound, in its order; Start closes them
+	// At is where in the container they lead to; the zero Address: to where a driver
+	// with these Settings has put it.
+	At Address
+}
+
+// Address is where a container is, and what stands for callers that cannot be shown to it
+// as they are; invalid where there is none.
+type Address struct {
+	Container4 netip.Addr `json:"container4,omitzero"`
+	Gateway4   netip.Addr `json:"gateway4,omitzero"`
+	Container6 netip.Addr `json:"container6,omitzero"`
+	Gateway6   netip.Addr `json:"gateway6,omitzero"`
 }
 
 // Egress is where a container may connect to.
@@ -41,112 +53,100 @@ type Egress struct {
 	Refused *os.File // takes what was refused; Start closes it
 }
 
-// The descriptors of our own process after those of every helper.
-const (
-	taskFD     = 5 // JSON of a task
-	netnsFD    = 6 // the container's network namespace
-	listenerFD = 7 // the first of Ports.Listeners; Egress.Refused follows the last
-)
+// ownProgram is this binary.
+const ownProgram = "/proc/self/exe"
 
-// task is what our own process is told to do.
+// taskFD is the descriptor of our own process after those of every helper: the socket on
+// which its task comes.
+const taskFD = 5
+
+// task is what our own process is told to do: a part of it as an argument, the rest once
+// the namespaces are there.
 type task struct {
-	Stack    bool            `json:"stack,omitempty"` // the builtin driver's
-	Gated    *gated          `json:"gated,omitempty"` // the driver behind a gate
-	Settings Settings        `json:"settings"`
-	IPv6     bool            `json:"ipv6,omitempty"`
-	Bound    []publish.Bound `json:"bound,omitempty"`
-	Egress   []string        `json:"egress,omitempty"`
-}
+	Stack    bool     `json:"stack,omitempty"` // the builtin driver's
+	Gated    string   `json:"gated,omitempty"` // the driver behind a gate
+	Settings Settings `json:"settings,omitzero"`
 
-// ownArguments has the task and the namespace among the process's descriptors.
-func ownArguments(t task) func(Options, *pipes) ([]string, func(), error) {
-	return func(o Options, p *pipes) ([]string, func(), error) {
-		t.Settings, t.Bound, t.Egress = o.Settings, o.Ports.Bound, o.Egress.Allowed
-		if t.Gated != nil {
-			t.Gated.Driver, t.Gated.Dir = o.Driver, o.Dir
-		}
-		t.IPv6 = (t.Stack || t.Gated != nil && o.Driver == Pasta) && HostIP6().IsValid()
-		text, err := json.Marshal(t)
-		if err != nil {
-			return nil, nil, err
-		}
-		fd, err := unix.MemfdCreate("task", unix.MFD_CLOEXEC)
-		if err != nil {
-			return nil, nil, fmt.Errorf("memfd_create: %w", err)
-		}
-		what := os.NewFile(uintptr(fd), "task")
-		p.child = append(p.child, what)
-		if _, err := what.WriteAt(text, 0); err != nil {
-			return nil, nil, err
-		}
-		netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", o.PID))
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", o.Driver, err)
-		}
-		p.child = append(append(p.child, netns), o.Ports.Listeners...)
-		if o.Egress.Refused != nil {
-			p.child = append(p.child, o.Egress.Refused)
-		}
-		return nil, func() {}, nil
-	}
+	Path string `json:"path,omitempty"` // of Gated's program
+	Dir  string `json:"dir,omitempty"`  // its Options.Dir
+
+	Bound  []publish.Bound `json:"bound,omitempty"`
+	At     Address         `json:"at,omitzero"`
+	Egress []string        `json:"egress,omitempty"`
+
+	ipv6      bool     // the host has a route for it
+	netns     *os.File // the container's network namespace
+	listeners []*os.File
+	refused   *os.File // nil without Egress
 }
 
 // Serve is the stage. It returns the process's exit status; what it says goes to the
 // monitor, which has the other end of its output.
-func Serve() int {
-	if err := serve(); err != nil {
+func Serve(args []string) int {
+	if err := serve(args); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
 
-func serve() error {
-	t, err := readTask()
-	if err != nil {
-		return fmt.Errorf("read the task: %w", err)
-	}
-	netns := os.NewFile(netnsFD, "netns")
+func serve(args []string) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() { // the monitor is gone
 		_, _ = os.NewFile(exitFD, "exit").Read(make([]byte, 1))
 		cancel(nil)
 	}()
-	var tap *os.File
+	// What needs no namespace is done while the container is being made.
+	t := task{ipv6: HostIP6().IsValid()}
+	if err := t.begin(args); err != nil {
+		return fmt.Errorf("read the task: %w", err)
+	}
 	if t.Stack {
 		builtin.Tune()
-		if tap, err = builtin.OpenTap(netnsFD, t.link()); err != nil {
+	}
+	openTap := builtin.TapOpener()
+	if err := renounce(); err != nil {
+		return err
+	}
+	if err := t.await(); err != nil {
+		return fmt.Errorf("read the rest of the task: %w", err)
+	}
+	defer t.netns.Close()
+	var stack builtin.Options
+	if t.Stack {
+		tap, err := openTap(int(t.netns.Fd()), t.link())
+		if err != nil {
 			return tunError(err)
 		}
+		if stack, err = t.stack(tap); err != nil {
+			return err
+		}
 	}
-	parts := make(chan error, 3)
-	if t.Gated != nil {
-		if err := t.serveGated(ctx, netns, parts); err != nil {
+	parts := make(chan error, 4)
+	if t.Gated != "" {
+		if err := t.serveGated(ctx, parts); err != nil {
 			return err
 		}
 	}
 	if len(t.Bound) > 0 {
 		ready := make(chan struct{})
-		go func() { parts <- publish.Serve(ctx, t.ports(netns, func() { close(ready) })) }()
+		go func() { parts <- publish.Serve(ctx, t.ports(func() { close(ready) })) }()
 		select {
 		case <-ready:
 		case err := <-parts:
 			return err
 		}
 	}
-	if t.Stack {
-		o, err := t.stack(tap)
-		if err != nil {
-			return err
-		}
-		go func() { parts <- builtin.Serve(ctx, o) }()
-	}
-	if err := confine(len(t.Bound) > 0 || t.Gated != nil); err != nil {
-		return err
-	}
+	// The program may begin: what it sends waits in the tap.
 	if _, err := os.NewFile(readyFD, "ready").Write([]byte("1")); err != nil {
 		return err
+	}
+	if err := confine(len(t.Bound) > 0 || t.Gated != ""); err != nil {
+		return err
+	}
+	if t.Stack {
+		go func() { parts <- builtin.Serve(ctx, stack) }()
 	}
 	time.AfterFunc(settled, linux.LetGoOfText)
 	return <-parts // each is what the process is for
@@ -156,14 +156,46 @@ func serve() error {
 // any more.
 const settled = time.Second
 
-func readTask() (task, error) {
-	var t task
-	f := os.NewFile(taskFD, "task")
-	defer f.Close()
-	if _, err := f.Seek(0, 0); err != nil {
-		return t, err
+// begin takes what was known when the process was started.
+func (t *task) begin(args []string) error {
+	if len(args) != 1 {
+		return errors.New("one argument is due")
 	}
-	return t, json.NewDecoder(f).Decode(&t)
+	return json.Unmarshal([]byte(args[0]), t)
+}
+
+// await takes the rest of the task, perhaps as late as a container is made.
+func (t *task) await() error {
+	text, fds, err := take(taskFD)
+	_ = unix.Close(taskFD)
+	if err != nil {
+		return err
+	}
+	if text = bytes.TrimSpace(text); len(text) > 0 {
+		if err := json.Unmarshal(text, t); err != nil {
+			return err
+		}
+	}
+	names := []string{"netns"}
+	for range t.Bound {
+		names = append(names, "listener")
+	}
+	if len(t.Egress) > 0 {
+		names = append(names, "refused")
+	}
+	if len(fds) != len(names) {
+		return fmt.Errorf("%d descriptors came, and not %d", len(fds), len(names))
+	}
+	var files []*os.File
+	for i, name := range names {
+		_ = unix.SetNonblock(fds[i], false) // or the runtime would poll it, besides its users
+		files = append(files, os.NewFile(uintptr(fds[i]), name))
+	}
+	t.netns, t.listeners = files[0], files[1:1+len(t.Bound)]
+	if len(t.Egress) > 0 {
+		t.refused = files[len(files)-1]
+	}
+	return nil
 }
 
 // tunError is a device's error in the words of every driver.
@@ -181,12 +213,14 @@ func (t task) link() builtin.Link {
 
 func (t task) net6() netip.Prefix {
 	switch {
-	case !t.IPv6:
+	case !t.ipv6:
 		return netip.Prefix{}
-	case t.Gated != nil:
+	case t.Stack:
+		return builtin.DefaultNet6
+	case t.Gated == Pasta:
 		return gate.Net6
 	}
-	return builtin.DefaultNet6
+	return netip.Prefix{}
 }
 
 func (t task) stack(tap *os.File) (builtin.Options, error) {
@@ -200,37 +234,40 @@ func (t task) stack(tap *os.File) (builtin.Options, error) {
 	if err != nil {
 		return o, fmt.Errorf("egress: %w", err)
 	}
-	o.Policy = policy{egress.New(rules, t.refused())}
+	o.Policy = policy{egress.New(rules, t.refused)}
 	return o, nil
 }
-
-func (t task) refused() *os.File { return os.NewFile(uintptr(listenerFD+len(t.Bound)), "refused") }
 
 // policy shows the stack an egress.Policy; neither package knows the other.
 type policy struct{ *egress.Policy }
 
 func (p policy) Connect(c builtin.Connect) bool { return p.Policy.Connect(string(c.Protocol), c.To) }
 
-func (t task) ports(netns *os.File, ready func()) publish.Options {
-	o := publish.Options{
-		Bound: t.Bound, Netns: netns, Container4: t.Settings.ContainerIP(), Gateway4: t.Settings.GatewayIP(),
+func (t task) ports(ready func()) publish.Options {
+	at := t.At
+	if at == (Address{}) {
+		at.Container4, at.Gateway4 = t.Settings.ContainerIP(), t.Settings.GatewayIP()
+		at.Container6, at.Gateway6, _ = builtin.Addresses6(t.net6())
+	}
+	return publish.Options{
+		Bound: t.Bound, Listeners: t.listeners, Netns: t.netns,
+		Container4: at.Container4, Gateway4: at.Gateway4, Container6: at.Container6, Gateway6: at.Gateway6,
 		Ready: ready, Report: func(err error) { fmt.Fprintln(os.Stderr, err) },
 	}
-	o.Container6, o.Gateway6, _ = builtin.Addresses6(t.net6())
-	for i := range t.Bound {
-		o.Listeners = append(o.Listeners, os.NewFile(uintptr(listenerFD+i), "listener"))
+}
+
+// renounce has the process gain nothing by what it might execute.
+func renounce() error {
+	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
+		return fmt.Errorf("no_new_privs: %w", errno)
 	}
-	return o
+	return nil
 }
 
 // confine gives up what the process needs no more: it stays root of U1 in name, with no
 // capability but the one by which a socket in the container's network may have a
-// client's address, and a name opens what it leads to in the gate; and it gains none by
-// what it might execute.
+// client's address, and a name opens what it leads to in the gate.
 func confine(admin bool) error {
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return fmt.Errorf("no_new_privs: %w", errno)
-	}
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var keep [2]unix.CapUserData
 	if admin {
@@ -240,9 +277,4 @@ func confine(admin bool) error {
 		return fmt.Errorf("capset: %w", errno)
 	}
 	return nil
-}
-
-// own is our own process, as a driver.
-func own(name string, t task) driver {
-	return driver{name: name, program: "/proc/self/exe", argv0: stage.Network, arguments: ownArguments(t)}
 }

@@ -45,6 +45,9 @@ func openPipes() (p pipes, err error) {
 	}, nil
 }
 
+// close closes our ends.
+func (p pipes) close() { closeAll([]*os.File{p.ready, p.alive, p.output}) }
+
 // closeAll closes each file; one that stands twice is closed once, with no harm.
 func closeAll(files []*os.File) {
 	for _, f := range files {

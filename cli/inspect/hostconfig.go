@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rootlet/sandbox/record"
+	"rootlet/slirp"
 	"rootlet/slirp/publish"
 )
 
@@ -133,7 +134,7 @@ type Ulimit struct {
 func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	h := HostConfig{
 		LogConfig:   LogConfig{Type: s.Log.Driver, Config: s.Log.Options},
-		NetworkMode: s.Network, PortBindings: wanted(s.Ports), PublishAllPorts: s.PublishAll,
+		NetworkMode: networkMode(s), PortBindings: wanted(s.Ports), PublishAllPorts: s.PublishAll,
 		RestartPolicy: RestartPolicy{Name: s.Restart.Policy, MaximumRetryCount: s.Restart.Retries},
 		AutoRemove:    s.Remove, VolumesFrom: s.VolumesFrom, Annotations: map[string]string{}, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
 		CgroupnsMode: "private", DNS: filled(s.DNS), DNSOptions: []string{}, DNSSearch: filled(s.DNSSearch),
@@ -223,4 +224,12 @@ func resourcesOf(s record.Spec) Resources {
 		r.Ulimits = append(r.Ulimits, Ulimit{Name: u.Name, Hard: u.Hard, Soft: u.Soft})
 	}
 	return r
+}
+
+// networkMode is what --network was: the name of the first where containers share it.
+func networkMode(s record.Spec) string {
+	if s.Network == slirp.Bridge && len(s.Networks) > 0 {
+		return s.Networks[0].Network
+	}
+	return s.Network
 }

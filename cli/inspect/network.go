@@ -10,6 +10,7 @@ import (
 
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
+	"rootlet/slirp/bridge"
 	"rootlet/slirp/egress"
 )
 
@@ -39,7 +40,7 @@ type Egress struct {
 
 // Endpoint is a container in a network.
 type Endpoint struct {
-	IPAMConfig          *struct{}
+	IPAMConfig          *EndpointIPAM
 	Links               []string
 	Aliases             []string
 	DriverOpts          map[string]string
@@ -56,6 +57,12 @@ type Endpoint struct {
 	DNSNames            []string
 }
 
+// EndpointIPAM is what the user asked for.
+type EndpointIPAM struct {
+	IPv4Address string `json:",omitempty"`
+	IPv6Address string `json:",omitempty"`
+}
+
 func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings {
 	n := NetworkSettings{Ports: map[string][]PortBinding{}, Networks: map[string]Endpoint{}}
 	end := Endpoint{NetworkID: networkID(e.Network())}
@@ -63,7 +70,7 @@ func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings
 		if e.State.PID > 0 {
 			n.SandboxID, n.SandboxKey = e.ID, fmt.Sprintf("/proc/%d/ns/net", e.State.PID)
 		}
-		if slirp.IsDriver(e.Network()) {
+		if slirp.IsDriver(e.Network()) || len(e.State.Endpoints) > 0 {
 			for _, port := range e.Spec.ExposedPorts {
 				n.Ports[port] = nil
 			}
@@ -71,16 +78,25 @@ func networkSettingsOf(e record.Entry, refused []egress.Refusal) NetworkSettings
 				key := b.Port().String()
 				n.Ports[key] = append(n.Ports[key], PortBinding{HostIP: b.HostIP.String(), HostPort: strconv.Itoa(int(b.HostPort))})
 			}
+		}
+		if slirp.IsDriver(e.Network()) {
 			end.EndpointID = e.ID
 			s := slirp.Settings(e.Spec.NetworkSettings)
 			end.Gateway, end.IPAddress, end.IPPrefixLen = s.GatewayIP().String(), s.ContainerIP().String(), s.Prefix().Bits()
 		}
 	}
-	n.Networks[e.Network()] = end
+	if e.Network() != slirp.Bridge && record.SharesWith(e.Network()) == "" {
+		n.Networks[e.Network()] = end
+	}
+	n.addShared(e)
+	if outward := n.outward(e); outward != nil {
+		end = *outward
+	}
 	if len(e.Spec.Egress) > 0 {
 		n.Egress = &Egress{Allowed: e.Spec.Egress, Refused: filled(refused)}
 	}
-	n.Gateway, n.IPAddress, n.IPPrefixLen = end.Gateway, end.IPAddress, end.IPPrefixLen
+	n.Gateway, n.IPAddress, n.IPPrefixLen, n.MacAddress = end.Gateway, end.IPAddress, end.IPPrefixLen, end.MacAddress
+	n.IPv6Gateway, n.GlobalIPv6Address, n.GlobalIPv6PrefixLen = end.IPv6Gateway, end.GlobalIPv6Address, end.GlobalIPv6PrefixLen
 	return n
 }
 
@@ -136,6 +152,9 @@ func networkID(name string) string {
 	sum := sha256.Sum256([]byte("rootlet network " + name))
 	return hex.EncodeToString(sum[:])
 }
+
+// Always says that a network needs no making, and cannot be removed.
+func Always(name string) bool { return name == bridge.Default || slices.Contains(Networks(), name) }
 
 // FindNetwork resolves a network's name, id, or the beginning of its id.
 func FindNetwork(given string) (name string, found bool) {

@@ -28,6 +28,10 @@ const (
 	// Network is a container's network stack, its published ports, or both, in U1:
 	// slirp/own.go.
 	Network = "rootlet-network"
+	// Bridge holds a network with a name together: slirp/bridge/holder.go.
+	Bridge = "rootlet-bridge"
+	// Switch moves the frames of such a network: slirp/bridge/switch.go.
+	Switch = "rootlet-switch"
 	// Reaper is a container's pid 1 under --init: sandbox/reaper.go.
 	Reaper = "rootlet-init"
 	// Holder keeps the terminal of a program that was left: sandbox/holder.go.

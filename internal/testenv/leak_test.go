@@ -112,6 +112,7 @@ func TestLeaksWaitsForTeardown(t *testing.T) {
 func TestSkip(t *testing.T) {
 	for _, c := range []struct {
 		name, mustWork, user  string
+		again                 string
 		call                  func(testing.TB)
 		wantSkip, wantFailure string
 	}{
@@ -121,10 +122,13 @@ func TestSkip(t *testing.T) {
 		{name: "outside the suite", mustWork: "1", call: func(t testing.TB) { NotFor(t, "x") }, wantFailure: "needs x, and ROOTLET_MUST_WORK=1 forbids to skip"},
 		{name: "no such program", mustWork: "1", user: "subids", call: func(t testing.TB) { NeedProgram(t, "no-such-program") }, wantFailure: "needs the program no-such-program, and ROOTLET_MUST_WORK=1 forbids to skip"},
 		{name: "the user without", mustWork: "1", user: "nosubids", call: func(t testing.TB) { NeedSubIDs(t) }, wantSkip: `not for the test user "nosubids": subordinate ids`},
+		{name: "whoever, for the first time", mustWork: "1", user: "subids", call: Whoever},
+		{name: "whoever, again", mustWork: "1", user: "nosubids", again: "1", call: Whoever, wantSkip: `not for the test user "nosubids": run as the first user`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv(mustWork, c.mustWork)
 			t.Setenv(testUser, c.user)
+			t.Setenv(again, c.again)
 			r := &recorder{TB: t}
 			c.call(r)
 			if failure := strings.Join(r.failures, ""); r.skipped != c.wantSkip || failure != c.wantFailure {

@@ -5,8 +5,8 @@
 // and in a short form as root. It says which by ROOTLET_TEST_USER. A test that
 // needs more than it finds is skipped and names what it misses; with
 // ROOTLET_MUST_WORK=1, as CI sets it, that is a failure, so that nothing is
-// silently untested. The one skip that stays a skip is NotFor: the test is meant
-// for another of the three users.
+// silently untested. The skips that stay skips are NotFor: the test is meant for
+// another of the three users; and Whoever: another of them runs it in any case.
 //
 // Only tests import this package. It asks the system itself, and not rootlet's
 // own packages, which are what is being tested.
@@ -25,6 +25,7 @@ import (
 const (
 	mustWork = "ROOTLET_MUST_WORK"
 	testUser = "ROOTLET_TEST_USER"
+	again    = "ROOTLET_TEST_AGAIN"
 )
 
 // The values of ROOTLET_TEST_USER.
@@ -56,6 +57,17 @@ func NotFor(t testing.TB, reason string) {
 		return
 	}
 	t.Skipf("not for the test user %q: %s", Kind(), reason)
+}
+
+// Whoever ends a test that the suite's first user runs as well, where that is
+// enough: it is about clients, records, locks, registries, or other things of one
+// user's, and no part of it hangs on which ids he has. Who is the only user of a
+// run, or runs no suite, runs it.
+func Whoever(t testing.TB) {
+	t.Helper()
+	if os.Getenv(again) == "1" {
+		t.Skipf("not for the test user %q: run as the first user", Kind())
+	}
 }
 
 // NeedProgram returns the absolute path of a program.

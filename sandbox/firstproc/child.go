@@ -24,6 +24,13 @@ func (p *Program) Fork(what string, fd int) {
 	p.steps = append(p.steps, step{what: what, nr: forkAgain, arg: [6]uintptr{uintptr(fd)}})
 }
 
+// ForkSibling is Fork for a child that is to be the starter's own: the process in
+// between says the child's pid in the same way, and leaves.
+func (p *Program) ForkSibling(what string, fd int) {
+	p.Fork(what, fd)
+	p.steps[len(p.steps)-1].arg[1] = unix.CLONE_PARENT
+}
+
 // childMessage is the size of what the process in between says: a native 64-bit
 // number.
 const childMessage = 8

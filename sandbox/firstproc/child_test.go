@@ -124,3 +124,30 @@ func TestExpectLooksAtWhatACallHasStored(t *testing.T) {
 		}
 	}
 }
+
+func TestASiblingIsItsStartersToWaitFor(t *testing.T) {
+	ours, theirs := sockets(t)
+	var p Program
+	p.ForkSibling("fork", int(theirs.Fd()))
+	p.Exec("exec", trampolineFD(t), []string{"/bin/sh"}, []string{"sh", "-c", "exit 7"}, nil)
+	proc, err := Start(&p, 0, stdio(t))
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := AwaitChild(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(child.PIDFD)
+	if _, err := unix.Wait4(proc.PID, nil, 0, nil); err != nil {
+		t.Errorf("the one in between: %v", err)
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(child.PID, &status, 0, nil); err != nil || status.ExitStatus() != 7 {
+		t.Errorf("its sibling: %v, %v", status, err)
+	}
+	if err := proc.Executed(); err != nil {
+		t.Error(err)
+	}
+}

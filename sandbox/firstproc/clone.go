@@ -165,7 +165,7 @@ func forkAndWalk(steps []step, flags uintptr, stdio [3]int, report int) (int, sy
 				errno = syscall.ESTALE
 			}
 		} else if s.nr == forkAgain {
-			r1, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+			r1, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(unix.SIGCHLD)|s.arg[1], 0, 0, 0, 0, 0)
 			if errno == 0 && r1 != 0 {
 				goto between
 			}
@@ -198,7 +198,8 @@ exit:
 	}
 
 between:
-	// See Fork. Whatever fails here, the child is not to be left unreaped.
+	// See Fork. Whatever fails here, the child is not to be left unreaped; a sibling is
+	// not this one's to wait for, which the kernel says at once (ECHILD).
 	syscall.RawSyscall(syscall.SYS_DUP3, s.arg[0], 0, 0)
 	_, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 1, ^uintptr(0), 0)
 	for k = 1; errno == syscall.ENOSYS && k < fewDescriptors; k++ {

@@ -41,7 +41,7 @@ const (
 	// step.at is arg[0] in the bits of arg[1].
 	expectField = ^uintptr(0)
 	// forkAgain has a child of this process go on with the list. This one stays
-	// behind, with nothing but the descriptor arg[0].
+	// behind, with nothing but the descriptor arg[0]; arg[1] are flags of the clone.
 	forkAgain = ^uintptr(1)
 )
 

@@ -13,9 +13,10 @@ import (
 // Settings are what of a container may change in its life: all else is Spec's,
 // which never does. There is none until something was changed.
 type Settings struct {
-	Version int     `json:"version"`
-	Name    string  `json:"name"`
-	Restart Restart `json:"restart"`
+	Version  int          `json:"version"`
+	Name     string       `json:"name"`
+	Restart  Restart      `json:"restart"`
+	Networks []Attachment `json:"networks,omitempty"`
 }
 
 const settingsFile = "settings.json"
@@ -30,7 +31,7 @@ func (r Root) Refresh(s *Spec) error {
 	if err != nil {
 		return err
 	}
-	s.Name, s.Restart = now.Name, now.Restart
+	s.Name, s.Restart, s.Networks = now.Name, now.Restart, now.Networks
 	return nil
 }
 
@@ -46,7 +47,7 @@ func (r Root) Change(id string, edit func(*Settings) error) error {
 	if err != nil {
 		return err
 	}
-	now := Settings{Version: Version, Name: s.Name, Restart: s.Restart}
+	now := Settings{Version: Version, Name: s.Name, Restart: s.Restart, Networks: s.Networks}
 	if err := edit(&now); err != nil {
 		return err
 	}

@@ -34,11 +34,12 @@ type Spec struct {
 	Mounts  []Mount `json:"mounts,omitempty"`
 
 	Hostname   string   `json:"hostname"`
-	Network    string   `json:"network"` // as asked for: auto, a driver's name, none or host
+	Network    string   `json:"network"` // as asked for: auto, a driver's name, none, host, bridge (those of Networks alone), or Sharing and an id
 	DNS        []string `json:"dns,omitempty"`
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	ExtraHosts []string `json:"extraHosts,omitempty"` // NAME:ADDRESS
 
+	Networks        []Attachment      `json:"networks,omitempty"` // those with a name, as created: Settings may have others
 	NetworkSettings NetworkSettings   `json:"networkSettings,omitzero"`
 	Ports           []publish.Mapping `json:"ports,omitempty"`      // -p
 	PublishAll      bool              `json:"publishAll,omitempty"` // -P
@@ -78,6 +79,15 @@ type NetworkSettings struct {
 	HostLoopback bool         `json:"hostLoopback,omitempty"` // the gateway leads to the host's loopback
 	MTU          int          `json:"mtu,omitempty"`          // bytes
 	Subnet       netip.Prefix `json:"subnet,omitzero"`        // 10.0.2.0/24
+}
+
+// Attachment is how a container is to be in a network with a name.
+type Attachment struct {
+	Network  string     `json:"network"`
+	Aliases  []string   `json:"aliases,omitempty"`  // further names of the container's
+	IP4      netip.Addr `json:"ip4,omitzero"`       // the zero Addr: any
+	IP6      netip.Addr `json:"ip6,omitzero"`       // likewise
+	Hardware string     `json:"hardware,omitempty"` // address of its interface; empty: any
 }
 
 // Restart policies, as Docker names them.

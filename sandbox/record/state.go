@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"rootlet/slirp/bridge"
 	"rootlet/slirp/publish"
 )
 
@@ -46,8 +47,9 @@ type State struct {
 
 	// What this host gave it.
 	RootDriver string          `json:"rootDriver,omitempty"`
-	Network    string          `json:"network,omitempty"` // what auto was, or what was asked for; none where there is nothing
-	Ports      []publish.Bound `json:"ports,omitempty"`   // what is published, while it runs
+	Network    string          `json:"network,omitempty"`   // what auto was, or what was asked for; none where there is nothing
+	Ports      []publish.Bound `json:"ports,omitempty"`     // what is published, while it runs
+	Endpoints  []Endpoint      `json:"endpoints,omitempty"` // in the networks with a name, while it runs
 	// NetworkRestarts counts how often the network had to be started again, in this
 	// life of the program.
 	NetworkRestarts int    `json:"networkRestarts,omitempty"`
@@ -58,9 +60,28 @@ type State struct {
 	Who Who `json:"who,omitzero"`
 }
 
+// Endpoint is a container's place in a network with a name.
+type Endpoint struct {
+	bridge.Joined
+	Device  string   `json:"device"` // its interface inside: eth0
+	Aliases []string `json:"aliases,omitempty"`
+}
+
 // Network is what a container is connected by, or, before it first starts, what was
 // asked for.
 func (e Entry) Network() string { return cmp.Or(e.State.Network, e.Spec.Network) }
+
+// Networks are the names of all that a container is in, or is to be in.
+func (e Entry) Networks() []string {
+	var names []string
+	if mode := e.Network(); mode != bridge.Driver {
+		names = append(names, mode)
+	}
+	for _, a := range e.Spec.Networks {
+		names = append(names, a.Network)
+	}
+	return names
+}
 
 // Who is a user as the container's passwd and group files say, and his home.
 type Who struct {

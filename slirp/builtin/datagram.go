@@ -80,7 +80,7 @@ func (s *server) beginFlow(key flowKey, pkt *stack.PacketBuffer) *flow {
 		return nil // broadcasts and their like are answered by nobody (RFC 1122 section 3.2.2)
 	case key.protocol == UDP && key.to.Port() == 0:
 		v = unreachable
-	case v == dial && !s.policy.Connect(Connect{Protocol: key.protocol, To: key.to}):
+	case v == dial && !s.client(key.from.Addr()).policy.Connect(Connect{Protocol: key.protocol, To: key.to}):
 		v = prohibited
 	}
 	if v != dial {

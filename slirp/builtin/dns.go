@@ -21,15 +21,15 @@ const (
 // A relay answers the container's questions: from the host's hosts file, or with
 // what the host's resolvers say, byte for byte.
 type relay struct {
-	policy    Policy
+	directory Directory // of a Switch; may be nil
 	resolvers func() []netip.AddrPort
 	hosts     func() map[string][]netip.Addr
 	slots     chan struct{}
 	patience  time.Duration // with one resolver
 }
 
-func newRelay(o Options, policy Policy) *relay {
-	r := &relay{policy: policy, slots: make(chan struct{}, maxQueries), patience: 2500 * time.Millisecond}
+func newRelay(o Options) *relay {
+	r := &relay{slots: make(chan struct{}, maxQueries), patience: 2500 * time.Millisecond}
 	hosts := &watched[map[string][]netip.Addr]{path: pathOr(o.Hosts, "/etc/hosts"), parse: parseHosts, now: time.Now}
 	conf := &watched[[]netip.AddrPort]{path: pathOr(o.ResolvConf, "/etc/resolv.conf"), parse: parseResolvers, now: time.Now}
 	r.hosts, r.resolvers = hosts.get, conf.get
@@ -59,32 +59,39 @@ func (r *relay) acquire() bool {
 func (r *relay) release() { <-r.slots }
 
 // answer is nil for what is no question.
-func (r *relay) answer(ctx context.Context, network string, query []byte) []byte {
+func (r *relay) answer(ctx context.Context, c client, network string, query []byte) []byte {
 	head, q, ok := parseQuestion(query)
 	if !ok {
 		return nil
 	}
 	name := canonical(q.Name.String())
-	switch {
-	case head.OpCode != 0:
+	if head.OpCode != 0 {
 		return reply(head, q, dnsmessage.RCodeNotImplemented, nil)
-	case !r.policy.Resolve(name):
+	}
+	if response := r.local(c, head, q, name); response != nil {
+		return response
+	}
+	if !c.policy.Resolve(name) {
 		return reply(head, q, dnsmessage.RCodeRefused, nil)
 	}
 	if known := r.hosts()[name]; known != nil && q.Class == dnsmessage.ClassINET &&
 		(q.Type == dnsmessage.TypeA || q.Type == dnsmessage.TypeAAAA) {
 		found := ofType(known, q.Type)
 		if len(found) > 0 {
-			r.policy.Resolved(name, found, hostsTTL*time.Second)
+			c.policy.Resolved(name, found, hostsTTL*time.Second)
 		}
 		return reply(head, q, dnsmessage.RCodeSuccess, found)
 	}
-	response := r.ask(ctx, network, query)
+	servers := c.resolvers
+	if len(servers) == 0 {
+		servers = r.resolvers()
+	}
+	response := r.ask(ctx, servers, network, query)
 	if response == nil {
 		return reply(head, q, dnsmessage.RCodeServerFailure, nil)
 	}
 	if addrs, ttl := addressesIn(response, name); len(addrs) > 0 {
-		r.policy.Resolved(name, addrs, ttl)
+		c.policy.Resolved(name, addrs, ttl)
 	}
 	return response
 }
@@ -112,8 +119,20 @@ func ofType(addrs []netip.Addr, kind dnsmessage.Type) (found []netip.Addr) {
 	return found
 }
 
-// reply makes an answer of our own.
+// reply makes an answer of our own out of addresses.
 func reply(to dnsmessage.Header, q dnsmessage.Question, code dnsmessage.RCode, addrs []netip.Addr) []byte {
+	var bodies []dnsmessage.ResourceBody
+	for _, ip := range addrs {
+		if ip.Is4() {
+			bodies = append(bodies, &dnsmessage.AResource{A: ip.As4()})
+		} else {
+			bodies = append(bodies, &dnsmessage.AAAAResource{AAAA: ip.As16()})
+		}
+	}
+	return replyWith(to, q, code, bodies...)
+}
+
+func replyWith(to dnsmessage.Header, q dnsmessage.Question, code dnsmessage.RCode, bodies ...dnsmessage.ResourceBody) []byte {
 	m := dnsmessage.Message{
 		Header: dnsmessage.Header{
 			ID: to.ID, Response: true, OpCode: to.OpCode, RecursionDesired: to.RecursionDesired,
@@ -122,13 +141,7 @@ func reply(to dnsmessage.Header, q dnsmessage.Question, code dnsmessage.RCode, a
 		Questions: []dnsmessage.Question{q},
 	}
 	head := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: hostsTTL}
-	for _, ip := range addrs {
-		var body dnsmessage.ResourceBody
-		if ip.Is4() {
-			body = &dnsmessage.AResource{A: ip.As4()}
-		} else {
-			body = &dnsmessage.AAAAResource{AAAA: ip.As16()}
-		}
+	for _, body := range bodies {
 		m.Answers = append(m.Answers, dnsmessage.Resource{Header: head, Body: body})
 	}
 	packed, err := m.Pack()

@@ -295,10 +295,10 @@ func TestRelayTriesTheNextResolver(t *testing.T) {
 		{"none", []netip.AddrPort{closed}, dnsmessage.RCodeServerFailure},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := newRelay(Options{DNS: test.servers, Hosts: os.DevNull}, permitAll{})
+			r := newRelay(Options{DNS: test.servers, Hosts: os.DevNull})
 			r.patience = 200 * time.Millisecond
 			var m dnsmessage.Message
-			if err := m.Unpack(r.answer(context.Background(), "udp", query)); err != nil || m.RCode != test.code {
+			if err := m.Unpack(r.answer(context.Background(), client{policy: permitAll{}}, "udp", query)); err != nil || m.RCode != test.code {
 				t.Errorf("%v %v, want %v", m.RCode, err, test.code)
 			}
 			if test.code == 0 && !slices.Equal(given(m), []string{"192.0.2.9"}) {
@@ -314,26 +314,26 @@ func TestRelayTellsThePolicy(t *testing.T) {
 			record("host.test", "192.0.2.9"), record("host.test", "2001:db8::9"))
 	})
 	policy := &asked{}
-	r := newRelay(Options{DNS: []netip.AddrPort{server}, Hosts: os.DevNull}, policy)
-	r.answer(context.Background(), "udp", question(t, "WWW.test", dnsmessage.TypeA))
+	r := newRelay(Options{DNS: []netip.AddrPort{server}, Hosts: os.DevNull})
+	r.answer(context.Background(), client{policy: policy}, "udp", question(t, "WWW.test", dnsmessage.TypeA))
 	want := []netip.Addr{netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")}
 	if !slices.Equal(policy.names["www.test"], want) || len(policy.names) != 1 {
 		t.Errorf("told %v, want www.test to be %v", policy.names, want)
 	}
 	var m dnsmessage.Message
-	if err := m.Unpack(r.answer(context.Background(), "udp", question(t, "a.secret", dnsmessage.TypeA))); err != nil || m.RCode != dnsmessage.RCodeRefused {
+	if err := m.Unpack(r.answer(context.Background(), client{policy: policy}, "udp", question(t, "a.secret", dnsmessage.TypeA))); err != nil || m.RCode != dnsmessage.RCodeRefused {
 		t.Errorf("a name that the policy refuses: %v %v", m.RCode, err)
 	}
 }
 
 func TestRelayIgnoresWhatIsNoQuestion(t *testing.T) {
-	r := newRelay(Options{DNS: []netip.AddrPort{netip.AddrPortFrom(loopback4, 1)}, Hosts: os.DevNull}, permitAll{})
+	r := newRelay(Options{DNS: []netip.AddrPort{netip.AddrPortFrom(loopback4, 1)}, Hosts: os.DevNull})
 	q := question(t, "name.test", dnsmessage.TypeA)
 	for name, b := range map[string][]byte{
 		"empty": {}, "short": q[:11], "cut off": q[:len(q)-1], "a response": respond(q, 0, false),
 		"two questions": append(append([]byte{0, 0, 0, 0, 0, 2}, q[6:]...), q[12:]...),
 	} {
-		if got := r.answer(context.Background(), "udp", b); got != nil {
+		if got := r.answer(context.Background(), client{policy: permitAll{}}, "udp", b); got != nil {
 			t.Errorf("%s: answered % x", name, got)
 		}
 	}

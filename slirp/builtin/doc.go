@@ -10,6 +10,10 @@
 //	stage --OpenTap--> thread in U2's network namespace: makes tap0, ends
 //	      --Serve----> frames of tap0 <-> sockets of the host
 //
+// Several containers that share a network have each a tap made by OpenInterface, and
+// a Switch in place of Serve: an Ethernet switch between their taps, with the same
+// stack behind its gateway.
+//
 // TCP connections, UDP datagrams and ICMP echoes, IPv4 and IPv6, leave through
 // ordinary sockets of the host; the nameserver's address answers with the names of
 // the host's /etc/hosts and with what the host's resolvers say. A connection of

@@ -128,6 +128,17 @@ func (t *flowTable) expire() {
 	}
 }
 
+// forget closes those of a container.
+func (t *flowTable) forget(from netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, f := range t.flows {
+		if key.from.Addr() == from {
+			t.drop(f)
+		}
+	}
+}
+
 func (t *flowTable) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

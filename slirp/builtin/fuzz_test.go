@@ -16,13 +16,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// refuseAll keeps what is fuzzed on the machine.
-type refuseAll struct{}
-
-func (refuseAll) Connect(Connect) bool                         { return false }
-func (refuseAll) Resolve(string) bool                          { return false }
-func (refuseAll) Resolved(string, []netip.Addr, time.Duration) {}
-
 // A fuzzed server has frames put in by hand; those that it sends are in out.
 type fuzzed struct {
 	*server
@@ -40,12 +33,14 @@ var fuzzServer = sync.OnceValues(func() (*fuzzed, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{addresses: a, link: &link{fd: ends[0], mtu: DefaultMTU, tap: os.NewFile(uintptr(ends[0]), Device)}, policy: refuseAll{}}
+	l := newLink(DefaultMTU, false)
+	l.only = &port{fd: ends[0], tap: os.NewFile(uintptr(ends[0]), Device)}
+	s := &server{addresses: a, link: l, one: client{policy: permitNothing{}}}
 	if s.guard, err = newGuard(a, false); err != nil {
 		return nil, err
 	}
 	s.ctx, s.fail = context.WithCancelCause(context.Background())
-	s.dns = newRelay(Options{DNS: []netip.AddrPort{{}}, Hosts: os.DevNull}, s.policy)
+	s.dns = newRelay(Options{DNS: []netip.AddrPort{{}}, Hosts: os.DevNull})
 	s.flows = newFlowTable(time.Now)
 	f := &fuzzed{server: s, out: ends[1], in: newFrameReader(false)}
 	return f, s.build()
@@ -53,7 +48,7 @@ var fuzzServer = sync.OnceValues(func() (*fuzzed, error) {
 
 // put gives the server one frame.
 func (f *fuzzed) put(frame []byte) {
-	if len(frame) < header.EthernetMinimumSize {
+	if len(frame) <= header.EthernetMinimumSize {
 		return
 	}
 	copy(f.in.head[vnetHdrLen:], frame)

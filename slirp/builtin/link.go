@@ -2,13 +2,8 @@ package builtin
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -16,22 +11,20 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// A link is the tap as gvisor's stack sees it: an Ethernet device that segments
+// A link is what gvisor's stack sees of the taps: an Ethernet device that segments
 // and sums by itself. Package fdbased would do but for its GSO, which it has for
 // sockets alone, and for a payload that it scatters over ten buffers.
 type link struct {
-	tap  *os.File
-	raw  syscall.RawConn
-	fd   int
 	vnet bool // each frame has a virtio_net_hdr before it
 	mtu  uint32
 
-	mu     sync.RWMutex // held for reading while a frame is written to fd
+	mu     sync.RWMutex // held for reading while a frame is written
 	closed bool
 	upper  stack.NetworkDispatcher
+	only   *port                       // the one container's; nil where there is a Switch
+	ports  map[tcpip.LinkAddress]*port // a Switch's
 
-	stopped atomic.Bool
-	frames  atomic.Uint64 // that came
+	frames atomic.Uint64 // that came
 	// accept looks at each packet before the stack does.
 	accept func(protocol tcpip.NetworkProtocolNumber, packet []byte) bool
 }
@@ -39,71 +32,12 @@ type link struct {
 // ourMAC is the gateway's, locally administered, as slirp makes it from 10.0.2.2.
 const ourMAC = tcpip.LinkAddress("\x52\x55\x0a\x00\x02\x02")
 
-func newLink(tap *os.File, mtu int) (*link, error) {
-	raw, err := tap.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	l := &link{tap: tap, raw: raw, mtu: uint32(mtu)}
-	var askErr error
-	err = raw.Control(func(fd uintptr) {
-		l.fd = int(fd)
-		l.vnet, askErr = vnetHeader(l.fd)
-	})
-	return l, errors.Join(err, askErr)
-}
-
-// run reads frames until stop, or until the device is gone.
-func (l *link) run() error {
-	in := newFrameReader(l.vnet)
-	defer in.view.Release()
-	var fault error
-	err := l.raw.Read(func(fd uintptr) bool {
-		for !l.stopped.Load() {
-			n, errno := in.read(fd)
-			switch {
-			case errno == unix.EAGAIN:
-				return false
-			case errno == unix.EINTR:
-			case errno != 0:
-				// EBADFD: the network namespace is gone, and the device with it.
-				fault = fmt.Errorf("read from the tap: %w", errno)
-				return true
-			default:
-				l.deliver(in, n)
-			}
-		}
-		return true
-	})
-	switch {
-	case l.stopped.Load():
-		return nil
-	case fault == nil && err != nil:
-		// A device that goes while it is waited for is to the runtime one that cannot
-		// be polled; the errno says more.
-		_ = l.raw.Control(func(fd uintptr) {
-			if _, errno := in.read(fd); errno != 0 {
-				err = fmt.Errorf("read from the tap: %w", errno)
-			}
-		})
-	}
-	return firstError(fault, err)
-}
-
-// stop makes run return.
-func (l *link) stop() {
-	l.stopped.Store(true)
-	_ = l.tap.SetReadDeadline(past)
-}
+func newLink(mtu int, vnet bool) *link { return &link{mtu: uint32(mtu), vnet: vnet} }
 
 // deliver hands a frame of n bytes to the stack.
 func (l *link) deliver(in *frameReader, n int) {
-	l.frames.Add(1)
-	eth, size := in.ethernet(), n-in.headers()
-	if size <= 0 {
-		return
-	}
-	protocol := eth.Type()
+	size := n - in.headers()
+	protocol := in.ethernet().Type()
 	if l.accept != nil && !l.accept(protocol, in.view.AsSlice()[:size]) {
 		return
 	}
@@ -117,14 +51,13 @@ func (l *link) deliver(in *frameReader, n int) {
 	defer pkt.DecRef()
 	pkt.NetworkProtocolNumber = protocol
 	pkt.PktType = tcpip.PacketHost
-	if to := eth.DestinationAddress(); header.IsMulticastEthernetAddress(to) {
+	if to := in.ethernet().DestinationAddress(); header.IsMulticastEthernetAddress(to) {
 		pkt.PktType = tcpip.PacketMulticast
 	}
 	upper.DeliverNetworkPacket(protocol, pkt)
 }
 
-// WritePackets implements stack.LinkEndpoint. What the device does not take is
-// lost, as on any wire.
+// WritePackets implements stack.LinkEndpoint.
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -132,34 +65,31 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 		return 0, &tcpip.ErrClosedForSend{}
 	}
 	for _, pkt := range list.AsSlice() {
-		l.write(pkt)
+		p := l.only
+		if p == nil {
+			p = l.ports[pkt.EgressRoute.RemoteLinkAddress]
+		}
+		if p != nil {
+			l.write(p, pkt)
+		}
 	}
 	return list.Len(), nil
 }
 
-func (l *link) write(pkt *stack.PacketBuffer) {
+func (l *link) write(p *port, pkt *stack.PacketBuffer) {
 	var head [vnetHdrLen]byte
 	var few [8]unix.Iovec
-	iov := few[:0]
+	frame := few[:0]
 	if l.vnet {
 		offload(&head, pkt)
-		iov = append(iov, iovec(head[:]))
+		frame = append(frame, part(head[:]))
 	}
 	for _, s := range pkt.AsSlices() {
-		if len(s) > 0 && len(iov) < maxIovecs {
-			iov = append(iov, iovec(s))
+		if len(s) > 0 && len(frame) < maxIovecs {
+			frame = append(frame, part(s))
 		}
 	}
-	// Not raw: the kernel may hand the frame to the container's socket at once.
-	_, _, _ = unix.Syscall(unix.SYS_WRITEV, uintptr(l.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
-}
-
-const maxIovecs = 1024 // UIO_MAXIOV
-
-func iovec(b []byte) unix.Iovec {
-	v := unix.Iovec{Base: &b[0]}
-	v.SetLen(len(b))
-	return v
+	p.send(frame)
 }
 
 // offload says in a virtio_net_hdr (virtio 1.2, 5.1.6) what the stack has left to
@@ -184,12 +114,17 @@ func offload(h *[vnetHdrLen]byte, pkt *stack.PacketBuffer) {
 	binary.NativeEndian.PutUint16(h[4:], gso.MSS)
 }
 
-// close lets no more frame out and closes the tap.
+// close lets no more frame out and closes the taps.
 func (l *link) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed, l.upper = true, nil
-	_ = l.tap.Close()
+	if l.only != nil {
+		l.only.close()
+	}
+	for _, p := range l.ports {
+		p.close()
+	}
 }
 
 // The rest of stack.LinkEndpoint and stack.GSOEndpoint.

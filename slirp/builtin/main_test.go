@@ -90,8 +90,8 @@ func makeHost() error {
 		return err
 	}
 	return errors.Join(
-		request(linkMessage(1, 0)),
-		request(linkMessage(index, 0)),
+		request(linkMessage(1, 0, "")),
+		request(linkMessage(index, 0, "")),
 		request(addressMessage(index, hostIP, 24)),
 		request(addressMessage(index, hostIP6, 64)),
 		request(addressMessage(1, insideIP, 32)))

@@ -45,3 +45,10 @@ type permitAll struct{}
 func (permitAll) Connect(Connect) bool                         { return true }
 func (permitAll) Resolve(string) bool                          { return true }
 func (permitAll) Resolved(string, []netip.Addr, time.Duration) {}
+
+// permitNothing is the Policy of those who are nobody's, or any more.
+type permitNothing struct{}
+
+func (permitNothing) Connect(Connect) bool                         { return false }
+func (permitNothing) Resolve(string) bool                          { return false }
+func (permitNothing) Resolved(string, []netip.Addr, time.Duration) {}

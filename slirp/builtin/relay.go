@@ -13,6 +13,7 @@ import (
 // namespace of its process.
 type Relay struct {
 	relay   *relay
+	client  client // there is one
 	udp     []net.PacketConn
 	tcp     []net.Listener
 	callers chan struct{} // bounds the connections
@@ -20,7 +21,7 @@ type Relay struct {
 
 // NewRelay makes one that answers as a Policy allows.
 func NewRelay(p Policy) *Relay {
-	return &Relay{relay: newRelay(Options{}, p), callers: make(chan struct{}, maxQueries)}
+	return &Relay{relay: newRelay(Options{}), client: client{policy: p}, callers: make(chan struct{}, maxQueries)}
 }
 
 // Listen adds sockets. It is called before Serve, which closes them.
@@ -70,7 +71,7 @@ func (r *Relay) datagrams(ctx context.Context, c net.PacketConn, guarded func(fu
 		query := slices.Clone(buf[:n])
 		go guarded(func() {
 			defer r.relay.release()
-			if response := r.relay.answer(ctx, "udp", query); response != nil {
+			if response := r.relay.answer(ctx, r.client, "udp", query); response != nil {
 				_, _ = c.WriteTo(response, from)
 			}
 		})
@@ -87,7 +88,7 @@ func (r *Relay) connections(ctx context.Context, l net.Listener, guarded func(fu
 		case r.callers <- struct{}{}:
 			go guarded(func() {
 				defer func() { _ = conn.Close(); <-r.callers }()
-				r.relay.converse(ctx, conn)
+				r.relay.converse(ctx, r.client, conn)
 			})
 		default:
 			_ = conn.Close()

@@ -17,8 +17,8 @@ import (
 
 // ask passes a query to one resolver after the other until one answers it. A
 // resolver's own trouble is as good as silence while there is another to ask.
-func (r *relay) ask(ctx context.Context, network string, query []byte) (last []byte) {
-	for _, server := range r.resolvers() {
+func (r *relay) ask(ctx context.Context, servers []netip.AddrPort, network string, query []byte) (last []byte) {
+	for _, server := range servers {
 		response := r.exchange(ctx, network, server, query)
 		if response == nil {
 			continue
@@ -106,7 +106,7 @@ func (s *server) serveQuery(key flowKey, query []byte) {
 	query = slices.Clone(query)
 	s.spawn(func() {
 		defer s.dns.release()
-		if response := s.dns.answer(s.ctx, "udp", query); response != nil {
+		if response := s.dns.answer(s.ctx, s.client(key.from.Addr()), "udp", query); response != nil {
 			s.sendUDP(key.to, key.from, response)
 		}
 	})
@@ -117,18 +117,18 @@ func (s *server) serveQuery(key flowKey, query []byte) {
 const queryIdle = 10 * time.Second
 
 // serveTCPQueries answers questions on one connection, one after the other.
-func (s *server) serveTCPQueries(ep tcpip.Endpoint, queue *waiter.Queue) {
-	s.dns.converse(s.ctx, gonet.NewTCPConn(queue, ep))
+func (s *server) serveTCPQueries(c client, ep tcpip.Endpoint, queue *waiter.Queue) {
+	s.dns.converse(s.ctx, c, gonet.NewTCPConn(queue, ep))
 }
 
-func (r *relay) converse(ctx context.Context, conn net.Conn) {
+func (r *relay) converse(ctx context.Context, c client, conn net.Conn) {
 	for ctx.Err() == nil {
 		_ = conn.SetDeadline(time.Now().Add(queryIdle))
 		query, err := readMessage(conn)
 		if err != nil || !r.acquire() {
 			return
 		}
-		response := r.answer(ctx, "tcp", query)
+		response := r.answer(ctx, c, "tcp", query)
 		r.release()
 		if response == nil {
 			return

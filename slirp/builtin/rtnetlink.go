@@ -9,48 +9,77 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// configure brings lo and the tap of this thread's namespace up. The messages are
-// few and fixed, so they are written by hand (rtnetlink(7)); the kernel takes
+// configure brings lo and an interface of this thread's namespace up. The messages
+// are few and fixed, so they are written by hand (rtnetlink(7)); the kernel takes
 // them in order from one datagram.
-func configure(a addresses, mtu int) error {
-	index, err := interfaceIndex(Device)
+func configure(i Interface) error {
+	index, err := interfaceIndex(i.Name)
 	if err != nil {
 		return err
 	}
-	steps := []step{
-		{"bring lo up", linkMessage(1, 0)},
-		{"set the MTU of " + Device, linkMessage(index, mtu)},
-		{"give " + Device + " its address", addressMessage(index, a.container4, a.net4.Bits())},
-		{"set the default route", routeMessage(index, a.gateway4)},
+	steps := []step{{"bring " + i.Name + " up", linkMessage(index, i.MTU, i.MAC)}}
+	for _, address := range []netip.Prefix{i.Address6, i.Address4} { // IPv6 first, because of awaitLocal
+		if address.IsValid() {
+			steps = append(steps, step{"give " + i.Name + " its address", addressMessage(index, address.Addr(), address.Bits())})
+		}
 	}
-	if a.net6.IsValid() {
-		steps = append(steps,
-			step{"give " + Device + " its IPv6 address", addressMessage(index, a.container6, a.net6.Bits())},
-			step{"set the default IPv6 route", routeMessage(index, a.gateway6)})
-	}
+	steps = append(steps, step{"bring lo up", linkMessage(1, 0, "")})
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open a netlink socket: %w", err)
 	}
 	defer unix.Close(fd)
-	for i, s := range steps {
-		s.message.finish(uint32(i + 1))
-		if err := exchange(fd, s.message); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
+	if err := take(fd, append(steps, i.defaultRoutes(index)...)); err != nil {
+		return err
 	}
-	if a.net6.IsValid() {
-		awaitLocal(fd, a.container6)
+	if i.Address6.IsValid() {
+		awaitLocal(fd, i.Address6.Addr())
 	}
 	return nil
 }
 
+func (i Interface) defaultRoutes(index int) (steps []step) {
+	for _, gateway := range []netip.Addr{i.Gateway4, i.Gateway6} {
+		if gateway.IsValid() {
+			steps = append(steps, step{"set the default route", routeMessage(index, gateway)})
+		}
+	}
+	return steps
+}
+
+func take(fd int, steps []step) error {
+	for n, s := range steps {
+		s.message.finish(uint32(n + 1))
+		if err := exchange(fd, s.message); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// SetRoutes gives a network namespace the default routes of an interface that is there.
+// The caller is OpenInterface's.
+func SetRoutes(netns int, i Interface) error {
+	return thread()(netns, func() error {
+		index, err := interfaceIndex(i.Name)
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("open a netlink socket: %w", err)
+		}
+		defer unix.Close(fd)
+		return take(fd, i.defaultRoutes(index))
+	})
+}
+
 // awaitLocal waits until the kernel takes packets for a new IPv6 address: it adds
-// the route that says so from a work queue (addrconf_dad_work), some milliseconds
-// later on a busy machine. An answer to the first question for a neighbour would
+// the route that says so from a work queue (addrconf_dad_work), at once or some
+// milliseconds later. An answer to the first question for a neighbour would
 // be lost until then, and the second is asked a second later.
 func awaitLocal(fd int, ip netip.Addr) {
-	const tries, pause = 500, time.Millisecond
+	const tries, pause = 5000, 100 * time.Microsecond
 	for i := range uint32(tries) {
 		const firstSeq = 100
 		if kind, err := routeType(fd, firstSeq+i, ip); err != nil || kind == unix.RTN_LOCAL {
@@ -109,14 +138,17 @@ func (m message) add(kind uint16, value []byte) message {
 
 func word(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
-// linkMessage brings an interface up; mtu 0 leaves its MTU.
-func linkMessage(index, mtu int) message {
+// linkMessage brings an interface up; mtu 0 and an empty mac leave what it has.
+func linkMessage(index, mtu int, mac string) message {
 	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, unix.AF_UNSPEC, 0, 0, 0)
 	m = append(m, word(uint32(index))...)
 	m = append(m, word(unix.IFF_UP)...)
 	m = append(m, word(unix.IFF_UP)...) // the bits to change
 	if mtu != 0 {
 		m = m.add(unix.IFLA_MTU, word(uint32(mtu)))
+	}
+	if mac != "" {
+		m = m.add(unix.IFLA_ADDRESS, []byte(mac))
 	}
 	return m
 }

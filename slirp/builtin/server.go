@@ -4,29 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // past is a deadline that wakes who waits.
 var past = time.Unix(1, 0)
 
-// A server is one container's network.
+// A server is the network of one container, or of those of a Switch.
 type server struct {
 	addresses
-	policy Policy
-	guard  *guard
-	link   *link
-	stack  *stack.Stack
-	tcp    *tcpForwarder
-	flows  *flowTable
-	dns    *relay
+	one   client                             // the container
+	each  func(ip netip.Addr) (client, bool) // a Switch's containers; nil where there is one
+	guard *guard
+	link  *link
+	stack *stack.Stack
+	tcp   *tcpForwarder
+	flows *flowTable
+	dns   *relay
 
 	ctx  context.Context // ends with Serve
 	fail context.CancelCauseFunc
@@ -38,17 +38,23 @@ type server struct {
 // ends is for the caller to see and ctx to say: an open tap keeps its network
 // namespace.
 func Serve(ctx context.Context, o Options) error {
-	tap, err := pollable(o.Tap)
+	p, err := newPort(o.Tap)
 	if err != nil {
 		return err
 	}
-	o.Tap = tap
-	s, err := newServer(ctx, o)
+	a, err := addressesOf(o.Net4, o.Net6)
 	if err != nil {
-		_ = tap.Close()
+		p.close()
 		return err
 	}
-	return s.run()
+	l := newLink(mtuOr(o.MTU), p.vnet)
+	l.only = p
+	s, err := newServer(ctx, a, l, o)
+	if err != nil {
+		p.close()
+		return err
+	}
+	return s.run(func() error { return p.run(l.deliver) }, p.stop)
 }
 
 // Tune sets up the Go runtime of a process that has nothing to do but Serve; it is
@@ -61,24 +67,17 @@ func Tune() {
 	runtime.GOMAXPROCS(min(max(runtime.NumCPU()/2, 1), most))
 }
 
-func newServer(ctx context.Context, o Options) (*server, error) {
-	a, err := addressesOf(o.Net4, o.Net6)
-	if err != nil {
-		return nil, err
-	}
-	l, err := newLink(o.Tap, mtuOr(o.MTU))
-	if err != nil {
-		return nil, fmt.Errorf("use the tap: %w", err)
-	}
-	s := &server{addresses: a, link: l, policy: o.Policy}
-	if s.policy == nil {
-		s.policy = permitAll{}
+func newServer(ctx context.Context, a addresses, l *link, o Options) (_ *server, err error) {
+	s := &server{addresses: a, link: l}
+	s.one = client{policy: o.Policy}
+	if s.one.policy == nil {
+		s.one.policy = permitAll{}
 	}
 	if s.guard, err = newGuard(a, o.HostLoopback); err != nil {
 		return nil, err
 	}
 	s.ctx, s.fail = context.WithCancelCause(ctx)
-	s.dns = newRelay(o, s.policy)
+	s.dns = newRelay(o)
 	s.flows = newFlowTable(time.Now)
 	if err := s.build(); err != nil {
 		s.fail(nil)
@@ -88,30 +87,13 @@ func newServer(ctx context.Context, o Options) (*server, error) {
 	return s, nil
 }
 
-// pollable is the tap such that a Read of it can be ended. One that came over an
-// execve(2) was perhaps made to block.
-func pollable(tap *os.File) (*os.File, error) {
-	if tap == nil {
-		return nil, errors.New("no tap")
-	}
-	if tap.SetReadDeadline(time.Time{}) == nil {
-		return tap, nil
-	}
-	defer tap.Close()
-	fd, err := unix.FcntlInt(tap.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate the tap: %w", err)
-	}
-	_ = unix.SetNonblock(fd, true)
-	return os.NewFile(uintptr(fd), Device), nil
-}
-
-func (s *server) run() error {
-	stopReading := context.AfterFunc(s.ctx, s.link.stop)
+// run takes frames until ctx ends, which stop passes on, or until take returns.
+func (s *server) run(take func() error, stop func()) error {
+	stopReading := context.AfterFunc(s.ctx, stop)
 	defer stopReading()
 	s.spawn(s.keepHouse)
 	s.guarded(func() {
-		if err := s.link.run(); err != nil {
+		if err := take(); err != nil {
 			s.fail(err)
 		}
 	})
@@ -149,4 +131,22 @@ func (s *server) guarded(f func()) {
 		}
 	}()
 	f()
+}
+
+// A client is a container, as its connections and its questions are judged.
+type client struct {
+	ip        netip.Addr // of the question or the connection
+	policy    Policy
+	resolvers []netip.AddrPort // to ask instead of the host's
+}
+
+// client is who has an address.
+func (s *server) client(ip netip.Addr) client {
+	if s.each == nil {
+		return s.one
+	}
+	if c, ok := s.each(ip); ok {
+		return c
+	}
+	return client{ip: ip, policy: permitNothing{}}
 }

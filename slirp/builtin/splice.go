@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,7 @@ import (
 // copied once in each direction: by write(2) out of the buffers in which they came
 // from the tap, and by read(2) into those that go there.
 type splice struct {
+	from  netip.Addr // the container
 	ep    tcpip.Endpoint
 	queue *waiter.Queue
 	host  *net.TCPConn

@@ -3,6 +3,7 @@ package builtin
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -81,7 +82,7 @@ func (s *server) setAddresses() error {
 		routes = append(routes, route(s.net6))
 		own = append(own, netip.PrefixFrom(s.gateway6, s.net6.Bits()), netip.PrefixFrom(s.nameserver6, s.net6.Bits()))
 	}
-	for _, p := range own {
+	for _, p := range slices.Compact(own) {
 		check(s.stack.AddProtocolAddress(nicID, tcpip.ProtocolAddress{
 			Protocol:          networkProtocol(p.Addr()),
 			AddressWithPrefix: tcpip.AddressWithPrefix{Address: address(p.Addr()), PrefixLen: p.Bits()},

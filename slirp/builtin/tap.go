@@ -29,15 +29,52 @@ type Link struct {
 	Net6 netip.Prefix // the zero Prefix: no IPv6
 }
 
-// OpenTap makes the device tap0 in a network namespace, gives it its addresses
-// and default routes, brings it and lo up, and returns the end at which Serve
-// takes the container's frames. The caller needs CAP_SYS_ADMIN in its own user
+// Interface is the container's end of a network.
+type Interface struct {
+	Name               string
+	MTU                int          // in bytes
+	MAC                string       // six bytes; empty: the kernel chooses
+	Address4, Address6 netip.Prefix // with the length of their network; invalid: none
+	Gateway4, Gateway6 netip.Addr   // of the default routes; invalid: none
+}
+
+// OpenTap makes the device tap0 in a network namespace, as OpenInterface does, for
+// a network of this one container.
+func OpenTap(netns int, o Link) (*os.File, error) { return TapOpener()(netns, o) }
+
+// TapOpener is OpenTap, once, for who wants it to be quick: the thread is there before.
+func TapOpener() func(netns int, o Link) (*os.File, error) {
+	do := thread()
+	return func(netns int, o Link) (tap *os.File, err error) {
+		i, err := o.asInterface()
+		if err != nil {
+			return nil, err
+		}
+		err = do(netns, func() (err error) {
+			tap, err = openHere(i)
+			return err
+		})
+		return tap, err
+	}
+}
+
+func (o Link) asInterface() (Interface, error) {
+	a, err := addressesOf(o.Net4, o.Net6)
+	i := Interface{Name: Device, MTU: mtuOr(o.MTU), Address4: netip.PrefixFrom(a.container4, a.net4.Bits()), Gateway4: a.gateway4}
+	if a.net6.IsValid() {
+		i.Address6, i.Gateway6 = netip.PrefixFrom(a.container6, a.net6.Bits()), a.gateway6
+	}
+	return i, err
+}
+
+// OpenInterface makes a tap device in a network namespace, gives it its addresses
+// and default routes, brings it and lo up, and returns the end at which Serve or a
+// Switch takes the container's frames. The caller needs CAP_SYS_ADMIN in its own user
 // namespace and, as for CAP_NET_ADMIN, in the one that owns the namespace. The
 // error is a *DeviceError where the tun device cannot be opened.
-func OpenTap(netns int, o Link) (*os.File, error) {
-	var tap *os.File
-	err := inside(netns, func() (err error) {
-		tap, err = openTapHere(o)
+func OpenInterface(netns int, i Interface) (tap *os.File, err error) {
+	err = thread()(netns, func() (err error) {
+		tap, err = openHere(i)
 		return err
 	})
 	return tap, err
@@ -45,49 +82,48 @@ func OpenTap(netns int, o Link) (*os.File, error) {
 
 // Configure gives a device tap0 that is there already what OpenTap gives its own, and
 // needs the same of its caller.
-func Configure(netns *os.File, o Link) error {
-	a, err := addressesOf(o.Net4, o.Net6)
+func Configure(netns int, o Link) error {
+	i, err := o.asInterface()
 	if err != nil {
 		return err
 	}
-	return inside(int(netns.Fd()), func() error { return configure(a, mtuOr(o.MTU)) })
+	return thread()(netns, func() error { return configure(i) })
 }
 
-// inside runs f on a thread that has joined a network namespace.
-func inside(netns int, f func() error) error {
-	done := make(chan error)
+// thread makes one that calls a function in a network namespace, once.
+func thread() func(netns int, f func() error) error {
+	asked, done := make(chan func() error), make(chan error, 1)
 	go func() {
 		// setns(2) moves a thread. This one is never unlocked: it ends with its
 		// goroutine, so that no other runs in the container's namespace.
 		runtime.LockOSThread()
-		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter the network namespace: %w", err)
-			return
-		}
-		done <- f()
+		done <- (<-asked)()
 	}()
-	return <-done
+	return func(netns int, f func() error) error {
+		asked <- func() error {
+			if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("enter the network namespace: %w", err)
+			}
+			return f()
+		}
+		return <-done
+	}
 }
 
-func openTapHere(o Link) (*os.File, error) {
-	a, err := addressesOf(o.Net4, o.Net6)
-	if err != nil {
-		return nil, err
-	}
+func openHere(i Interface) (*os.File, error) {
 	// The device belongs to the namespace of the thread that opens it.
 	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &DeviceError{Err: err}
 	}
-	if err := makeTap(fd); err != nil {
+	if err = makeTap(fd, i.Name); err == nil {
+		err = configure(i)
+	}
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	if err := configure(a, mtuOr(o.MTU)); err != nil {
-		_ = unix.Close(fd)
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), Device), nil
+	return os.NewFile(uintptr(fd), i.Name), nil
 }
 
 // The offloads that both sides of the tap share (linux/if_tun.h). With them the
@@ -99,17 +135,17 @@ const (
 	tunFTSO6 = 0x04
 )
 
-func makeTap(fd int) error {
-	ifr, err := unix.NewIfreq(Device)
+func makeTap(fd int, name string) error {
+	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return err
 	}
 	ifr.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		return fmt.Errorf("make the device %s: %w", Device, err)
+		return fmt.Errorf("make the device %s: %w", name, err)
 	}
 	if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tunFCsum|tunFTSO4|tunFTSO6); err != nil {
-		return fmt.Errorf("set the offloads of %s: %w", Device, err)
+		return fmt.Errorf("set the offloads of %s: %w", name, err)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (t *tcpForwarder) handle(id stack.TransportEndpointID, pkt *stack.PacketBuf
 func (t *tcpForwarder) try(id stack.TransportEndpointID, a *attempt) {
 	a.outcome = refused
 	if to := netip.AddrPortFrom(ipOf(id.LocalAddress), id.LocalPort); to.Port() != 0 && t.openCount() < maxTCP {
-		a.conn, a.outcome = t.dial(to)
+		a.conn, a.outcome = t.dial(ipOf(id.RemoteAddress), to)
 	}
 	if a.outcome == refused || a.outcome == dial {
 		if t.gate.HandlePacket(id, a.syn) {
@@ -100,7 +100,7 @@ func (t *tcpForwarder) try(id stack.TransportEndpointID, a *attempt) {
 // silent is the verdict of a host that did not answer: neither do we.
 const silent verdict = -1
 
-func (t *tcpForwarder) dial(to netip.AddrPort) (*net.TCPConn, verdict) {
+func (t *tcpForwarder) dial(from netip.Addr, to netip.AddrPort) (*net.TCPConn, verdict) {
 	if t.nameserver(to.Addr()) && to.Port() == dnsPort {
 		return nil, dial
 	}
@@ -108,7 +108,7 @@ func (t *tcpForwarder) dial(to netip.AddrPort) (*net.TCPConn, verdict) {
 	if v != dial {
 		return nil, v
 	}
-	if !t.policy.Connect(Connect{Protocol: TCP, To: to}) {
+	if !t.client(from).policy.Connect(Connect{Protocol: TCP, To: to}) {
 		return nil, prohibited
 	}
 	conn, err := t.dialer.DialTCP(t.ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(ip, to.Port()))
@@ -156,13 +156,13 @@ func (t *tcpForwarder) answer(r *tcp.ForwarderRequest) {
 	if err != nil {
 		return
 	}
-	t.begin(ep, &queue, a)
+	t.begin(ipOf(id.RemoteAddress), ep, &queue, a)
 }
 
 // begin starts what runs between the two ends. No endpoint is touched while mu is
 // held: gvisor redelivers segments to handle with an endpoint's lock held.
-func (t *tcpForwarder) begin(ep tcpip.Endpoint, queue *waiter.Queue, a *attempt) {
-	p := &splice{ep: ep, queue: queue, host: a.conn}
+func (t *tcpForwarder) begin(from netip.Addr, ep tcpip.Endpoint, queue *waiter.Queue, a *attempt) {
+	p := &splice{from: from, ep: ep, queue: queue, host: a.conn}
 	a.conn = nil // drop shall leave it
 	t.mu.Lock()
 	closed := t.closed
@@ -183,7 +183,7 @@ func (t *tcpForwarder) serve(p *splice, size int64) {
 	p.ep.SocketOptions().SetSendBufferSize(size, true)
 	p.ep.SocketOptions().SetReceiveBufferSize(size, true)
 	if p.host == nil {
-		t.serveTCPQueries(p.ep, p.queue)
+		t.serveTCPQueries(t.client(p.from), p.ep, p.queue)
 		return
 	}
 	p.run(t.spawn)
@@ -216,10 +216,19 @@ func (t *tcpForwarder) openCount() int {
 func (t *tcpForwarder) closeAll() {
 	t.mu.Lock()
 	t.closed = true
+	t.mu.Unlock()
+	t.abort(func(*splice) bool { return true })
+}
+
+// abort resets the connections that are meant.
+func (t *tcpForwarder) abort(meant func(*splice) bool) {
+	t.mu.Lock()
 	open := slices.Collect(maps.Keys(t.open))
 	t.mu.Unlock()
 	for _, p := range open {
-		p.abort()
+		if meant(p) {
+			p.abort()
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func Open(o Options) (*Gate, error) {
 		return nil, err
 	}
 	defer g.link.Close()
-	if err := builtin.Configure(o.Container, o.Link); err != nil {
+	if err := builtin.Configure(int(o.Container.Fd()), o.Link); err != nil {
 		return nil, fmt.Errorf("the container's interface: %w", err)
 	}
 	g.link.awaitRunning(g.inner)

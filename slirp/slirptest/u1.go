@@ -37,7 +37,7 @@ func Main(m *testing.M) {
 		os.Exit(0)
 	}
 	if os.Args[0] == stage.Network {
-		os.Exit(slirp.Serve())
+		os.Exit(slirp.Serve(os.Args[1:]))
 	}
 	if os.Getenv(innerEnv) != "" {
 		_, _ = os.Stdin.Read(make([]byte, 1)) // the maps are written

@@ -1,0 +1,136 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
+	"rootlet/internal/stage"
+	"rootlet/slirp/builtin"
+	"rootlet/slirp/egress"
+)
+
+// You come here from process.go, in the holder, which started this stage.
+
+// Switch is the stage. It returns the process's exit status; what it says goes to the
+// holder, which has the other end of its output.
+func Switch() int {
+	if err := serve(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func serve() error {
+	conn, err := stage.Inherited()
+	if err != nil {
+		return err
+	}
+	var t task
+	if err := conn.RecvJSON(kindTask, &t); err != nil {
+		return fmt.Errorf("read the task: %w", err)
+	}
+	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
+		return fmt.Errorf("no_new_privs: %w", errno)
+	}
+	builtin.Tune()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	directory := newNames(t.Store.Lookup)
+	n := t.Network
+	w, err := builtin.NewSwitch(ctx, builtin.SwitchOptions{
+		MTU: n.MTU(), Net4: n.Subnet4, Gateway4: n.Gateway4, Net6: n.Subnet6, Gateway6: n.Gateway6,
+		Internal: n.Internal, Directory: directory,
+	})
+	if err != nil {
+		return err
+	}
+	time.AfterFunc(settled, linux.LetGoOfText)
+	told := make(chan error, 1)
+	go func() {
+		told <- follow(conn, w, directory)
+		cancel()
+	}()
+	return errors.Join(w.Run(), <-told)
+}
+
+// follow does what the holder says until it is gone.
+func follow(conn *stage.Conn, w *builtin.Switch, directory *names) error {
+	var refused *os.File
+	for {
+		kind, payload, passed, err := conn.RecvFile()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case kind == kindRefusals:
+			refused = passed
+		case kind == kindUnplug:
+			directory.remove(string(payload))
+			w.Unplug(hardware(string(payload)))
+		case kind == kindNames || kind == kindPlug && passed != nil:
+			var p port
+			if err := json.Unmarshal(payload, &p); err != nil {
+				return err
+			}
+			directory.put(p)
+			if kind == kindNames {
+				continue
+			}
+			m, err := p.member(refused)
+			if err == nil {
+				err = w.Plug(m, passed)
+			}
+			if err != nil {
+				return fmt.Errorf("take %s in: %w", p.Name, err)
+			}
+			refused = nil
+		}
+	}
+}
+
+// hardware is an address as it is on the wire.
+func hardware(mac string) string {
+	b, _ := net.ParseMAC(mac) // the holder has read it
+	return string(b)
+}
+
+// member is one to the switch.
+func (p port) member(refused *os.File) (builtin.Member, error) {
+	m := builtin.Member{MAC: hardware(p.MAC), IP4: p.Address4.Addr(), IP6: p.Address6.Addr(), Resolvers: p.Resolvers}
+	if len(p.Egress) == 0 {
+		return m, nil
+	}
+	rules, err := egress.Parse(p.Egress)
+	if err != nil {
+		return m, fmt.Errorf("egress: %w", err)
+	}
+	var file io.WriterAt
+	if refused != nil {
+		file = refused
+	}
+	m.Policy = policy{egress.New(rules, file)}
+	return m, nil
+}
+
+// policy shows the switch an egress.Policy; neither package knows the other.
+type policy struct{ *egress.Policy }
+
+func (p policy) Connect(c builtin.Connect) bool { return p.Policy.Connect(string(c.Protocol), c.To) }
+
+// noAsker is who asks from another network.
+var noAsker netip.Addr
