@@ -168,7 +168,7 @@ func (g *Gate) wire(o Options) (err error) {
 		mtu = builtin.DefaultMTU
 	}
 	if err := g.link.makePair(o.Container, mtu); err != nil {
-		return fmt.Errorf("make a pair of interfaces (veth): %w", err)
+		return lacking("veth", err)
 	}
 	dev, err := net.InterfaceByName(inner)
 	if err != nil {
@@ -197,7 +197,7 @@ func forward(proc string, ip6 bool) error {
 	}
 	for _, s := range settings {
 		if err := os.WriteFile(filepath.Join(proc, "sys/net", s[0]), []byte(s[1]), 0); err != nil {
-			return err
+			return lacking("sysctl", err)
 		}
 	}
 	return nil

@@ -3,15 +3,18 @@ package gate
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
-// NoNftables begins the error of a kernel that has no nftables for us, or not all of it.
-const NoNftables = "no nftables in this kernel"
+// Lacking is in the error of a host on which there can be no gate: its kernel has no
+// nftables for us, or not all of it, or no pair of interfaces, or its settings cannot be
+// written.
+const Lacking = "this host has no gate to a driver"
+
+func lacking(what string, err error) error { return fmt.Errorf("%s: %s: %w", Lacking, what, err) }
 
 // send makes the plan the kernel's, all of it or nothing.
 func (r *ruleset) send(c *nftables.Conn) error {
@@ -58,9 +61,9 @@ func (r *ruleset) send(c *nftables.Conn) error {
 
 // explain tells a kernel that lacks a part of nftables from one that refuses the plan.
 func explain(err error) error {
-	for _, lacking := range []error{unix.ENOENT, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EINVAL, unix.EPERM, fs.ErrNotExist} {
-		if errors.Is(err, lacking) {
-			return fmt.Errorf("%s, or not all that --egress takes: %w", NoNftables, err)
+	for _, absent := range []error{unix.ENOENT, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EINVAL, unix.EPERM} {
+		if errors.Is(err, absent) {
+			return lacking("nftables", err)
 		}
 	}
 	if err != nil {

@@ -68,7 +68,8 @@ func (c *container) ask(order ...string) string {
 
 // serveContainer answers orders, a line each: "dial NETWORK ADDRESS" (sends one
 // byte, waits for one), "send ADDRESS" (begins to connect by TCP), "resolve NAME" (its
-// IPv4 addresses, by the network's name server) and "interface NAME".
+// IPv4 addresses, by the network's name server), "forge FROM TO" (sends a question to a name
+// server with such addresses to the gateway's hardware address) and "interface NAME".
 func serveContainer(in io.Reader, out io.Writer) {
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		order := strings.Fields(lines.Text())
@@ -76,6 +77,8 @@ func serveContainer(in io.Reader, out io.Writer) {
 		switch order[0] {
 		case "dial":
 			answer = dial(order[1], order[2])
+		case "forge":
+			answer = forge(order[1], order[2])
 		case "send":
 			answer = send(order[1])
 		case "resolve":
@@ -120,14 +123,7 @@ func resolve(name string) string {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-	query := dnsmessage.Message{Questions: []dnsmessage.Question{{
-		Name: dnsmessage.MustNewName(name + "."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET,
-	}}}
-	packed, err := query.Pack()
-	if err != nil {
-		return err.Error()
-	}
-	if _, err := conn.Write(packed); err != nil {
+	if _, err := conn.Write(question(name)); err != nil {
 		return err.Error()
 	}
 	buf := make([]byte, 512)
@@ -146,6 +142,17 @@ func resolve(name string) string {
 		return netip.AddrFrom4(a.A).String()
 	}
 	return response.Answers[0].GoString()
+}
+
+func question(name string) []byte {
+	query := dnsmessage.Message{Questions: []dnsmessage.Question{{
+		Name: dnsmessage.MustNewName(name + "."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET,
+	}}}
+	packed, err := query.Pack()
+	if err != nil {
+		panic(err)
+	}
+	return packed
 }
 
 func describe(name string) string {

@@ -1,6 +1,7 @@
 package slirptest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -181,6 +182,33 @@ func (s suite) egressNone(t *testing.T) {
 	}
 }
 
+// egressForged has root in the container make up packets, so that what is refused would
+// look like an answer: to a connection that was never there, or from our own name server.
+func (s suite) egressForged(t *testing.T) {
+	outer := outside(t)
+	bad, hits := listen(t, outer)
+	target := net.JoinHostPort(outer, bad)
+	container := slirp.Settings{}.ContainerIP().String()
+	k := s.keep(t, slirp.Settings{}, "*:4444")
+	k.prohibited("udp", target) // and the gateway's hardware address is known
+	for _, forged := range [][2]string{
+		{target, container + ":4444"},                              // a connection that it would be the answer of
+		{target, slirp.Settings{}.NameserverIP().String() + ":53"}, // a question whose answer goes there
+		{target, slirp.Settings{}.GatewayIP().String() + ":9"},     // a refusal that does
+		{container + ":4444", target},                              // the answer
+		{"198.51.100.7:4444", target},
+	} {
+		if got := k.ask("forge", forged[0], forged[1]); got != "sent" {
+			t.Errorf("%s to %s: %s", forged[0], forged[1], got)
+		}
+	}
+	k.prohibited("udp", target)
+	time.Sleep(50 * time.Millisecond)
+	if n := hits(); n != 0 {
+		t.Errorf("%d packets came through", n)
+	}
+}
+
 // egressDies: who decides takes the driver with it, and nothing is open after that.
 func (s suite) egressDies(t *testing.T) {
 	outer := outside(t)
@@ -211,4 +239,30 @@ func (s suite) egressDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.reaches("tcp", net.JoinHostPort(outer, port))
+}
+
+// noGate: where the kernel's settings cannot be written, as in a container around us, the
+// error says what does without.
+func (s suite) noGate(t *testing.T) {
+	if s.driver == slirp.Builtin {
+		return
+	}
+	if err := unix.Mount("tmpfs", "/proc/sys", "tmpfs", unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Unmount("/proc/sys", unix.MNT_DETACH) }()
+	o := s.options(t, newContainer(t))
+	o.Egress.Allowed = []string{egress.None}
+	var err error
+	if o.Egress.Refused, err = os.Create(filepath.Join(t.TempDir(), "refused")); err != nil {
+		t.Fatal(err)
+	}
+	h, err := slirp.Start(t.Context(), o)
+	if err == nil {
+		err = h.Ready()
+	}
+	var f *slirp.Failure
+	if !errors.As(err, &f) || !strings.Contains(f.Hint(), "--network builtin") {
+		t.Errorf("Ready says %v", err)
+	}
 }
