@@ -46,11 +46,25 @@ func slirpArguments(o Options, p *pipes) ([]string, func(), error) {
 	if !o.HostLoopback {
 		args = append(args, "--disable-host-loopback")
 	}
-	if o.netns == nil {
-		return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
+	ip6 := HostIP6().IsValid()
+	if ip6 {
+		args = append(args, "--enable-ipv6")
 	}
-	p.child = append(p.child, o.netns)
-	return append(args, "--netns-type=path", fmt.Sprintf("/proc/self/fd/%d", netnsPathFD), Device), func() {}, nil
+	if o.netns != nil {
+		if ip6 {
+			p.configure = func() error { return addLeg6(o.netns) }
+		}
+		child, err := duplicate(o.netns)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.child = append(p.child, child)
+		return append(args, "--netns-type=path", fmt.Sprintf("/proc/self/fd/%d", netnsPathFD), Device), func() {}, nil
+	}
+	if ip6 {
+		p.configure = func() error { return addIPv6(o.PID) }
+	}
+	return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
 }
 
 // netnsPathFD is where slirp4netns finds Options.netns.
@@ -90,18 +104,26 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	if !o.HostLoopback {
 		args = append(args, "--no-map-gw")
 	}
-	if !HostIP6().IsValid() {
+	if HostIP6().IsValid() {
+		container, gateway := containerIP6, gatewayIP6
+		if o.netns != nil {
+			container, gateway = gate.LegAddress(gate.Leg6), gate.LegGateway(gate.Leg6)
+		}
+		// The host's own would else be the container's, and hide the host.
+		args = append(args, "--address", container.String(), "--gateway", gateway.String())
+	} else {
 		args = append(args, "--ipv4-only")
 	}
 	if o.netns == nil {
 		return append(args, strconv.Itoa(o.PID)), forget, nil
 	}
-	if HostIP6().IsValid() {
-		// Not the host's own addresses: behind the gate they would be the gate's.
-		args = append(args, "--address", gate.LegAddress(gate.Leg6).String(), "--gateway", gate.LegGateway(gate.Leg6).String())
+	child, err := duplicate(o.netns)
+	if err != nil {
+		forget()
+		return nil, nil, err
 	}
 	_ = p.child[0].Close()
-	p.child[0] = o.netns // the one descriptor that it keeps and does not write to
+	p.child[0] = child // the one descriptor that it keeps and does not write to
 	return append(args, "--no-netns-quit", "--netns", "/proc/self/fd/0"), forget, nil
 }
 

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"os"
 
-	"rootlet/slirp/builtin"
+	"golang.org/x/sys/unix"
+
 	"rootlet/slirp/egress"
 	"rootlet/slirp/gate"
 )
@@ -29,6 +30,7 @@ func (t task) serveGated(ctx context.Context, parts chan<- error) error {
 	if err != nil {
 		return fmt.Errorf("egress: %w", err)
 	}
+	defer g.Netns.Close() // the driver has it then
 	go func() { parts <- g.Serve(ctx) }()
 	h, err := Start(ctx, Options{
 		Driver: t.Gated, Path: t.Path, Dir: t.Dir, netns: g.Netns,
@@ -48,12 +50,22 @@ func (t task) serveGated(ctx context.Context, parts chan<- error) error {
 	return nil
 }
 
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate %s: %w", f.Name(), err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
 func (t task) gate(rules egress.Rules) gate.Options {
 	o := gate.Options{
 		Container: t.netns, Link: t.link(), Gateway4: t.Settings.GatewayIP(), Nameserver4: t.Settings.NameserverIP(),
-		HostLoopback: t.Settings.HostLoopback, Rules: rules, Refused: t.refused,
+		HostLoopback: t.Settings.HostLoopback, HostLoopback6: t.Settings.HostLoopback && t.Gated == Pasta, Rules: rules, Refused: t.refused,
 		Report: func(err error) { fmt.Fprintln(os.Stderr, err) },
 	}
-	_, o.Gateway6, o.Nameserver6 = builtin.Addresses6(t.net6())
+	if t.ipv6 {
+		o.Gateway6, o.Nameserver6 = gatewayIP6, nameserverIP6
+	}
 	return o
 }

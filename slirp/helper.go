@@ -48,25 +48,26 @@ type Options struct {
 	// Log receives what the helper prints, as it comes; may be nil.
 	Log io.Writer
 
-	// netns is where a driver behind a gate makes its interface, instead of PID's; Start
-	// closes it.
+	// netns is where a driver behind a gate makes its interface, instead of PID's. It is
+	// the caller's.
 	netns *os.File
 }
 
 // Helper is a driver's program that runs.
 type Helper struct {
-	driver   string
-	process  *os.Process
-	ready    *os.File // read end
-	alive    *os.File // write end of the helper's exit-fd; closed by its death and ours
-	printed  *os.File // read end of what it prints
-	output   *tail
-	stopped  atomic.Bool
-	forget   func()        // takes away what Start gave a name to
-	drained  chan struct{} // closed once all it printed is read
-	finished chan struct{} // closed once the helper is reaped
-	status   error         // how it ended; valid after finished
-	done     chan error
+	driver    string
+	process   *os.Process
+	ready     *os.File // read end
+	alive     *os.File // write end of the helper's exit-fd; closed by its death and ours
+	printed   *os.File // read end of what it prints
+	output    *tail
+	stopped   atomic.Bool
+	configure func() error  // what the driver leaves to us once it is ready; may be nil
+	forget    func()        // takes away what Start gave a name to
+	drained   chan struct{} // closed once all it printed is read
+	finished  chan struct{} // closed once the helper is reaped
+	status    error         // how it ended; valid after finished
+	done      chan error
 
 	once     sync.Once
 	readyErr error
@@ -126,7 +127,7 @@ func execute(path string, argv []string, files []*os.File, namespaces uintptr) (
 func newHelper(ctx context.Context, o Options, process *os.Process, p pipes, forget func()) *Helper {
 	h := &Helper{
 		driver: o.Driver, process: process, ready: p.ready, alive: p.alive, printed: p.output, output: &tail{},
-		forget: forget, ctx: ctx,
+		configure: p.configure, forget: forget, ctx: ctx,
 		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
 	}
 	h.watch(o.Log)
@@ -221,6 +222,9 @@ func (h *Helper) awaitOutput() {
 func (h *Helper) Ready() error {
 	h.once.Do(func() {
 		h.readyErr = h.awaitReady()
+		if h.readyErr == nil && h.configure != nil {
+			h.readyErr = h.configure()
+		}
 		_ = h.ready.Close()
 		h.forget()
 		if h.readyErr != nil {

@@ -17,7 +17,6 @@ import (
 	"rootlet/internal/linux"
 	"rootlet/slirp/builtin"
 	"rootlet/slirp/egress"
-	"rootlet/slirp/gate"
 	"rootlet/slirp/publish"
 )
 
@@ -212,13 +211,8 @@ func (t task) link() builtin.Link {
 }
 
 func (t task) net6() netip.Prefix {
-	switch {
-	case !t.ipv6:
-		return netip.Prefix{}
-	case t.Stack:
+	if t.ipv6 {
 		return builtin.DefaultNet6
-	case t.Gated == Pasta:
-		return gate.Net6
 	}
 	return netip.Prefix{}
 }
@@ -247,7 +241,9 @@ func (t task) ports(ready func()) publish.Options {
 	at := t.At
 	if at == (Address{}) {
 		at.Container4, at.Gateway4 = t.Settings.ContainerIP(), t.Settings.GatewayIP()
-		at.Container6, at.Gateway6, _ = builtin.Addresses6(t.net6())
+		if t.ipv6 {
+			at.Container6, at.Gateway6 = containerIP6, gatewayIP6
+		}
 	}
 	return publish.Options{
 		Bound: t.Bound, Listeners: t.listeners, Netns: t.netns,

@@ -52,15 +52,6 @@ const (
 	containerByte  = 100
 )
 
-// Addresses6 are those that a network of IPv6 has.
-func Addresses6(net6 netip.Prefix) (container, gateway, nameserver netip.Addr) {
-	a, err := addressesOf(DefaultNet4, net6)
-	if err != nil {
-		return netip.Addr{}, netip.Addr{}, netip.Addr{}
-	}
-	return a.container6, a.gateway6, a.nameserver6
-}
-
 func addressesOf(net4, net6 netip.Prefix) (a addresses, err error) {
 	if net4 == (netip.Prefix{}) {
 		net4 = DefaultNet4

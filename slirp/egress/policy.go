@@ -33,6 +33,7 @@ type Policy struct {
 	refusals map[key]*Refusal
 	dropped  int // refusals of destinations beyond mostRefusals
 	dirty    chan struct{}
+	ended    chan struct{}
 }
 
 // lease is what an address was given for.
@@ -62,7 +63,7 @@ type Refusal struct {
 func New(rules Rules, file io.WriterAt) *Policy {
 	p := &Policy{
 		rules: rules, now: time.Now, file: file, learned: map[netip.Addr]lease{}, refusals: map[key]*Refusal{},
-		dirty: make(chan struct{}, 1),
+		dirty: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if file != nil {
 		go p.write()
@@ -183,11 +184,20 @@ func (p *Policy) refuse(k key) {
 const writeEvery = 100 * time.Millisecond
 
 func (p *Policy) write() {
-	for range p.dirty {
-		p.save()
-		time.Sleep(writeEvery)
+	for {
+		select {
+		case <-p.dirty:
+			p.save()
+			time.Sleep(writeEvery)
+		case <-p.ended:
+			p.save()
+			return
+		}
 	}
 }
+
+// Close writes what is left to write, once nobody asks any more.
+func (p *Policy) Close() { close(p.ended) }
 
 // save writes all refusals at once, over what was there: there are never fewer of
 // them, nor shorter ones.

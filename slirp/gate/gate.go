@@ -30,9 +30,9 @@ type Options struct {
 	Link builtin.Link
 	// The addresses in it that are the middle's; those of IPv6 may be missing.
 	Gateway4, Nameserver4, Gateway6, Nameserver6 netip.Addr
-	// HostLoopback has the gateway lead to the driver's, LegGateway.
-	HostLoopback bool
-	Rules        egress.Rules
+	// HostLoopback and HostLoopback6 have the gateway lead to the driver's, LegGateway.
+	HostLoopback, HostLoopback6 bool
+	Rules                       egress.Rules
 	// Refused takes what was refused, as egress.Read reads it.
 	Refused io.WriterAt
 	// Report hears what is not as it should be though it goes on.
@@ -65,7 +65,7 @@ func Open(o Options) (*Gate, error) {
 	if o.Proc == "" {
 		o.Proc = "/proc"
 	}
-	g := &Gate{policy: egress.New(o.Rules, o.Refused), rules: newRuleset(o.Rules, o.sides(), o.HostLoopback), report: o.Report}
+	g := &Gate{policy: egress.New(o.Rules, o.Refused), rules: newRuleset(o.Rules, o.sides()), report: o.Report}
 	if err := elsewhere(func() error { return removeOld(o.Container) }); err != nil {
 		return nil, err
 	}
@@ -81,9 +81,9 @@ func Open(o Options) (*Gate, error) {
 }
 
 func (o Options) sides() []side {
-	sides := []side{{o.Link.Net4, o.Gateway4, o.Nameserver4, Leg4(o.Link.Net4)}}
+	sides := []side{{o.Link.Net4, o.Gateway4, o.Nameserver4, Leg4(o.Link.Net4), o.HostLoopback}}
 	if o.Link.Net6.IsValid() {
-		sides = append(sides, side{o.Link.Net6, o.Gateway6, o.Nameserver6, Leg6})
+		sides = append(sides, side{o.Link.Net6, o.Gateway6, o.Nameserver6, Leg6, o.HostLoopback6})
 	}
 	return sides
 }

@@ -31,9 +31,6 @@ func Leg4(container netip.Prefix) netip.Prefix {
 	return leg
 }
 
-// Net6 is the container's network of IPv6, beside Leg6.
-var Net6 = netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 'r', 'l', 'e', 't', 0, 0, 1}), 64)
-
 // LegGateway is where the driver has the host's loopback, if it is open.
 func LegGateway(leg netip.Prefix) netip.Addr { return withLastByte(leg, 2) }
 
@@ -52,18 +49,18 @@ type side struct {
 	net                 netip.Prefix
 	gateway, nameserver netip.Addr
 	leg                 netip.Prefix
+	loopback            bool // the gateway is leg's, behind which is the host's
 }
 
 // A ruleset is all of the middle's nftables.
 type ruleset struct {
-	table    *nftables.Table
-	chains   []chain
-	private  []netip.Prefix // of the sets of what is not public; empty: not needed
-	names    []egress.Ports // of the sets that names fill
-	sets     map[string]*nftables.Set
-	sides    []side
-	loopback bool
-	rules    egress.Rules
+	table   *nftables.Table
+	chains  []chain
+	private []netip.Prefix // of the sets of what is not public; empty: not needed
+	names   []egress.Ports // of the sets that names fill
+	sets    map[string]*nftables.Set
+	sides   []side
+	rules   egress.Rules
 }
 
 // A chain without a hook is one that others lead to.
@@ -88,10 +85,10 @@ func never(v side) []netip.Prefix {
 }
 
 // newRuleset plans. Nothing in it depends on who asks or when.
-func newRuleset(rules egress.Rules, sides []side, loopback bool) *ruleset {
+func newRuleset(rules egress.Rules, sides []side) *ruleset {
 	r := &ruleset{
 		table: &nftables.Table{Name: "rootlet", Family: nftables.TableFamilyINet},
-		sides: sides, loopback: loopback, rules: rules, names: rules.NamedPorts(), sets: map[string]*nftables.Set{},
+		sides: sides, rules: rules, names: rules.NamedPorts(), sets: map[string]*nftables.Set{},
 	}
 	if rules.Public() {
 		r.private = iana.NotPublic()
@@ -102,11 +99,15 @@ func newRuleset(rules egress.Rules, sides []side, loopback bool) *ruleset {
 		{name: "ports", rows: r.decide(false)},
 		{name: "echo", rows: r.decide(true)},
 	}
-	if loopback {
+	if r.opensLoopback() {
 		r.chains = append(r.chains, r.hostLoopback(), r.arriving())
 	}
 	r.chains = append(r.chains, r.forward(), r.input(), r.output(), r.leaving())
 	return r
+}
+
+func (r *ruleset) opensLoopback() bool {
+	return slices.ContainsFunc(r.sides, func(s side) bool { return s.loopback })
 }
 
 // forward is what passes. Who begins a connection is decided about, and nobody but the
@@ -124,7 +125,7 @@ func (r *ruleset) forward() chain {
 	for _, s := range r.sides {
 		c.rows = append(c.rows, rule{ip(s.net.Addr()), notFrom(s.net), drop()})
 	}
-	if r.loopback {
+	if r.opensLoopback() {
 		c.rows = append(c.rows, rule{redirected(), goTo("loopback")})
 	}
 	for _, s := range r.sides {
@@ -181,7 +182,7 @@ func (r *ruleset) hostLoopback() chain {
 	c := chain{name: "loopback"}
 	for _, s := range r.sides {
 		for _, o := range r.rules.Openings() {
-			if !o.Prefix.Contains(s.gateway) {
+			if !s.loopback || !o.Prefix.Contains(s.gateway) {
 				continue
 			}
 			v := ip(s.gateway)
@@ -250,7 +251,9 @@ func (r *ruleset) leaving() chain {
 func (r *ruleset) arriving() chain {
 	c := base("arriving", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
 	for _, s := range r.sides {
-		c.rows = append(c.rows, rule{in(inner), ip(s.gateway), to(single(s.gateway)), redirect(LegGateway(s.leg))})
+		if s.loopback {
+			c.rows = append(c.rows, rule{in(inner), ip(s.gateway), to(single(s.gateway)), redirect(LegGateway(s.leg))})
+		}
 	}
 	return c
 }
@@ -259,7 +262,7 @@ func (r *ruleset) arriving() chain {
 func (r *ruleset) translated() map[netip.Addr]netip.Addr {
 	shown := map[netip.Addr]netip.Addr{}
 	for _, s := range r.sides {
-		if r.loopback {
+		if s.loopback {
 			shown[LegGateway(s.leg)] = s.gateway
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,11 +48,24 @@ func newContainer(t *testing.T) *container {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := startOnOwnThread(t, cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	return &container{t: t, cmd: cmd, to: to, out: bufio.NewScanner(out)}
+}
+
+// startOnOwnThread starts a process that is to die with us: with the thread that has made
+// it, to be exact (prctl(2), PR_SET_PDEATHSIG), so that thread has to stay.
+func startOnOwnThread(t *testing.T, cmd *exec.Cmd) error {
+	started, over := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		started <- cmd.Start()
+		<-over
+	}()
+	t.Cleanup(func() { close(over) })
+	return <-started
 }
 
 func (c *container) pid() int { return c.cmd.Process.Pid }

@@ -158,7 +158,7 @@ func (s suite) egressNone(t *testing.T) {
 			want = append(want, network+" "+address+" 1")
 		}
 	}
-	if six := slirp.HostIP6(); six.IsValid() && s.driver != slirp.Slirp4netns && !(s.driver == slirp.Builtin && builtin.DefaultNet6.Contains(six)) {
+	if six := slirp.HostIP6(); six.IsValid() && !builtin.DefaultNet6.Contains(six) {
 		port6, hits6 := listen(t, "["+six.String()+"]")
 		k.prohibited("tcp", net.JoinHostPort(six.String(), port6))
 		want = append(want, "tcp "+net.JoinHostPort(six.String(), port6)+" 1")
