@@ -81,7 +81,7 @@ func (c *container) ask(order ...string) string {
 }
 
 // serveContainer answers orders, a line each: "dial NETWORK ADDRESS" (sends one
-// byte, waits for one), "send ADDRESS" (begins to connect by TCP), "resolve NAME" (its
+// byte, waits for one), "send ADDRESS" (begins to connect by TCP), "resolve NETWORK NAME" (its
 // IPv4 addresses, by the network's name server), "forge FROM TO" (sends a question to a name
 // server with such addresses to the gateway's hardware address) and "interface NAME".
 func serveContainer(in io.Reader, out io.Writer) {
@@ -96,7 +96,7 @@ func serveContainer(in io.Reader, out io.Writer) {
 		case "send":
 			answer = send(order[1])
 		case "resolve":
-			answer = resolve(order[1])
+			answer = resolve(order[1], order[2])
 		case "interface":
 			answer = describe(order[1])
 		}
@@ -130,14 +130,18 @@ func send(address string) string {
 }
 
 // resolve asks by itself: the container sees the /etc/hosts that a test made for the host.
-func resolve(name string) string {
-	conn, err := net.Dial("udp", net.JoinHostPort(slirp.Settings{}.NameserverIP().String(), "53"))
+func resolve(network, name string) string {
+	conn, err := net.Dial(network, net.JoinHostPort(slirp.Settings{}.NameserverIP().String(), "53"))
 	if err != nil {
 		return err.Error()
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-	if _, err := conn.Write(question(name)); err != nil {
+	asked, head := question(name), 0
+	if network == "tcp" { // the length before each message (RFC 1035 section 4.2.2)
+		asked, head = append([]byte{byte(len(asked) >> 8), byte(len(asked))}, asked...), 2
+	}
+	if _, err := conn.Write(asked); err != nil {
 		return err.Error()
 	}
 	buf := make([]byte, 512)
@@ -146,7 +150,7 @@ func resolve(name string) string {
 		return err.Error()
 	}
 	var response dnsmessage.Message
-	if err := response.Unpack(buf[:n]); err != nil {
+	if err := response.Unpack(buf[min(head, n):n]); err != nil {
 		return err.Error()
 	}
 	if len(response.Answers) != 1 {

@@ -131,11 +131,13 @@ func (s suite) egress(t *testing.T) {
 
 	// A name opens its public addresses, for its port.
 	for name, address := range map[string]string{"api.example.com": "93.184.216.34", "inside.example.com": "10.9.8.7"} {
-		if got := k.ask("resolve", name); got != address {
-			t.Errorf("%s is %q", name, got)
+		for _, network := range []string{"udp", "tcp"} {
+			if got := k.ask("resolve", network, name); got != address {
+				t.Errorf("%s is %q, asked by %s", name, got, network)
+			}
 		}
 	}
-	if got := k.ask("resolve", "other.example"); got != "RCodeRefused" {
+	if got := k.ask("resolve", "udp", "other.example"); got != "RCodeRefused" {
 		t.Errorf("other.example: %s", got)
 	}
 	k.ask("send", "93.184.216.34:443") // where nobody is, here; but it is let through
