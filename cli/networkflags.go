@@ -178,7 +178,7 @@ func checkNetworks(r sandbox.Request) error {
 	return nil
 }
 
-// fillEgress reads --egress, which the builtin driver alone can decide by.
+// fillEgress reads --egress, which every driver can be held to.
 func (c *newContainer) fillEgress(r *sandbox.Request) error {
 	if len(c.Egress) == 0 {
 		return nil
@@ -186,10 +186,8 @@ func (c *newContainer) fillEgress(r *sandbox.Request) error {
 	if _, err := egress.Parse(c.Egress); err != nil {
 		return fmt.Errorf("--egress: %w", err)
 	}
-	switch r.Spec.Network {
-	case slirp.Auto, slirp.Builtin, slirp.Bridge, slirp.None:
-	default:
-		return fmt.Errorf("--egress: network %s cannot keep a container from anything; --network builtin can", r.Spec.Network)
+	if r.Spec.Network == slirp.Host {
+		return errors.New("--egress: on the network host a container cannot be kept from anything")
 	}
 	r.Spec.Egress = c.Egress
 	return nil

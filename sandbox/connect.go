@@ -66,7 +66,7 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 // callNetwork has what is ours to start begin while the container is being made.
 func (m *monitor) callNetwork() error {
 	if !m.CreateOnly {
-		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable())
+		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable(), len(m.Spec.Egress) > 0)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (m *monitor) startNetwork() error {
 		return nil
 	}
 	o := m.networkOptions()
-	if slirp.PublishesPorts(o.Driver) {
+	if slirp.PublishesPorts(o.Driver, len(m.Spec.Egress) > 0) {
 		o.Ports, o.Ahead = m.ports(), m.called()
 	}
 	var err error
@@ -179,7 +179,7 @@ func (m *monitor) lostNetwork(cause error) {
 	m.net.driver = nil
 	m.abortLost()
 	m.mend("network", cause, func() error {
-		if slirp.PublishesPorts(m.state.Network) {
+		if slirp.PublishesPorts(m.state.Network, len(m.Spec.Egress) > 0) {
 			if err := m.listenAgain(); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/slirp/builtin"
+	"rootlet/slirp/gate"
 )
 
 // driver is a program that gives a container its network, and how it is told so.
@@ -45,12 +46,29 @@ func slirpArguments(o Options, p *pipes) ([]string, func(), error) {
 	if !o.HostLoopback {
 		args = append(args, "--disable-host-loopback")
 	}
-	if HostIP6().IsValid() {
+	ip6 := HostIP6().IsValid()
+	if ip6 {
 		args = append(args, "--enable-ipv6")
+	}
+	if o.netns != nil {
+		if ip6 {
+			p.configure = func() error { return addLeg6(o.netns) }
+		}
+		child, err := duplicate(o.netns)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.child = append(p.child, child)
+		return append(args, "--netns-type=path", fmt.Sprintf("/proc/self/fd/%d", netnsPathFD), Device), func() {}, nil
+	}
+	if ip6 {
 		p.configure = func() error { return addIPv6(o.PID) }
 	}
 	return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
 }
+
+// netnsPathFD is where slirp4netns finds Options.netns.
+const netnsPathFD = 5
 
 // Device is the container's interface.
 const Device = builtin.Device
@@ -87,12 +105,26 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 		args = append(args, "--no-map-gw")
 	}
 	if HostIP6().IsValid() {
+		container, gateway := containerIP6, gatewayIP6
+		if o.netns != nil {
+			container, gateway = gate.LegAddress(gate.Leg6), gate.LegGateway(gate.Leg6)
+		}
 		// The host's own would else be the container's, and hide the host.
-		args = append(args, "--address", containerIP6.String(), "--gateway", gatewayIP6.String())
+		args = append(args, "--address", container.String(), "--gateway", gateway.String())
 	} else {
 		args = append(args, "--ipv4-only")
 	}
-	return append(args, strconv.Itoa(o.PID)), forget, nil
+	if o.netns == nil {
+		return append(args, strconv.Itoa(o.PID)), forget, nil
+	}
+	child, err := duplicate(o.netns)
+	if err != nil {
+		forget()
+		return nil, nil, err
+	}
+	_ = p.child[0].Close()
+	p.child[0] = child // the one descriptor that it keeps and does not write to
+	return append(args, "--no-netns-quit", "--netns", "/proc/self/fd/0"), forget, nil
 }
 
 // Choose is the driver that Auto stands for on this host: the first whose program is

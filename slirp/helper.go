@@ -37,7 +37,7 @@ type Options struct {
 	Settings
 	// Ports are published by the builtin driver, and by StartPorts.
 	Ports Ports
-	// Egress is the builtin driver's to decide.
+	// Egress is decided by the builtin driver, and by a gate before another one.
 	Egress Egress
 	// Ahead is what StartAhead has started for this network; nil: nothing.
 	Ahead *Ahead
@@ -47,6 +47,10 @@ type Options struct {
 	Dir string
 	// Log receives what the helper prints, as it comes; may be nil.
 	Log io.Writer
+
+	// netns is where a driver behind a gate makes its interface, instead of PID's. It is
+	// the caller's.
+	netns *os.File
 }
 
 // Helper is a driver's program that runs.
@@ -80,15 +84,14 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 		defer o.Egress.Refused.Close()
 	}
 	d, err := driverOf(o.Driver)
+	if err == nil && o.Path == "" {
+		o.Path, err = programOf(o.Driver)
+	}
 	if err != nil {
+		o.Ahead.Stop()
 		return nil, err
 	}
-	if o.Path == "" {
-		if o.Path, err = programOf(o.Driver); err != nil {
-			return nil, err
-		}
-	}
-	if d.arguments == nil {
+	if d.arguments == nil || behindGate(o.Driver, len(o.Egress.Allowed) > 0) {
 		return startOwn(ctx, o)
 	}
 	p, err := openPipes()
@@ -99,7 +102,7 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 	var process *os.Process
 	args, forget, err := d.arguments(o, &p)
 	if err == nil {
-		process, err = execute(o.Path, append([]string{d.name}, args...), p.child)
+		process, err = execute(o.Path, append([]string{d.name}, args...), p.child, 0)
 	}
 	if err != nil {
 		p.close()
@@ -108,7 +111,7 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 	return newHelper(ctx, o, process, p, forget), nil
 }
 
-func execute(path string, argv []string, files []*os.File) (*os.Process, error) {
+func execute(path string, argv []string, files []*os.File, namespaces uintptr) (*os.Process, error) {
 	return os.StartProcess(path, argv, &os.ProcAttr{
 		Dir: "/",
 		// Nothing of the user's environment concerns it.
@@ -117,7 +120,7 @@ func execute(path string, argv []string, files []*os.File) (*os.Process, error) 
 		// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
 		// Pdeathsig's doing: that goes by the thread, and ours end when the
 		// monitor executes itself anew.
-		Sys: &syscall.SysProcAttr{Setsid: true},
+		Sys: &syscall.SysProcAttr{Setsid: true, Cloneflags: namespaces},
 	})
 }
 
@@ -137,8 +140,10 @@ func StartPorts(ctx context.Context, o Options) (*Helper, error) {
 	return Start(ctx, o)
 }
 
-// PublishesPorts says that a driver takes Options.Ports itself.
-func PublishesPorts(driver string) bool { return driver == Builtin }
+// PublishesPorts says that Start takes Options.Ports itself.
+func PublishesPorts(driver string, egress bool) bool {
+	return driver == Builtin || behindGate(driver, egress)
+}
 
 // watch follows the helper until it is dead.
 func (h *Helper) watch(log io.Writer) {

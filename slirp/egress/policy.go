@@ -80,15 +80,19 @@ func (p *Policy) Connect(protocol string, to netip.AddrPort) bool {
 		return true
 	}
 	l := p.learned[to.Addr()]
-	name := ""
-	if len(l.names) > 0 {
-		name = l.names[len(l.names)-1]
-	}
 	if p.allowsNamed(to, l) {
 		return true
 	}
-	p.refuse(key{protocol, to, name})
+	p.refuse(key{protocol, to, l.lastName()})
 	return false
+}
+
+// lastName is what the address was last given for, or empty.
+func (l lease) lastName() string {
+	if len(l.names) == 0 {
+		return ""
+	}
+	return l.names[len(l.names)-1]
 }
 
 // allowsNamed decides by the names that the address was given for.

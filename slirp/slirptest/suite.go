@@ -35,7 +35,7 @@ func Run(t *testing.T, driver string) {
 		"Configures": s.configures, "OtherSettings": s.otherSettings, "Confined": s.confined,
 		"HostLoopback": s.hostLoopback, "Death": s.death, "DiesWithUs": s.diesWithUs,
 		"StartingThread": s.startingThread, "FailureIsExplained": s.failureIsExplained, "NoTunDevice": s.noTunDevice,
-		"Nameserver": s.nameserver, "Resumed": s.resumed,
+		"Nameserver": s.nameserver, "Resumed": s.resumed, "Egress": s.egress, "EgressNone": s.egressNone, "EgressForged": s.egressForged, "NoGate": s.noGate, "EgressDies": s.egressDies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for kind, withSubIDs := range map[string]bool{"one-id": false, "sub-ids": true} {
