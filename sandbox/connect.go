@@ -66,10 +66,13 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 // callNetwork has what is ours to start begin while the container is being made.
 func (m *monitor) callNetwork() error {
 	if !m.CreateOnly {
-		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable(), len(m.Spec.Egress) > 0)
+		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable() || m.needsNames(), len(m.Spec.Egress) > 0)
 	}
 	return nil
 }
+
+// needsNames says that the driver is no name server that we would have.
+func (m *monitor) needsNames() bool { return slirp.NeedsNames(m.state.Network, len(m.Spec.Egress) > 0) }
 
 // startNetwork starts what connects the container, and does not wait for it.
 func (m *monitor) startNetwork() error {
@@ -121,7 +124,7 @@ func (m *monitor) awaitNetwork() error {
 			return err
 		}
 	}
-	if len(m.net.listeners) == 0 {
+	if len(m.net.listeners) == 0 && !m.needsNames() {
 		m.called().Stop() // -P of an image that exposes nothing
 		return nil
 	}
@@ -137,7 +140,7 @@ func (m *monitor) startPorts() error {
 		}
 	}
 	var err error
-	if m.net.ports, err = slirp.StartPorts(m.ctx, o); err != nil {
+	if m.net.ports, err = slirp.StartBeside(m.ctx, o); err != nil {
 		return err
 	}
 	if err = m.net.ports.Ready(); err != nil {
@@ -199,10 +202,14 @@ func (m *monitor) abortLost() {
 	_ = sockdiag.AbortLost(netns)
 }
 
-// lostPorts is the same for published ports.
+// lostPorts is the same for published ports, and for the name server beside a driver.
 func (m *monitor) lostPorts(cause error) {
 	m.net.ports = nil
-	m.mend("forwarding of ports", cause, func() error { return errors.Join(m.listenAgain(), m.startPorts()) })
+	what := "forwarding of ports"
+	if m.needsNames() {
+		what = "name server"
+	}
+	m.mend(what, cause, func() error { return errors.Join(m.listenAgain(), m.startPorts()) })
 }
 
 // mend tries again, once, and says how it went.

@@ -128,11 +128,11 @@ func startOwn(ctx context.Context, o Options) (*Helper, error) {
 // says why.
 func (a *Ahead) tell(o Options) error {
 	var text []byte
-	rest := task{Bound: o.Ports.Bound, At: o.Ports.At, Egress: o.Egress.Allowed}
+	rest := task{Bound: o.Ports.Bound, At: o.Ports.At, Names: o.names, Egress: o.Egress.Allowed}
 	if a.known.Gated != "" {
 		rest.Path, rest.Dir = o.Path, o.Dir
 	}
-	if len(rest.Bound)+len(rest.Egress) > 0 {
+	if len(rest.Bound)+len(rest.Egress) > 0 || rest.Names {
 		var err error
 		if text, err = json.Marshal(rest); err != nil {
 			return err

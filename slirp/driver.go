@@ -28,7 +28,7 @@ func driverOf(name string) (driver, error) {
 		return driver{Slirp4netns, Slirp4netns, slirpArguments}, nil
 	case Pasta:
 		return driver{Pasta, Pasta, pastaArguments}, nil
-	case Builtin, ports:
+	case Builtin, beside:
 		return driver{name: name, program: ownProgram}, nil
 	}
 	return driver{}, fmt.Errorf("network driver %q is not known", name)
@@ -77,7 +77,8 @@ const Device = builtin.Device
 // it is ready by writing its pid to a FIFO (pasta(1), --pid), which takes the place of
 // the pipe. It forwards no ports of its own accord, gives no leases, and has its own
 // seccomp filter and namespaces always. It dies with us as one of the monitor's pid
-// namespace.
+// namespace. Its name server would go on asking whom resolv.conf named as it started: ours
+// answers in its place, by StartBeside.
 func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	fifo := filepath.Join(o.Dir, "pasta.ready")
 	_ = os.Remove(fifo) // of one that was killed
@@ -97,7 +98,7 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 		"--foreground", "--quiet", "--stderr", "--pid", fifo,
 		"--config-net", "--ns-ifname", Device, "--mtu", strconv.Itoa(o.mtu()),
 		"--address", o.ContainerIP().String(), "--netmask", strconv.Itoa(o.Prefix().Bits()),
-		"--gateway", o.GatewayIP().String(), "--dns-forward", o.NameserverIP().String(),
+		"--gateway", o.GatewayIP().String(),
 		"--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none",
 		"--no-dhcp", "--no-dhcpv6",
 	}

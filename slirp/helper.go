@@ -35,7 +35,7 @@ type Options struct {
 	// Driver is one of Drivers.
 	Driver string
 	Settings
-	// Ports are published by the builtin driver, and by StartPorts.
+	// Ports are published by the builtin driver, by a gate, and by StartBeside.
 	Ports Ports
 	// Egress is decided by the builtin driver, and by a gate before another one.
 	Egress Egress
@@ -50,6 +50,7 @@ type Options struct {
 
 	// netns is where a driver behind a gate makes its interface, instead of PID's. It is
 	// the caller's.
+	names bool // answer the container's questions for names
 	netns *os.File
 }
 
@@ -134,10 +135,17 @@ func newHelper(ctx context.Context, o Options, process *os.Process, p pipes, for
 	return h
 }
 
-// StartPorts starts what publishes ports beside a driver that does not.
-func StartPorts(ctx context.Context, o Options) (*Helper, error) {
-	o.Driver = ports
+// StartBeside starts what a driver leaves to a process of ours: published ports, and the
+// name server where NeedsNames says so.
+func StartBeside(ctx context.Context, o Options) (*Helper, error) {
+	o.names = NeedsNames(o.Driver, len(o.Egress.Allowed) > 0)
+	o.Driver = beside
 	return Start(ctx, o)
+}
+
+// NeedsNames says that a driver leaves the name server to StartBeside.
+func NeedsNames(driver string, egress bool) bool {
+	return driver == Pasta && !behindGate(driver, egress)
 }
 
 // PublishesPorts says that Start takes Options.Ports itself.

@@ -24,9 +24,9 @@ import (
 // rootlet does itself: the builtin driver's stack, or the gate before another driver;
 // published ports; or both.
 
-// ports is the name of the helper that only forwards published ports, under the drivers
-// that do not.
-const ports = "ports"
+// beside is the name of the helper that does what a driver does not: it forwards published
+// ports, or is the name server, or both.
+const beside = "beside"
 
 // Ports are a container's published ports, with the host's sockets bound.
 type Ports struct {
@@ -71,6 +71,7 @@ type task struct {
 
 	Bound  []publish.Bound `json:"bound,omitempty"`
 	At     Address         `json:"at,omitzero"`
+	Names  bool            `json:"names,omitempty"` // be the name server
 	Egress []string        `json:"egress,omitempty"`
 
 	ipv6      bool     // the host has a route for it
@@ -127,6 +128,13 @@ func serve(args []string) error {
 		if err := t.serveGated(ctx, parts); err != nil {
 			return err
 		}
+	}
+	if t.Names {
+		relay, err := builtin.ListenRelay(int(t.netns.Fd()), t.Settings.NameserverIP())
+		if err != nil {
+			return err
+		}
+		go func() { parts <- relay.Serve(ctx) }()
 	}
 	if len(t.Bound) > 0 {
 		ready := make(chan struct{})

@@ -2,10 +2,14 @@ package builtin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Relay is the nameserver alone, on sockets that somebody else has opened where the
@@ -22,6 +26,31 @@ type Relay struct {
 // NewRelay makes one that answers as a Policy allows.
 func NewRelay(p Policy) *Relay {
 	return &Relay{relay: newRelay(Options{}), client: client{policy: p}, callers: make(chan struct{}, maxQueries)}
+}
+
+// ListenRelay is one at an address of a container's network namespace that nobody has: it
+// is put on lo there, so that what is sent to it goes no further. It permits all. The caller
+// is OpenInterface's.
+func ListenRelay(netns int, at netip.Addr) (*Relay, error) {
+	r := NewRelay(permitAll{})
+	err := thread()(netns, func() error {
+		lo := Interface{Name: "lo", Address4: netip.PrefixFrom(at, at.BitLen())}
+		if err := lo.change(lo.addresses); err != nil && !errors.Is(err, unix.EEXIST) { // of one that died
+			return err
+		}
+		to := netip.AddrPortFrom(at, dnsPort)
+		udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(to))
+		if err != nil {
+			return fmt.Errorf("the name server: %w", err)
+		}
+		tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(to))
+		if err != nil {
+			return errors.Join(fmt.Errorf("the name server: %w", err), udp.Close())
+		}
+		r.Listen(udp, tcp)
+		return nil
+	})
+	return r, err
 }
 
 // Listen adds sockets. It is called before Serve, which closes them.

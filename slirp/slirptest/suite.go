@@ -71,10 +71,25 @@ func (s suite) start(t *testing.T, c *container, settings slirp.Settings) *slirp
 	if err := h.Ready(); err != nil {
 		t.Fatal(err)
 	}
+	if slirp.NeedsNames(s.driver, false) {
+		s.startBeside(t, o)
+	}
 	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
 		t.Errorf("left in the directory: %v, %v", left, err)
 	}
 	return h
+}
+
+func (s suite) startBeside(t *testing.T, o slirp.Options) {
+	t.Helper()
+	h, err := slirp.StartBeside(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Stop)
+	if err := h.Ready(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s suite) configures(t *testing.T) {
