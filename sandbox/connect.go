@@ -79,6 +79,10 @@ func (m *monitor) startNetwork() error {
 	if err := m.plugIn(); err != nil {
 		return err
 	}
+	return m.startDriver()
+}
+
+func (m *monitor) startDriver() error {
 	if !slirp.IsDriver(m.state.Network) {
 		return nil
 	}
@@ -113,11 +117,8 @@ const RefusedFile = "egress"
 // awaitNetwork waits until the container is connected. Ports are published only then:
 // they lead to an address that the driver has to bring.
 func (m *monitor) awaitNetwork() error {
-	if m.net.driver != nil {
-		if err := m.net.driver.Ready(); err != nil {
-			m.net.driver = nil
-			return err
-		}
+	if err := m.awaitDriver(); err != nil {
+		return err
 	}
 	for _, member := range m.net.members {
 		if err := member.place.Ready(m.ctx); err != nil {
@@ -129,6 +130,17 @@ func (m *monitor) awaitNetwork() error {
 		return nil
 	}
 	return m.startPorts()
+}
+
+func (m *monitor) awaitDriver() error {
+	if m.net.driver == nil {
+		return nil
+	}
+	err := m.net.driver.Ready()
+	if err != nil {
+		m.net.driver = nil
+	}
+	return err
 }
 
 func (m *monitor) startPorts() error {
@@ -187,7 +199,7 @@ func (m *monitor) lostNetwork(cause error) {
 				return err
 			}
 		}
-		return errors.Join(m.startNetwork(), m.awaitNetwork())
+		return errors.Join(m.startDriver(), m.awaitDriver())
 	})
 }
 

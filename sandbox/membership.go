@@ -119,17 +119,17 @@ func (m *monitor) noteEndpoints() {
 
 // plugIn connects the program's namespace to every network.
 func (m *monitor) plugIn() error {
-	for i, member := range m.net.members {
-		if err := m.plug(member, i == 0); err != nil {
+	for _, member := range m.net.members {
+		if err := m.plug(member); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// plug connects it to one. The file of what --egress refuses has one writer, and so is
-// that of the first network.
-func (m *monitor) plug(member *membership, notes bool) error {
+// plug connects it to one. The file of what --egress refuses has one writer: the driver, or
+// else the first network.
+func (m *monitor) plug(member *membership) error {
 	netns, err := m.openNetns()
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (m *monitor) plug(member *membership, notes bool) error {
 		return &slirp.Failure{Step: "connect to the network " + member.Network, Err: err}
 	}
 	var refused *os.File
-	if notes {
+	if member == m.net.members[0] && !slirp.IsDriver(m.state.Network) {
 		e, err := m.egress()
 		if err != nil {
 			return errors.Join(err, tap.Close())
@@ -173,7 +173,7 @@ func (m *monitor) connect(a record.Attachment) error {
 		}
 		m.routeBy()
 		member := m.memberOf(a.Network)
-		err := m.plug(member, len(m.net.members) == 1)
+		err := m.plug(member)
 		if err == nil {
 			err = member.place.Ready(m.ctx)
 		}
