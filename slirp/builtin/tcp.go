@@ -204,6 +204,9 @@ func (t *tcpForwarder) drop(id stack.TransportEndpointID, a *attempt) {
 	t.mu.Unlock()
 	a.syn.DecRef()
 	if a.conn != nil {
+		// The container did not complete its handshake, or reset it at once: to the host an
+		// orderly end would say that there was nothing to send.
+		_ = a.conn.SetLinger(0)
 		_ = a.conn.Close()
 	}
 }
