@@ -9,6 +9,7 @@ import (
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/volume"
 	"rootlet/slirp"
+	"rootlet/slirp/bridge"
 	"rootlet/userns"
 )
 
@@ -136,7 +137,7 @@ func knownInfo() hostInfo {
 	return hostInfo{
 		DriverStatus: [][2]string{}, LoggingDriver: record.LogJSONFile,
 		Plugins: plugins{
-			Volume: []string{volume.Driver}, Network: inspect.Networks(),
+			Volume: []string{volume.Driver}, Network: append(inspect.Networks(), bridge.Driver),
 			Log: []string{record.LogJSONFile, record.LogNone},
 		},
 		// pull speaks plain http to this machine's own registries only.

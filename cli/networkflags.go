@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"rootlet/sandbox"
@@ -41,6 +42,9 @@ func (c *newContainer) fillNetwork(r *sandbox.Request) error {
 			}
 			if i > 0 && r.Spec.Network != slirp.Bridge {
 				return errSeveralNetworks
+			}
+			if slices.ContainsFunc(r.Spec.Networks, isIn(a.Network)) {
+				return fmt.Errorf("--network: %s is given twice", a.Network)
 			}
 			r.Spec.Network, r.Spec.Networks = slirp.Bridge, append(r.Spec.Networks, a)
 			continue
