@@ -83,6 +83,15 @@ func (a *Ahead) execute() (err error) {
 	return err
 }
 
+// Await returns once the process is there, or failed to be. No clone may be made before,
+// of what waits for the network: it would hold the pipe by which os.StartProcess hears
+// of the exec, and each would wait for the other. Of nil it does nothing.
+func (a *Ahead) Await() {
+	if a != nil {
+		<-a.started
+	}
+}
+
 // Stop ends one that nobody needs. It returns at once; of nil it does nothing.
 func (a *Ahead) Stop() {
 	if a == nil {
