@@ -15,7 +15,7 @@ import (
 )
 
 // spoilt is a command during which the disk fails. The store has the image "old"
-// beforehand, and a commit finds a container of it.
+// beforehand, and a container of it.
 type spoilt struct {
 	name  string
 	args  []string
@@ -86,11 +86,7 @@ func (s *diskSweep) over(t *testing.T, c spoilt) {
 // spoil has a command's n-th change fail, if it makes so many.
 func (s *diskSweep) spoil(t *testing.T, c spoilt, n int) bool {
 	p := s.withStore(t, fmt.Sprintf("%s-%d", c.name, n))
-	before := [][]string{{"pull", "-q", s.old.ref}}
-	if c.name == "commit" {
-		before = append(before, []string{"create", "--name", "idle", "--network", "none", s.old.ref})
-	}
-	for _, args := range before {
+	for _, args := range [][]string{{"pull", "-q", s.old.ref}, {"create", "--name", "idle", "--network", "none", s.old.ref}} {
 		if _, stderr, code := p.try(args...); code != 0 {
 			t.Errorf("%v: %s", args, stderr)
 			return false
