@@ -39,6 +39,7 @@ var heavy = map[string][]string{
 	"github.com/rootless-containers/rootlesskit/v3": {"userns", "slirp"},
 	"github.com/alecthomas/kong":                    {"cli"},
 	"gvisor.dev/gvisor":                             {"slirp/builtin"},
+	"github.com/moby/profiles":                      {"sandbox/seccomp"},
 }
 
 // testOnly packages serve tests and have no place in the binary.
