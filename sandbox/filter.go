@@ -19,25 +19,32 @@ func filterFor(s record.Seccomp, caps capSet) (*seccomp.Filter, error) {
 	if s.Profile == record.Unconfined {
 		return nil, nil
 	}
-	profile, err := profileOf(s)
-	if err != nil {
-		return nil, fmt.Errorf("seccomp profile: %w", err)
-	}
 	machine, err := seccomp.Here(caps.has)
 	if err != nil {
 		return nil, err
 	}
-	filter, err := profile.Compile(machine)
+	filter, err := builtinOr(s, machine)
 	if err != nil {
-		return nil, &Failure{Code: codeEngine, Message: "--security-opt seccomp: " + err.Error()}
-	}
-	if s.JSON != nil {
-		if err := letsBegin(filter, machine); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	filter.Flags = seccomp.Supported(filter.Flags)
 	return &filter, nil
+}
+
+// builtinOr is the builtin filter, or that of a profile from a file.
+func builtinOr(s record.Seccomp, m seccomp.Machine) (seccomp.Filter, error) {
+	if s.Profile == "" || s.Profile == record.Builtin {
+		return seccomp.Builtin(m)
+	}
+	profile, err := seccomp.Parse(s.JSON)
+	if err != nil {
+		return seccomp.Filter{}, fmt.Errorf("seccomp profile: %w", err)
+	}
+	filter, err := profile.Compile(m)
+	if err != nil {
+		return seccomp.Filter{}, &Failure{Code: codeEngine, Message: "--security-opt seccomp: " + err.Error()}
+	}
+	return filter, letsBegin(filter, m)
 }
 
 // letsBegin refuses a filter under which no program begins, or none that could say so:
@@ -58,13 +65,6 @@ func letsBegin(f seccomp.Filter, m seccomp.Machine) error {
 		}
 	}
 	return nil
-}
-
-func profileOf(s record.Seccomp) (*seccomp.Profile, error) {
-	if s.Profile == "" || s.Profile == record.Builtin {
-		return seccomp.Docker()
-	}
-	return seccomp.Parse(s.JSON)
 }
 
 // DefaultFilter shows the filter of a container that nothing else was asked for.
