@@ -89,7 +89,16 @@ func name(offset uint32) string {
 	return fmt.Sprintf("data[%d]", offset)
 }
 
-var operators = map[uint16]string{opIs: "==", opOver: ">", opFrom: ">="}
+// operator is a comparison's.
+func operator(op uint16) string {
+	switch op {
+	case opIs:
+		return "=="
+	case opOver:
+		return ">"
+	}
+	return ">="
+}
 
 func (c context) show(pc int, i unix.SockFilter) string {
 	jumps := targets(pc, i)
@@ -103,7 +112,7 @@ func (c context) show(pc int, i unix.SockFilter) string {
 	case i.Code == opRet:
 		return "return " + verdict(i.K).String()
 	}
-	return fmt.Sprintf("if %s %s %s go to %d, else %d", c.loaded, operators[i.Code], c.constant(i.K), jumps[0], jumps[1])
+	return fmt.Sprintf("if %s %s %s go to %d, else %d", c.loaded, operator(i.Code), c.constant(i.K), jumps[0], jumps[1])
 }
 
 // constant shows a number that is compared with, with its name where it has one.
