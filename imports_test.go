@@ -40,6 +40,8 @@ var heavy = map[string][]string{
 	"github.com/alecthomas/kong":                    {"cli"},
 	"gvisor.dev/gvisor":                             {"slirp/builtin"},
 	"github.com/moby/profiles":                      {"sandbox/seccomp"},
+	"github.com/google/nftables":                    {"slirp/gate"},
+	"github.com/mdlayher/netlink":                   {"slirp/gate"},
 }
 
 // testOnly packages serve tests and have no place in the binary.

@@ -11,6 +11,7 @@ import (
 	"rootlet/sandbox/seccomp"
 	"rootlet/sandbox/volume"
 	"rootlet/slirp"
+	"rootlet/slirp/bridge"
 	"rootlet/userns"
 )
 
@@ -162,7 +163,7 @@ func knownInfo() hostInfo {
 	return hostInfo{
 		DriverStatus: [][2]string{}, LoggingDriver: record.LogJSONFile,
 		Plugins: plugins{
-			Volume: []string{volume.Driver}, Network: inspect.Networks(),
+			Volume: []string{volume.Driver}, Network: append(inspect.Networks(), bridge.Driver),
 			Log: []string{record.LogJSONFile, record.LogNone},
 		},
 		// pull speaks plain http to this machine's own registries only.

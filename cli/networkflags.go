@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"rootlet/sandbox"
@@ -41,6 +42,9 @@ func (c *newContainer) fillNetwork(r *sandbox.Request) error {
 			}
 			if i > 0 && r.Spec.Network != slirp.Bridge {
 				return errSeveralNetworks
+			}
+			if slices.ContainsFunc(r.Spec.Networks, isIn(a.Network)) {
+				return fmt.Errorf("--network: %s is given twice", a.Network)
 			}
 			r.Spec.Network, r.Spec.Networks = slirp.Bridge, append(r.Spec.Networks, a)
 			continue
@@ -178,7 +182,7 @@ func checkNetworks(r sandbox.Request) error {
 	return nil
 }
 
-// fillEgress reads --egress, which the builtin driver alone can decide by.
+// fillEgress reads --egress, which every driver can be held to.
 func (c *newContainer) fillEgress(r *sandbox.Request) error {
 	if len(c.Egress) == 0 {
 		return nil
@@ -186,10 +190,8 @@ func (c *newContainer) fillEgress(r *sandbox.Request) error {
 	if _, err := egress.Parse(c.Egress); err != nil {
 		return fmt.Errorf("--egress: %w", err)
 	}
-	switch r.Spec.Network {
-	case slirp.Auto, slirp.Builtin, slirp.Bridge, slirp.None:
-	default:
-		return fmt.Errorf("--egress: network %s cannot keep a container from anything; --network builtin can", r.Spec.Network)
+	if r.Spec.Network == slirp.Host {
+		return errors.New("--egress: on the network host a container cannot be kept from anything")
 	}
 	r.Spec.Egress = c.Egress
 	return nil

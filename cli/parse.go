@@ -19,7 +19,7 @@ type globalFlags struct {
 func (c chosen) run(a *app) error {
 	target := c.form()
 	if startsOne(target) && !c.help {
-		a.catchSignals()
+		a.catchSignalsSoon()
 		// A host that does not allow it says so again when it is needed.
 		a.spare, _ = sandbox.Prepare()
 		defer func() { a.spare.Discard() }()

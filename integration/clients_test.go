@@ -138,7 +138,7 @@ func TestClientsAreSignalled(t *testing.T) {
 		{"events"},
 	} {
 		for _, signal := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE, unix.SIGTSTP} {
-			p.rootlet("create", "-i", "--name", "it", "--network", "none", image, "sh", "-c", "trap 'exit 3' INT TERM HUP; trap : PIPE; while :; do sleep 0.02; done")
+			p.rootlet("create", "-i", "--name", "it", "--network", "none", image, "sh", "-c", "trap 'exit 3' INT TERM HUP; trap : PIPE; echo up; while :; do sleep 0.02; done")
 			if args[0] != "start" {
 				p.rootlet("start", "it")
 			}
@@ -154,7 +154,7 @@ func TestClientsAreSignalled(t *testing.T) {
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "to run", func() bool { return p.state("it") == "running" || args[0] == "stop" })
+			until(t, "to have its traps", func() bool { return p.rootlet("logs", "it") == "up\n" })
 			time.Sleep(50 * time.Millisecond)
 			_ = c.Process.Signal(signal)
 			if signal == unix.SIGTSTP {

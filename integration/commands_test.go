@@ -20,6 +20,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits":        exits,
 	"eventually":   eventually,
 	"background":   background,
+	"prints":       prints,
 	"signal":       signal,
 	"awaits":       awaits,
 	"removeall":    removeAll,
@@ -49,8 +50,8 @@ type script struct {
 	registry *fakeRegistry
 	mirror   *fakeRegistry
 	child    *exec.Cmd
-	stdout   strings.Builder
-	stderr   strings.Builder
+	stdout   lockedBuffer
+	stderr   lockedBuffer
 }
 
 type scriptKey struct{}
@@ -110,6 +111,16 @@ func background(ts *testscript.TestScript, neg bool, args []string) {
 	s.child.Stdout, s.child.Stderr = &s.stdout, &s.stderr
 	s.child.WaitDelay = patience // for whom it left behind with its output in hand
 	ts.Check(s.child.Start())
+}
+
+// prints TEXT: waits until what background started has printed it.
+func prints(ts *testscript.TestScript, neg bool, args []string) {
+	s := of(ts)
+	for end := time.Now().Add(patience); !strings.Contains(s.stdout.String()+s.stderr.String(), args[0]); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("it did not print %q", args[0])
+		}
+	}
 }
 
 // signal NAME: sends it to what background started.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +25,7 @@ func TestDay(t *testing.T) {
 		d.startServices(serviceFlags{redis: []string{"-u", "redis"}, postgres: []string{"-u", "postgres"}})
 		d.lookAfterServices()
 		d.crashServices()
+		d.shareNetwork()
 		d.upgradeServices()
 		d.removeServices()
 	}))
@@ -315,6 +317,28 @@ func parentOf(t *testing.T, pid int) int {
 		t.Fatal(err)
 	}
 	return parent
+}
+
+// shareNetwork puts services that run on one network, where clients find them by name.
+func (d *day) shareNetwork() {
+	d.rootlet("network", "create", "shop")
+	d.rootlet("exec", "db", "sh", "-c", `cd /etc/postgresql/15/main && echo "listen_addresses = '*'" >>postgresql.conf && echo "host all all samenet trust" >>pg_hba.conf`)
+	d.rootlet("network", "connect", "--alias", "data", "shop", "db")
+	d.rootlet("network", "connect", "shop", "web")
+	d.rootlet("restart", "db")
+	d.healthy("db")
+	client := []string{"run", "--rm", "--network", "shop", "-u", "nobody", d.services}
+	query := []string{"-U", "postgres", "-d", "postgres", "-Atc", "select name from days"}
+	for _, name := range []string{"db", "data"} {
+		d.wants("monday\n", slices.Concat(client, []string{"psql", "-h", name}, query)...)
+	}
+	d.wants("<h1>by hand</h1>\n", append(client, "curl", "-s", "http://web/")...)
+	d.rootlet("network", "disconnect", "shop", "db")
+	if _, stderr, code := d.try(slices.Concat(client, []string{"psql", "-h", "db"}, query)...); code != 2 || !strings.Contains(stderr, "could not translate host name") {
+		d.t.Errorf("the database is found where it is no more: %d, %s", code, stderr)
+	}
+	d.rootlet("network", "disconnect", "shop", "web")
+	d.wants("shop\n", "network", "rm", "shop")
 }
 
 // upgradeServices changes one, makes an image of it, and has that take over the

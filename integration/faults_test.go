@@ -230,6 +230,13 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
+// Reset forgets what was printed.
+func (b *lockedBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Reset()
+}
+
 func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -299,7 +306,13 @@ func TestHelperIsKilled(t *testing.T) {
 			if testenv.Kind() == testenv.WithoutSubIDs {
 				testenv.NotFor(t, "fuse-overlayfs below U1")
 			}
-			kill(t, p.child(begin(t, p, it, "--storage-driver", "fuse-overlayfs"), "fuse-overlayfs"))
+			helper := p.child(begin(t, p, it, "--storage-driver", "fuse-overlayfs"), "fuse-overlayfs")
+			// One that is still reading its program would die of that first.
+			until(t, "the program sleeps", func() bool {
+				pid := p.pid(it)
+				return statusOf(pid, "Name") == "sleep" && strings.HasPrefix(statusOf(pid, "State"), "S")
+			})
+			kill(t, helper)
 			within(t, soon, "ps says so", func() bool { return p.state(it) == "exited" })
 			if why := p.inspect(it, ".State.Error"); !strings.Contains(why, "fuse-overlayfs") {
 				t.Errorf("it says %q", why)

@@ -33,9 +33,9 @@ func killings() []killing {
 	stays := []string{"run", "-d", "--name", "it", "--network", "none", "--stop-signal", "KILL", "-v", "/anonymous", "--entrypoint", "sleep", "$IMG", "1000"}
 	return []killing{
 		{args: []string{"run", "-d", "--name", "it", "-v", "new:/srv/data", "$IMG"}},
-		{args: []string{"run", "-d", "--rm", "--name", "it", "--network", "none", "--entrypoint", "true", "$IMG"}},
+		{args: []string{"run", "-d", "--rm", "--name", "it", "--network", "bridge", "--entrypoint", "true", "$IMG"}},
 		{args: []string{"run", "-d", "--name", "it", "--network", "none", "--entrypoint", "nothing-there", "$IMG"}},
-		{args: []string{"run", "-d", "--name", "it", "--network", "none", "--entrypoint", "false", "--restart", "on-failure:1", "$IMG"}},
+		{args: []string{"run", "-d", "--name", "it", "--network", "bridge", "--entrypoint", "false", "--restart", "on-failure:1", "$IMG"}},
 		{args: []string{"create", "--name", "it", "-v", "new:/srv/data", "$IMG"}},
 		{args: []string{"start", "it"}, before: []string{"create", "--name", "it", "--network", "none", "$IMG"}},
 		{args: []string{"stop", "it"}, before: stays},
@@ -404,7 +404,9 @@ var (
 		args:   []string{"wait", "it"},
 	}
 	dozing = []step{
-		{stage: "rootlet-monitor", name: "sleep log suspended"}, {stage: "rootlet-monitor", name: "sleep falls asleep"},
-		{stage: "rootlet-monitor", name: "sleep woken"}, {stage: "rootlet-monitor", name: "sleep revived"},
+		{stage: "rootlet-monitor", name: "sleep log suspended"},
+		{stage: "rootlet-monitor", name: "sleep falls asleep"},
+		{stage: "rootlet-monitor", name: "sleep woken"},
+		{stage: "rootlet-monitor", name: "sleep revived"},
 	}
 )

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,17 +26,21 @@ func TestPublishedPorts(t *testing.T) {
 	p, image := someone(t, "busybox")
 	p.rootlet("pull", image)
 	outer := outerAddress(t)
-	for _, driver := range drivers {
-		t.Run(driver, func(t *testing.T) {
+	for _, network := range append(drivers, "slirp4netns --egress none", "pasta --egress none") {
+		driver, egress, _ := strings.Cut(network, " ")
+		name := strings.NewReplacer(" --", "-", " ", "-").Replace(network)
+		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits for sleep, most of all
 			p := p.in(t)
 			if driver != "builtin" {
 				testenv.NeedProgram(t, driver)
 			}
-			p.rootlet("run", "-d", "--name", driver, "--network", driver, "--restart", "always", "-p", "80", image,
-				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp")
+			p.rootlet(slices.Concat([]string{"run", "-d", "--name", name, "--network", driver}, strings.Fields(egress), []string{
+				"--restart", "always", "-p", "80", image,
+				"sh", "-c", "echo hello >/tmp/index.html; exec busybox httpd -f -v -p 80 -h /tmp",
+			})...)
 			port := func() string {
-				first, _, _ := strings.Cut(p.rootlet("port", driver, "80"), "\n")
+				first, _, _ := strings.Cut(p.rootlet("port", name, "80"), "\n")
 				return strings.TrimPrefix(first, "0.0.0.0:")
 			}
 			answers := func() {
@@ -44,24 +49,24 @@ func TestPublishedPorts(t *testing.T) {
 			}
 			answers()
 			within(t, soon, "that it sees the caller's address, "+outer, func() bool {
-				logs, err := p.command("logs", driver).CombinedOutput()
+				logs, err := p.command("logs", name).CombinedOutput()
 				return err == nil && (strings.Contains(string(logs), outer+"]:") || strings.Contains(string(logs), outer+":"))
 			})
 
-			monitor := p.monitor(driver)
+			monitor := p.monitor(name)
 			until(t, "to sleep", func() bool { return sleeps(monitor) })
 			before := port()
 			kill(t, p.child(monitor, "rootlet-network"))
-			within(t, soon, "it is started again", func() bool { return strings.Contains(p.inspect(driver, ".State.Error"), "started again") })
+			within(t, soon, "it is started again", func() bool { return strings.Contains(p.inspect(name, ".State.Error"), "started again") })
 			answers()
 			if now := port(); now != before {
 				t.Errorf("port %s has become %s", before, now)
 			}
 
-			kill(t, p.pid(driver))
-			within(t, 5*time.Second, "the program is started again", func() bool { return p.inspect(driver, ".RestartCount") == "1" && p.state(driver) == "running" })
+			kill(t, p.pid(name))
+			within(t, 5*time.Second, "the program is started again", func() bool { return p.inspect(name, ".RestartCount") == "1" && p.state(name) == "running" })
 			answers()
-			p.rootlet("rm", "-f", driver)
+			p.rootlet("rm", "-f", name)
 		})
 	}
 }
@@ -78,7 +83,7 @@ func outerAddress(t *testing.T) string {
 }
 
 // startOuter is `outer`: something that says hello outside of the loopback; $OUTER is
-// its address.
+// its address, $OUTERIP that without the port.
 func startOuter(ts *testscript.TestScript, neg bool, args []string) {
 	t := of(ts).t
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }))
@@ -91,6 +96,7 @@ func startOuter(ts *testscript.TestScript, neg bool, args []string) {
 	server.Start()
 	t.Cleanup(server.Close)
 	ts.Setenv("OUTER", l.Addr().String())
+	ts.Setenv("OUTERIP", outerAddress(t))
 }
 
 // get is the body of an answer, or what went wrong.

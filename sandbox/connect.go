@@ -66,21 +66,28 @@ func (m *monitor) bind(mappings []publish.Mapping) (err error) {
 // callNetwork has what is ours to start begin while the container is being made.
 func (m *monitor) callNetwork() error {
 	if !m.CreateOnly {
-		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable())
+		m.net.ahead = slirp.StartAhead(m.state.Network, m.networkSettings(), m.publishes() && m.reachable() || m.needsNames(), len(m.Spec.Egress) > 0)
 	}
 	return nil
 }
+
+// needsNames says that the driver is no name server that we would have.
+func (m *monitor) needsNames() bool { return slirp.NeedsNames(m.state.Network, len(m.Spec.Egress) > 0) }
 
 // startNetwork starts what connects the container, and does not wait for it.
 func (m *monitor) startNetwork() error {
 	if err := m.plugIn(); err != nil {
 		return err
 	}
+	return m.startDriver()
+}
+
+func (m *monitor) startDriver() error {
 	if !slirp.IsDriver(m.state.Network) {
 		return nil
 	}
 	o := m.networkOptions()
-	if slirp.PublishesPorts(o.Driver) {
+	if slirp.PublishesPorts(o.Driver, len(m.Spec.Egress) > 0) {
 		o.Ports, o.Ahead = m.ports(), m.called()
 	}
 	var err error
@@ -110,17 +117,30 @@ const RefusedFile = "egress"
 // awaitNetwork waits until the container is connected. Ports are published only then:
 // they lead to an address that the driver has to bring.
 func (m *monitor) awaitNetwork() error {
-	if m.net.driver != nil {
-		if err := m.net.driver.Ready(); err != nil {
-			m.net.driver = nil
+	if err := m.awaitDriver(); err != nil {
+		return err
+	}
+	for _, member := range m.net.members {
+		if err := member.place.Ready(m.ctx); err != nil {
 			return err
 		}
 	}
-	if len(m.net.listeners) == 0 {
+	if len(m.net.listeners) == 0 && !m.needsNames() {
 		m.called().Stop() // -P of an image that exposes nothing
 		return nil
 	}
 	return m.startPorts()
+}
+
+func (m *monitor) awaitDriver() error {
+	if m.net.driver == nil {
+		return nil
+	}
+	err := m.net.driver.Ready()
+	if err != nil {
+		m.net.driver = nil
+	}
+	return err
 }
 
 func (m *monitor) startPorts() error {
@@ -132,7 +152,7 @@ func (m *monitor) startPorts() error {
 		}
 	}
 	var err error
-	if m.net.ports, err = slirp.StartPorts(m.ctx, o); err != nil {
+	if m.net.ports, err = slirp.StartBeside(m.ctx, o); err != nil {
 		return err
 	}
 	if err = m.net.ports.Ready(); err != nil {
@@ -174,12 +194,12 @@ func (m *monitor) lostNetwork(cause error) {
 	m.net.driver = nil
 	m.abortLost()
 	m.mend("network", cause, func() error {
-		if slirp.PublishesPorts(m.state.Network) {
+		if slirp.PublishesPorts(m.state.Network, len(m.Spec.Egress) > 0) {
 			if err := m.listenAgain(); err != nil {
 				return err
 			}
 		}
-		return errors.Join(m.startNetwork(), m.awaitNetwork())
+		return errors.Join(m.startDriver(), m.awaitDriver())
 	})
 }
 
@@ -194,10 +214,14 @@ func (m *monitor) abortLost() {
 	_ = sockdiag.AbortLost(netns)
 }
 
-// lostPorts is the same for published ports.
+// lostPorts is the same for published ports, and for the name server beside a driver.
 func (m *monitor) lostPorts(cause error) {
 	m.net.ports = nil
-	m.mend("forwarding of ports", cause, func() error { return errors.Join(m.listenAgain(), m.startPorts()) })
+	what := "forwarding of ports"
+	if m.needsNames() {
+		what = "name server"
+	}
+	m.mend(what, cause, func() error { return errors.Join(m.listenAgain(), m.startPorts()) })
 }
 
 // mend tries again, once, and says how it went.

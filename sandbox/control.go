@@ -189,6 +189,10 @@ func (m *monitor) do(a ask) error {
 	case a.Verb == verbKill && a.Final && !up:
 		m.ending.asked, m.state.Stopped = true, true // between two lives
 		return nil
+	case a.Verb == verbConnect:
+		return m.connect(a.Network)
+	case a.Verb == verbDisconnect:
+		return m.leave(a.Network.Network)
 	case !up:
 		return ErrNotRunning
 	case a.Verb == verbKill:
@@ -197,10 +201,6 @@ func (m *monitor) do(a ask) error {
 		return m.pause()
 	case a.Verb == verbUnpause:
 		return m.unpause()
-	case a.Verb == verbConnect:
-		return m.connect(a.Network)
-	case a.Verb == verbDisconnect:
-		return m.leave(a.Network.Network)
 	}
 	return fmt.Errorf("this container's monitor does not know %q: it was started by another version of rootlet", a.Verb)
 }

@@ -48,6 +48,7 @@ func (m *monitor) launch() error {
 		f.cgroup = int(m.cgroup.procs.Fd())
 	}
 	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
+	m.net.ahead.Await()
 	m.process, err = firstproc.Start(f.checklist(), cloneFlags, m.streams.inside)
 	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()

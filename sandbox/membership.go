@@ -119,17 +119,17 @@ func (m *monitor) noteEndpoints() {
 
 // plugIn connects the program's namespace to every network.
 func (m *monitor) plugIn() error {
-	for i, member := range m.net.members {
-		if err := m.plug(member, i == 0); err != nil {
+	for _, member := range m.net.members {
+		if err := m.plug(member); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// plug connects it to one. The file of what --egress refuses has one writer, and so is
-// that of the first network.
-func (m *monitor) plug(member *membership, notes bool) error {
+// plug connects it to one. The file of what --egress refuses has one writer: the driver, or
+// else the first network.
+func (m *monitor) plug(member *membership) error {
 	netns, err := m.openNetns()
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (m *monitor) plug(member *membership, notes bool) error {
 		return &slirp.Failure{Step: "connect to the network " + member.Network, Err: err}
 	}
 	var refused *os.File
-	if notes {
+	if member == m.net.members[0] && !slirp.IsDriver(m.state.Network) {
 		e, err := m.egress()
 		if err != nil {
 			return errors.Join(err, tap.Close())
@@ -158,22 +158,29 @@ func (m *monitor) openNetns() (*os.File, error) {
 	return os.Open(filepath.Join("/proc", fmt.Sprint(m.hostPID), "ns/net"))
 }
 
-// connect takes the container into a network while it runs.
+// connect takes the container into a network, at once while its program runs.
 func (m *monitor) connect(a record.Attachment) error {
+	isIt := func(o record.Attachment) bool { return o.Network == a.Network }
 	switch {
-	case m.memberOf(a.Network) != nil:
+	case slices.ContainsFunc(m.Spec.Networks, isIt):
 		return fmt.Errorf("container %s is in the network %s already", m.Spec.Name, a.Network)
-	case m.state.Network == slirp.Host:
+	case m.onHost():
 		return fmt.Errorf("container %s is on the host's own network: it cannot be in another", m.Spec.Name)
 	}
-	if err := m.join(a); err != nil {
-		return err
-	}
-	m.routeBy()
-	member := m.memberOf(a.Network)
-	if err := m.plug(member, len(m.net.members) == 1); err != nil {
-		m.forget(member)
-		return err
+	if m.state.Status.Up() {
+		if err := m.join(a); err != nil {
+			return err
+		}
+		m.routeBy()
+		member := m.memberOf(a.Network)
+		err := m.plug(member)
+		if err == nil {
+			err = member.place.Ready(m.ctx)
+		}
+		if err != nil {
+			m.forget(member)
+			return err
+		}
 	}
 	m.Spec.Networks = append(slices.Clone(m.Spec.Networks), a)
 	m.networksChanged()
@@ -182,12 +189,14 @@ func (m *monitor) connect(a record.Attachment) error {
 
 // leave takes it out of one.
 func (m *monitor) leave(network string) error {
-	member := m.memberOf(network)
-	if member == nil {
+	others := slices.DeleteFunc(slices.Clone(m.Spec.Networks), func(a record.Attachment) bool { return a.Network == network })
+	if len(others) == len(m.Spec.Networks) {
 		return fmt.Errorf("container %s is not in the network %s", m.Spec.Name, network)
 	}
-	m.forget(member)
-	m.Spec.Networks = slices.DeleteFunc(slices.Clone(m.Spec.Networks), func(a record.Attachment) bool { return a.Network == network })
+	if member := m.memberOf(network); member != nil {
+		m.forget(member)
+	}
+	m.Spec.Networks = others
 	m.networksChanged()
 	return nil
 }
@@ -201,6 +210,9 @@ func (m *monitor) forget(member *membership) {
 // networksChanged brings all that hangs on the container's networks up to date. That some
 // of it fails is no reason to undo what has been done.
 func (m *monitor) networksChanged() {
+	if !m.state.Status.Up() {
+		return // its next life begins with them
+	}
 	if member := m.routeBy(); member != nil {
 		if err := m.setRoutes(member); err != nil {
 			m.notice(fmt.Sprintf("network %s: %v", member.Network, err))

@@ -41,7 +41,8 @@ func (m *monitor) chooseDriver() error {
 	return nil
 }
 
-// automatic is what auto is. Only one driver decides where a container may connect to.
+// automatic is what auto is. Where a container may connect to, builtin decides on every
+// kernel.
 func (m *monitor) automatic() (string, error) {
 	driver, err := slirp.Choose()
 	if err == nil && len(m.Spec.Egress) > 0 {
@@ -145,6 +146,14 @@ func (m *monitor) hosts() ([]byte, error) {
 	return slirp.Hosts(c)
 }
 
+// relay is the driver whose name server the container has. Under --egress that is ours.
+func (m *monitor) relay() string {
+	if len(m.Spec.Egress) > 0 {
+		return slirp.Builtin
+	}
+	return m.state.Network
+}
+
 func (m *monitor) resolvConf() ([]byte, error) {
 	c := slirp.ResolvConfig{Isolated: m.state.Network == slirp.None, Search: m.Spec.DNSSearch}
 	for _, server := range m.Spec.DNS {
@@ -156,7 +165,7 @@ func (m *monitor) resolvConf() ([]byte, error) {
 	}
 	if !c.Isolated {
 		var err error
-		if c.Host, c.Nameserver, err = slirp.HostResolvConf(m.state.Network, m.networkSettings()); err != nil {
+		if c.Host, c.Nameserver, err = slirp.HostResolvConf(m.relay(), m.networkSettings()); err != nil {
 			return nil, err
 		}
 	}

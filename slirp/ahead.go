@@ -30,17 +30,22 @@ type Ahead struct {
 
 // StartAhead starts what a container will need of us under a driver, and does not wait
 // even for that; nil where it is nothing. Options.Ahead takes it, or Stop does.
-func StartAhead(driver string, s Settings, publishes bool) *Ahead {
-	if driver != Builtin && !publishes {
+func StartAhead(driver string, s Settings, publishes, egress bool) *Ahead {
+	gated := behindGate(driver, egress)
+	if driver != Builtin && !publishes && !gated {
 		return nil
 	}
-	a := newAhead(ownProgram, driver, s)
+	a := newAhead(ownProgram, driver, s, gated)
 	go a.start()
 	return a
 }
 
-func newAhead(path, driver string, s Settings) *Ahead {
-	return &Ahead{path: path, known: task{Stack: driver == Builtin, Settings: s}, started: make(chan struct{})}
+func newAhead(path, driver string, s Settings, gated bool) *Ahead {
+	a := &Ahead{path: path, known: task{Stack: driver == Builtin, Settings: s}, started: make(chan struct{})}
+	if gated {
+		a.known.Gated = driver
+	}
+	return a
 }
 
 func (a *Ahead) start() {
@@ -68,10 +73,23 @@ func (a *Ahead) execute() (err error) {
 	}
 	a.task = os.NewFile(uintptr(fds[0]), "task")
 	a.pipes.child = append(a.pipes.child, os.NewFile(uintptr(fds[1]), "task"))
-	if a.process, err = execute(a.path, []string{stage.Network, string(known)}, a.pipes.child); err != nil {
+	var namespaces uintptr
+	if a.known.Gated != "" {
+		namespaces = unix.CLONE_NEWPID // the driver is to end with it, which it has no word for
+	}
+	if a.process, err = execute(a.path, []string{stage.Network, string(known)}, a.pipes.child, namespaces); err != nil {
 		_ = a.task.Close()
 	}
 	return err
+}
+
+// Await returns once the process is there, or failed to be. No clone may be made before,
+// of what waits for the network: it would hold the pipe by which os.StartProcess hears
+// of the exec, and each would wait for the other. Of nil it does nothing.
+func (a *Ahead) Await() {
+	if a != nil {
+		<-a.started
+	}
 }
 
 // Stop ends one that nobody needs. It returns at once; of nil it does nothing.
@@ -95,7 +113,12 @@ func (a *Ahead) Stop() {
 func startOwn(ctx context.Context, o Options) (*Helper, error) {
 	a := o.Ahead
 	if a == nil {
-		a = newAhead(o.Path, o.Driver, o.Settings)
+		gated := behindGate(o.Driver, len(o.Egress.Allowed) > 0)
+		path := o.Path
+		if gated {
+			path = ownProgram
+		}
+		a = newAhead(path, o.Driver, o.Settings, gated)
 		a.start()
 	}
 	<-a.started
@@ -114,7 +137,11 @@ func startOwn(ctx context.Context, o Options) (*Helper, error) {
 // says why.
 func (a *Ahead) tell(o Options) error {
 	var text []byte
-	if rest := (task{Bound: o.Ports.Bound, At: o.Ports.At, Egress: o.Egress.Allowed}); len(rest.Bound)+len(rest.Egress) > 0 {
+	rest := task{Bound: o.Ports.Bound, At: o.Ports.At, Names: o.names, Egress: o.Egress.Allowed}
+	if a.known.Gated != "" {
+		rest.Path, rest.Dir = o.Path, o.Dir
+	}
+	if len(rest.Bound)+len(rest.Egress) > 0 || rest.Names {
 		var err error
 		if text, err = json.Marshal(rest); err != nil {
 			return err

@@ -8,6 +8,8 @@
 //
 //	sandbox/monitor.go --Start--> the program --joins once--> U2's network namespace
 //
+// Under --egress the program is behind slirp/gate (gated.go).
+//
 // The package makes no namespaces, mounts nothing and prints nothing. Start, Ready
 // and Stop are for the monitor; Hosts and ResolvConf are pure and run wherever the
 // files are written; the parsers of --network, --add-host, --dns and --dns-search,

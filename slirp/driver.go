@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/slirp/builtin"
+	"rootlet/slirp/gate"
 )
 
 // driver is a program that gives a container its network, and how it is told so.
@@ -27,7 +28,7 @@ func driverOf(name string) (driver, error) {
 		return driver{Slirp4netns, Slirp4netns, slirpArguments}, nil
 	case Pasta:
 		return driver{Pasta, Pasta, pastaArguments}, nil
-	case Builtin, ports:
+	case Builtin, beside:
 		return driver{name: name, program: ownProgram}, nil
 	}
 	return driver{}, fmt.Errorf("network driver %q is not known", name)
@@ -36,7 +37,7 @@ func driverOf(name string) (driver, error) {
 // slirpArguments: --enable-sandbox and --enable-seccomp always, and never an API
 // socket. Run by the root of U1, the sandbox stays in U1 (slirp4netns(1): it enters
 // the container's user namespace only when run by others).
-func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
+func slirpArguments(o Options, p *pipes) ([]string, func(), error) {
 	args := []string{
 		"--configure", "--mtu=" + strconv.Itoa(o.mtu()), "--cidr=" + o.Prefix().String(),
 		"--enable-sandbox", "--enable-seccomp",
@@ -45,8 +46,29 @@ func slirpArguments(o Options, _ *pipes) ([]string, func(), error) {
 	if !o.HostLoopback {
 		args = append(args, "--disable-host-loopback")
 	}
+	ip6 := HostIP6().IsValid()
+	if ip6 {
+		args = append(args, "--enable-ipv6")
+	}
+	if o.netns != nil {
+		if ip6 {
+			p.configure = func() error { return addLeg6(o.netns) }
+		}
+		child, err := duplicate(o.netns)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.child = append(p.child, child)
+		return append(args, "--netns-type=path", fmt.Sprintf("/proc/self/fd/%d", netnsPathFD), Device), func() {}, nil
+	}
+	if ip6 {
+		p.configure = func() error { return addIPv6(o.PID) }
+	}
 	return append(args, strconv.Itoa(o.PID), Device), func() {}, nil
 }
+
+// netnsPathFD is where slirp4netns finds Options.netns.
+const netnsPathFD = 5
 
 // Device is the container's interface.
 const Device = builtin.Device
@@ -55,7 +77,8 @@ const Device = builtin.Device
 // it is ready by writing its pid to a FIFO (pasta(1), --pid), which takes the place of
 // the pipe. It forwards no ports of its own accord, gives no leases, and has its own
 // seccomp filter and namespaces always. It dies with us as one of the monitor's pid
-// namespace.
+// namespace. Its name server would go on asking whom resolv.conf named as it started: ours
+// answers in its place, by StartBeside.
 func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	fifo := filepath.Join(o.Dir, "pasta.ready")
 	_ = os.Remove(fifo) // of one that was killed
@@ -75,17 +98,34 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 		"--foreground", "--quiet", "--stderr", "--pid", fifo,
 		"--config-net", "--ns-ifname", Device, "--mtu", strconv.Itoa(o.mtu()),
 		"--address", o.ContainerIP().String(), "--netmask", strconv.Itoa(o.Prefix().Bits()),
-		"--gateway", o.GatewayIP().String(), "--dns-forward", o.NameserverIP().String(),
+		"--gateway", o.GatewayIP().String(),
 		"--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none",
 		"--no-dhcp", "--no-dhcpv6",
 	}
 	if !o.HostLoopback {
 		args = append(args, "--no-map-gw")
 	}
-	if !HostIP6().IsValid() {
+	if HostIP6().IsValid() {
+		container, gateway := containerIP6, gatewayIP6
+		if o.netns != nil {
+			container, gateway = gate.LegAddress(gate.Leg6), gate.LegGateway(gate.Leg6)
+		}
+		// The host's own would else be the container's, and hide the host.
+		args = append(args, "--address", container.String(), "--gateway", gateway.String())
+	} else {
 		args = append(args, "--ipv4-only")
 	}
-	return append(args, strconv.Itoa(o.PID)), forget, nil
+	if o.netns == nil {
+		return append(args, strconv.Itoa(o.PID)), forget, nil
+	}
+	child, err := duplicate(o.netns)
+	if err != nil {
+		forget()
+		return nil, nil, err
+	}
+	_ = p.child[0].Close()
+	p.child[0] = child // the one descriptor that it keeps and does not write to
+	return append(args, "--no-netns-quit", "--netns", "/proc/self/fd/0"), forget, nil
 }
 
 // Choose is the driver that Auto stands for on this host: the first whose program is

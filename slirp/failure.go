@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/slirp/gate"
 )
 
 const tunDevice = "/dev/net/tun"
@@ -41,6 +43,8 @@ func (f *Failure) Hint() string {
 		return hinted.Hint()
 	case strings.Contains(f.Output, "unrecognized option"):
 		return "slirp4netns 0.4.0 or newer is needed"
+	case strings.Contains(f.Output, gate.Lacking):
+		return "--network builtin, which decides by itself"
 	}
 	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rootlet/slirp/gate"
 )
 
 func TestTunErrorHint(t *testing.T) {
@@ -48,6 +50,13 @@ func TestExplain(t *testing.T) {
 func TestOldProgramHint(t *testing.T) {
 	f := &Failure{Err: errors.New("x"), Output: "slirp4netns: unrecognized option '--enable-sandbox'"}
 	if !strings.Contains(f.Hint(), "0.4.0") {
+		t.Errorf("hint %q", f.Hint())
+	}
+}
+
+func TestNoGateHint(t *testing.T) {
+	f := &Failure{Err: errors.New("x"), Output: "egress: " + gate.Lacking + ": nftables: operation not supported"}
+	if !strings.Contains(f.Hint(), "--network builtin") {
 		t.Errorf("hint %q", f.Hint())
 	}
 }

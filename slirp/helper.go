@@ -35,9 +35,9 @@ type Options struct {
 	// Driver is one of Drivers.
 	Driver string
 	Settings
-	// Ports are published by the builtin driver, and by StartPorts.
+	// Ports are published by the builtin driver, by a gate, and by StartBeside.
 	Ports Ports
-	// Egress is the builtin driver's to decide.
+	// Egress is decided by the builtin driver, and by a gate before another one.
 	Egress Egress
 	// Ahead is what StartAhead has started for this network; nil: nothing.
 	Ahead *Ahead
@@ -47,22 +47,28 @@ type Options struct {
 	Dir string
 	// Log receives what the helper prints, as it comes; may be nil.
 	Log io.Writer
+
+	// netns is where a driver behind a gate makes its interface, instead of PID's. It is
+	// the caller's.
+	names bool // answer the container's questions for names
+	netns *os.File
 }
 
 // Helper is a driver's program that runs.
 type Helper struct {
-	driver   string
-	process  *os.Process
-	ready    *os.File // read end
-	alive    *os.File // write end of the helper's exit-fd; closed by its death and ours
-	printed  *os.File // read end of what it prints
-	output   *tail
-	stopped  atomic.Bool
-	forget   func()        // takes away what Start gave a name to
-	drained  chan struct{} // closed once all it printed is read
-	finished chan struct{} // closed once the helper is reaped
-	status   error         // how it ended; valid after finished
-	done     chan error
+	driver    string
+	process   *os.Process
+	ready     *os.File // read end
+	alive     *os.File // write end of the helper's exit-fd; closed by its death and ours
+	printed   *os.File // read end of what it prints
+	output    *tail
+	stopped   atomic.Bool
+	configure func() error  // what the driver leaves to us once it is ready; may be nil
+	forget    func()        // takes away what Start gave a name to
+	drained   chan struct{} // closed once all it printed is read
+	finished  chan struct{} // closed once the helper is reaped
+	status    error         // how it ended; valid after finished
+	done      chan error
 
 	once     sync.Once
 	readyErr error
@@ -79,15 +85,14 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 		defer o.Egress.Refused.Close()
 	}
 	d, err := driverOf(o.Driver)
+	if err == nil && o.Path == "" {
+		o.Path, err = programOf(o.Driver)
+	}
 	if err != nil {
+		o.Ahead.Stop()
 		return nil, err
 	}
-	if o.Path == "" {
-		if o.Path, err = programOf(o.Driver); err != nil {
-			return nil, err
-		}
-	}
-	if d.arguments == nil {
+	if d.arguments == nil || behindGate(o.Driver, len(o.Egress.Allowed) > 0) {
 		return startOwn(ctx, o)
 	}
 	p, err := openPipes()
@@ -98,7 +103,7 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 	var process *os.Process
 	args, forget, err := d.arguments(o, &p)
 	if err == nil {
-		process, err = execute(o.Path, append([]string{d.name}, args...), p.child)
+		process, err = execute(o.Path, append([]string{d.name}, args...), p.child, 0)
 	}
 	if err != nil {
 		p.close()
@@ -107,7 +112,7 @@ func Start(ctx context.Context, o Options) (*Helper, error) {
 	return newHelper(ctx, o, process, p, forget), nil
 }
 
-func execute(path string, argv []string, files []*os.File) (*os.Process, error) {
+func execute(path string, argv []string, files []*os.File, namespaces uintptr) (*os.Process, error) {
 	return os.StartProcess(path, argv, &os.ProcAttr{
 		Dir: "/",
 		// Nothing of the user's environment concerns it.
@@ -116,28 +121,37 @@ func execute(path string, argv []string, files []*os.File) (*os.Process, error) 
 		// Setsid keeps the terminal's Ctrl-C from it. That it dies with us is not
 		// Pdeathsig's doing: that goes by the thread, and ours end when the
 		// monitor executes itself anew.
-		Sys: &syscall.SysProcAttr{Setsid: true},
+		Sys: &syscall.SysProcAttr{Setsid: true, Cloneflags: namespaces},
 	})
 }
 
 func newHelper(ctx context.Context, o Options, process *os.Process, p pipes, forget func()) *Helper {
 	h := &Helper{
 		driver: o.Driver, process: process, ready: p.ready, alive: p.alive, printed: p.output, output: &tail{},
-		forget: forget, ctx: ctx,
+		configure: p.configure, forget: forget, ctx: ctx,
 		drained: make(chan struct{}), finished: make(chan struct{}), done: make(chan error, 1),
 	}
 	h.watch(o.Log)
 	return h
 }
 
-// StartPorts starts what publishes ports beside a driver that does not.
-func StartPorts(ctx context.Context, o Options) (*Helper, error) {
-	o.Driver = ports
+// StartBeside starts what a driver leaves to a process of ours: published ports, and the
+// name server where NeedsNames says so.
+func StartBeside(ctx context.Context, o Options) (*Helper, error) {
+	o.names = NeedsNames(o.Driver, len(o.Egress.Allowed) > 0)
+	o.Driver = beside
 	return Start(ctx, o)
 }
 
-// PublishesPorts says that a driver takes Options.Ports itself.
-func PublishesPorts(driver string) bool { return driver == Builtin }
+// NeedsNames says that a driver leaves the name server to StartBeside.
+func NeedsNames(driver string, egress bool) bool {
+	return driver == Pasta && !behindGate(driver, egress)
+}
+
+// PublishesPorts says that Start takes Options.Ports itself.
+func PublishesPorts(driver string, egress bool) bool {
+	return driver == Builtin || behindGate(driver, egress)
+}
 
 // watch follows the helper until it is dead.
 func (h *Helper) watch(log io.Writer) {
@@ -216,6 +230,9 @@ func (h *Helper) awaitOutput() {
 func (h *Helper) Ready() error {
 	h.once.Do(func() {
 		h.readyErr = h.awaitReady()
+		if h.readyErr == nil && h.configure != nil {
+			h.readyErr = h.configure()
+		}
 		_ = h.ready.Close()
 		h.forget()
 		if h.readyErr != nil {

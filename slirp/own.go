@@ -21,11 +21,12 @@ import (
 )
 
 // You come here from ahead.go, which has started this process: stage.Network is what
-// rootlet does itself, the builtin driver's stack, published ports, or both.
+// rootlet does itself: the builtin driver's stack, or the gate before another driver;
+// published ports; or both.
 
-// ports is the name of the helper that only forwards published ports, under the drivers
-// that do not.
-const ports = "ports"
+// beside is the name of the helper that does what a driver does not: it forwards published
+// ports, or is the name server, or both.
+const beside = "beside"
 
 // Ports are a container's published ports, with the host's sockets bound.
 type Ports struct {
@@ -45,17 +46,11 @@ type Address struct {
 	Gateway6   netip.Addr `json:"gateway6,omitzero"`
 }
 
-// Egress is where a container may connect to. The builtin driver alone decides about it.
+// Egress is where a container may connect to.
 type Egress struct {
 	Allowed []string // as egress.Parse reads them; none: everything
 	Refused *os.File // takes what was refused; Start closes it
 }
-
-// The addresses of builtin.DefaultNet6.
-var (
-	containerIP6 = netip.AddrFrom16([16]byte{0: 0xfd, 14: 1})
-	gatewayIP6   = netip.AddrFrom16([16]byte{0: 0xfd, 15: 2})
-)
 
 // ownProgram is this binary.
 const ownProgram = "/proc/self/exe"
@@ -68,10 +63,15 @@ const taskFD = 5
 // the namespaces are there.
 type task struct {
 	Stack    bool     `json:"stack,omitempty"` // the builtin driver's
+	Gated    string   `json:"gated,omitempty"` // the driver behind a gate
 	Settings Settings `json:"settings,omitzero"`
+
+	Path string `json:"path,omitempty"` // of Gated's program
+	Dir  string `json:"dir,omitempty"`  // its Options.Dir
 
 	Bound  []publish.Bound `json:"bound,omitempty"`
 	At     Address         `json:"at,omitzero"`
+	Names  bool            `json:"names,omitempty"` // be the name server
 	Egress []string        `json:"egress,omitempty"`
 
 	ipv6      bool     // the host has a route for it
@@ -123,7 +123,19 @@ func serve(args []string) error {
 			return err
 		}
 	}
-	parts := make(chan error, 2)
+	parts := make(chan error, 4)
+	if t.Gated != "" {
+		if err := t.serveGated(ctx, parts); err != nil {
+			return err
+		}
+	}
+	if t.Names {
+		relay, err := builtin.ListenRelay(int(t.netns.Fd()), t.Settings.NameserverIP())
+		if err != nil {
+			return err
+		}
+		go func() { parts <- relay.Serve(ctx) }()
+	}
 	if len(t.Bound) > 0 {
 		ready := make(chan struct{})
 		go func() { parts <- publish.Serve(ctx, t.ports(func() { close(ready) })) }()
@@ -137,14 +149,14 @@ func serve(args []string) error {
 	if _, err := os.NewFile(readyFD, "ready").Write([]byte("1")); err != nil {
 		return err
 	}
-	if err := confine(len(t.Bound) > 0); err != nil {
+	if err := confine(len(t.Bound) > 0 || t.Gated != ""); err != nil {
 		return err
 	}
 	if t.Stack {
 		go func() { parts <- builtin.Serve(ctx, stack) }()
 	}
 	time.AfterFunc(settled, linux.LetGoOfText)
-	return <-parts // either is what the process is for
+	return <-parts // each is what the process is for
 }
 
 // settled is when a start is over, and most of what it took of the binary not needed
@@ -237,7 +249,7 @@ func (t task) ports(ready func()) publish.Options {
 	at := t.At
 	if at == (Address{}) {
 		at.Container4, at.Gateway4 = t.Settings.ContainerIP(), t.Settings.GatewayIP()
-		if t.Stack && t.ipv6 {
+		if t.ipv6 {
 			at.Container6, at.Gateway6 = containerIP6, gatewayIP6
 		}
 	}
@@ -258,11 +270,11 @@ func renounce() error {
 
 // confine gives up what the process needs no more: it stays root of U1 in name, with no
 // capability but the one by which a socket in the container's network may have a
-// client's address.
-func confine(ports bool) error {
+// client's address, and a name opens what it leads to in the gate.
+func confine(admin bool) error {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var keep [2]unix.CapUserData
-	if ports {
+	if admin {
 		keep[0].Effective, keep[0].Permitted = 1<<unix.CAP_NET_ADMIN, 1<<unix.CAP_NET_ADMIN
 	}
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&keep[0])), 0); errno != 0 {

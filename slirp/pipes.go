@@ -12,6 +12,8 @@ type pipes struct {
 	alive  *os.File   // we hold: the helper ends when it is closed
 	output *os.File   // we read: what it prints
 	child  []*os.File // the helper's descriptors 0 to 4
+	// configure does what a driver leaves to us once it is ready; may be nil.
+	configure func() error
 }
 
 func openPipes() (p pipes, err error) {

@@ -79,7 +79,7 @@ func embedded(ip netip.Addr) (netip.Addr, bool) {
 	b := ip.As16()
 	at := -1
 	switch {
-	case netip.MustParsePrefix("64:ff9b::/96").Contains(ip), netip.MustParsePrefix("::/96").Contains(ip) && (b[12] != 0 || b[13] != 0):
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(ip), netip.MustParsePrefix("::/96").Contains(ip):
 		at = 12
 	case netip.MustParsePrefix("2002::/16").Contains(ip):
 		at = 2

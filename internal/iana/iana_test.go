@@ -20,7 +20,7 @@ func TestClassOf(t *testing.T) {
 		"::ffff:127.0.0.1": Loopback, "::ffff:10.0.0.1": Private, "::ffff:169.254.169.254": Special, "::ffff:8.8.8.8": Public,
 		"64:ff9b::7f00:1": Loopback, "64:ff9b::a9fe:a9fe": Special, "64:ff9b::808:808": Public, "64:ff9b:1::1": Private,
 		"2002:7f00:1::1": Loopback, "2002:a00:1::1": Private, "2002:808:808::1": Public, // 6to4
-		"::7f00:1": Loopback, "::a9fe:a9fe": Special, // IPv4-compatible
+		"::7f00:1": Loopback, "::a9fe:a9fe": Special, "::2": Loopback, // IPv4-compatible
 	} {
 		if got := ClassOf(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s is %s, want %s", text, got, want)

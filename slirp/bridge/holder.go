@@ -71,7 +71,7 @@ func Hold() int {
 	h.leases, h.names = newLeases(h.Network), newNames(nil)
 	go h.accept()
 	time.AfterFunc(settled, linux.LetGoOfText)
-	if h.sw, err = startSwitch(h.task); err != nil {
+	if h.sw, err = startSwitch(h.task, h.plugged); err != nil {
 		h.tell(kindLost, err.Error())
 	}
 	h.live()
@@ -279,6 +279,17 @@ func (h *holder) unplug(m *member) {
 	m.tap = nil
 }
 
+// plugged tells a member that it is in. Its name is known, too.
+func (h *holder) plugged(mac string) {
+	h.turn(func() {
+		for conn, m := range h.members {
+			if m.MAC == mac {
+				_ = conn.Send(kindPlugged, nil)
+			}
+		}
+	})
+}
+
 func (h *holder) rename(r rename) error {
 	for _, m := range h.members {
 		if m.ID == r.ID {
@@ -308,7 +319,7 @@ func (h *holder) mend(cause error) {
 		return
 	}
 	var err error
-	if h.sw, err = startSwitch(h.task); err != nil {
+	if h.sw, err = startSwitch(h.task, h.plugged); err != nil {
 		h.tell(kindLost, fmt.Sprintf("the network %s is gone: %v; and cannot be started again: %v", h.Network.Name, cause, err))
 		return
 	}

@@ -240,3 +240,28 @@ func TestStore(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+// Whoever connects and says nothing, or nothing that can be understood, is in nobody's way.
+func TestStrangers(t *testing.T) {
+	s := newStore(t)
+	g, err := s.Hold("n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	for i, said := range []string{"", "x", "\x02\x00\x00\x00\x04{,}!", "\x02\xff\xff\xff\xff", "\x05\x00\x00\x00\x00", strings.Repeat("\x63\x00\x00\x00\x01y", 1000)} {
+		for range 50 {
+			conn, err := s.dial("n")
+			if err != nil {
+				t.Fatalf("stranger %d: %v", i, err)
+			}
+			defer conn.Close()
+			_, _ = conn.WriteString(said) // it may have been shown the door already
+		}
+	}
+	m, err := s.Join("n", Join{ID: "1", Name: "a"}, make(chan Event, 8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+}

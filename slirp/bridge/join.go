@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type Membership struct {
 	conn   *stage.Conn
 	file   *os.File
 	events chan<- Event
+	in     chan error    // nil: the container is connected; else why it cannot be
 	heard  chan struct{} // closed once nobody listens
 	gone   bool          // valid after heard
 }
@@ -62,7 +64,7 @@ func (s Store) join(network string, want Join, events chan<- Event) (*Membership
 	if err != nil {
 		return nil, fmt.Errorf("network %s: %w", network, err)
 	}
-	m := &Membership{conn: stage.NewConn(file), file: file, events: events}
+	m := newMembership(file, events)
 	m.conn.Deadline(time.Now().Add(joinWait))
 	if err := m.conn.SendJSON(kindJoin, want); err != nil {
 		return nil, errors.Join(fmt.Errorf("network %s: %w", network, err), m.conn.Close())
@@ -86,6 +88,10 @@ func (s Store) join(network string, want Join, events chan<- Event) (*Membership
 	return m, nil
 }
 
+func newMembership(file *os.File, events chan<- Event) *Membership {
+	return &Membership{conn: stage.NewConn(file), file: file, events: events, in: make(chan error, 1)}
+}
+
 // Interface is the container's end of the network, under a name, as
 // builtin.OpenInterface makes it. Where routes is false there are no default routes.
 func (j Joined) Interface(name string, routes bool) builtin.Interface {
@@ -101,6 +107,10 @@ func (j Joined) Interface(name string, routes bool) builtin.Interface {
 // as it does the file that takes what its Egress refuses, which may be nil.
 func (m *Membership) Plug(tap, refused *os.File) error {
 	defer tap.Close()
+	select {
+	case <-m.in: // of an earlier life
+	default:
+	}
 	if refused != nil {
 		defer refused.Close()
 		if err := m.conn.SendFile(kindRefusals, nil, refused); err != nil {
@@ -111,6 +121,27 @@ func (m *Membership) Plug(tap, refused *os.File) error {
 		return fmt.Errorf("network %s: %w", m.Network, err)
 	}
 	return nil
+}
+
+// Ready waits until the container is connected, and found by its names.
+func (m *Membership) Ready(ctx context.Context) error {
+	select {
+	case err := <-m.in:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(joinWait):
+		return fmt.Errorf("network %s: not connected within %v", m.Network, joinWait)
+	}
+}
+
+// answer is what Ready says, whatever it was before.
+func (m *Membership) answer(err error) {
+	select {
+	case <-m.in:
+	default:
+	}
+	m.in <- err
 }
 
 // Unplug disconnects it; its addresses stay its own.
@@ -137,9 +168,15 @@ func (m *Membership) hear() {
 			return // Hold
 		case err != nil:
 			m.gone = true
+			m.answer(fmt.Errorf("the network %s is gone", m.Network))
 			m.events <- Event{Network: m.Network, Text: fmt.Sprintf("the network %s is gone: its process has ended", m.Network), Lost: true, Gone: true}
 			return
+		case kind == kindPlugged:
+			m.answer(nil)
 		case kind == kindMended, kind == kindLost:
+			if kind == kindLost {
+				m.answer(errors.New(string(text)))
+			}
 			m.events <- Event{Network: m.Network, Text: string(text), Lost: kind == kindLost}
 		}
 	}
@@ -165,7 +202,8 @@ func (m *Membership) FD() (int, error) { return linux.Descriptor(m.file) }
 func Resume(j Joined, fd int, events chan<- Event) *Membership {
 	_ = unix.SetNonblock(fd, true)
 	file := os.NewFile(uintptr(fd), "network")
-	m := &Membership{Joined: j, conn: stage.NewConn(file), file: file, events: events}
+	m := newMembership(file, events)
+	m.Joined = j
 	m.listen()
 	return m
 }

@@ -22,8 +22,9 @@ type switchProcess struct {
 	fate    chan error
 }
 
-// startSwitch starts one, without members.
-func startSwitch(t task) (*switchProcess, error) {
+// startSwitch starts one, without members. plugged is called from a goroutine of its own for
+// each that it has taken in.
+func startSwitch(t task, plugged func(mac string)) (*switchProcess, error) {
 	conn, theirs, err := stage.Pair()
 	if err != nil {
 		return nil, err
@@ -50,6 +51,17 @@ func startSwitch(t task) (*switchProcess, error) {
 	}
 	s := &switchProcess{process: process, conn: conn, born: time.Now(), fate: make(chan error, 1)}
 	go s.watch(said)
+	go func() {
+		for {
+			kind, mac, err := conn.Recv()
+			if err != nil {
+				return
+			}
+			if kind == kindPlugged {
+				plugged(string(mac))
+			}
+		}
+	}()
 	return s, nil
 }
 

@@ -68,6 +68,7 @@ func serve() error {
 // follow does what the holder says until it is gone.
 func follow(conn *stage.Conn, w *builtin.Switch, directory *names) error {
 	var refused *os.File
+	policies := map[string]*egress.Policy{} // by hardware address
 	for {
 		kind, payload, passed, err := conn.RecvFile()
 		if errors.Is(err, io.EOF) {
@@ -80,8 +81,13 @@ func follow(conn *stage.Conn, w *builtin.Switch, directory *names) error {
 		case kind == kindRefusals:
 			refused = passed
 		case kind == kindUnplug:
-			directory.remove(string(payload))
-			w.Unplug(hardware(string(payload)))
+			mac := string(payload)
+			directory.remove(mac)
+			w.Unplug(hardware(mac))
+			if p := policies[mac]; p != nil {
+				p.Close()
+				delete(policies, mac)
+			}
 		case kind == kindNames || kind == kindPlug && passed != nil:
 			var p port
 			if err := json.Unmarshal(payload, &p); err != nil {
@@ -91,7 +97,13 @@ func follow(conn *stage.Conn, w *builtin.Switch, directory *names) error {
 			if kind == kindNames {
 				continue
 			}
-			m, err := p.member(refused)
+			m := builtin.Member{MAC: hardware(p.MAC), IP4: p.Address4.Addr(), IP6: p.Address6.Addr(), Resolvers: p.Resolvers}
+			var err error
+			if len(p.Egress) > 0 {
+				if policies[p.MAC], err = p.policy(refused); err == nil {
+					m.Policy = policy{policies[p.MAC]}
+				}
+			}
 			if err == nil {
 				err = w.Plug(m, passed)
 			}
@@ -99,6 +111,9 @@ func follow(conn *stage.Conn, w *builtin.Switch, directory *names) error {
 				return fmt.Errorf("take %s in: %w", p.Name, err)
 			}
 			refused = nil
+			if err := conn.Send(kindPlugged, []byte(p.MAC)); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -109,22 +124,16 @@ func hardware(mac string) string {
 	return string(b)
 }
 
-// member is one to the switch.
-func (p port) member(refused *os.File) (builtin.Member, error) {
-	m := builtin.Member{MAC: hardware(p.MAC), IP4: p.Address4.Addr(), IP6: p.Address6.Addr(), Resolvers: p.Resolvers}
-	if len(p.Egress) == 0 {
-		return m, nil
-	}
+// policy decides about what leaves the network.
+func (p port) policy(refused *os.File) (*egress.Policy, error) {
 	rules, err := egress.Parse(p.Egress)
 	if err != nil {
-		return m, fmt.Errorf("egress: %w", err)
+		return nil, fmt.Errorf("egress: %w", err)
 	}
-	var file io.WriterAt
-	if refused != nil {
-		file = refused
+	if refused == nil {
+		return egress.New(rules, nil), nil
 	}
-	m.Policy = policy{egress.New(rules, file)}
-	return m, nil
+	return egress.New(rules, refused), nil
 }
 
 // policy shows the switch an egress.Policy; neither package knows the other.

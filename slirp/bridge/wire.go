@@ -22,6 +22,7 @@ const (
 	kindRefused // holder: text, why not; the last frame
 	kindTaken   // holder: the same, where it is an address that another member has
 	kindFound   // holder: []netip.Addr
+	kindPlugged // switch, holder: the hardware address of a member whose frames are moved now
 	kindMended  // holder: text: the switch had died, and another took its place
 	kindLost    // holder: text: it had died, and there is none
 )

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"rootlet/internal/linux"
 )
 
 // houseTime is how often the house is kept.
@@ -24,6 +26,7 @@ func (s *server) keepHouse() {
 				// The first collection only ages what sync.Pool holds.
 				runtime.GC()
 				debug.FreeOSMemory()
+				linux.LetGoOfText()
 			}
 		}
 	}
@@ -31,7 +34,7 @@ func (s *server) keepHouse() {
 
 // A rest begins when a busy time is over. What was needed then, tens of MiB, would
 // stay with the process until the collector comes by, minutes later, and the
-// scavenger after it.
+// scavenger after it; and 8 MiB of the binary for good.
 type rest struct {
 	last  uint64
 	stale uint64 // frames since memory was given back

@@ -64,7 +64,7 @@ func pollable(tap *os.File) (*os.File, error) {
 // in the reader while take has it.
 func (p *port) run(take func(in *frameReader, n int)) error {
 	in := newFrameReader(p.vnet)
-	defer in.view.Release()
+	defer func() { in.view.Release() }() // not the view of now, which the stack may have by then
 	var fault error
 	err := p.raw.Read(func(fd uintptr) bool {
 		for !p.stopped.Load() {
@@ -87,15 +87,26 @@ func (p *port) run(take func(in *frameReader, n int)) error {
 	case p.stopped.Load():
 		return nil
 	case fault == nil && err != nil:
-		// A device that goes while it is waited for is to the runtime one that cannot
-		// be polled; the errno says more.
-		_ = p.raw.Control(func(fd uintptr) {
-			if _, errno := in.read(fd); errno != 0 {
-				err = fmt.Errorf("read from the tap: %w", errno)
-			}
-		})
+		if errno := p.lastWord(in); errno != 0 {
+			err = fmt.Errorf("read from the tap: %w", errno)
+		}
 	}
 	return firstError(fault, err)
+}
+
+// lastWord is what becomes of a device that went while it was waited for: to the runtime
+// that is one that cannot be polled, and it is so a moment before reads tell more.
+func (p *port) lastWord(in *frameReader) (errno syscall.Errno) {
+	const tries, pause = 50, 2 * time.Millisecond
+	_ = p.raw.Control(func(fd uintptr) {
+		for range tries {
+			if _, errno = in.read(fd); errno != unix.EAGAIN {
+				return
+			}
+			time.Sleep(pause)
+		}
+	})
+	return errno
 }
 
 // stop makes run return.

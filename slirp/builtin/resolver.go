@@ -118,15 +118,18 @@ const queryIdle = 10 * time.Second
 
 // serveTCPQueries answers questions on one connection, one after the other.
 func (s *server) serveTCPQueries(c client, ep tcpip.Endpoint, queue *waiter.Queue) {
-	conn := gonet.NewTCPConn(queue, ep)
-	for s.ctx.Err() == nil {
+	s.dns.converse(s.ctx, c, gonet.NewTCPConn(queue, ep))
+}
+
+func (r *relay) converse(ctx context.Context, c client, conn net.Conn) {
+	for ctx.Err() == nil {
 		_ = conn.SetDeadline(time.Now().Add(queryIdle))
 		query, err := readMessage(conn)
-		if err != nil || !s.dns.acquire() {
+		if err != nil || !r.acquire() {
 			return
 		}
-		response := s.dns.answer(s.ctx, c, "tcp", query)
-		s.dns.release()
+		response := r.answer(ctx, c, "tcp", query)
+		r.release()
 		if response == nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,24 +14,46 @@ import (
 // are few and fixed, so they are written by hand (rtnetlink(7)); the kernel takes
 // them in order from one datagram.
 func configure(i Interface) error {
+	return i.change(func(index int) []step {
+		steps := append([]step{{"bring " + i.Name + " up", linkMessage(index, i.MTU, i.MAC)}}, i.addresses(index)...)
+		steps = append(steps, step{"bring lo up", linkMessage(1, 0, "")})
+		return append(steps, i.routes(index)...)
+	})
+}
+
+// SetAddress gives an interface that is there its addresses and default routes, and has
+// the kernel take none from router advertisements. The caller is OpenInterface's.
+func SetAddress(netns int, i Interface) error {
+	return thread()(netns, func() error {
+		// Best effort: procfs is read-only in a container around us.
+		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+i.Name+"/accept_ra", []byte("0"), 0)
+		return i.change(func(index int) []step { return append(i.addresses(index), i.routes(index)...) })
+	})
+}
+
+// SetRoutes gives a network namespace the default routes of an interface that is there.
+// The caller is OpenInterface's.
+func SetRoutes(netns int, i Interface) error {
+	i.Address6 = netip.Prefix{} // which is there
+	return thread()(netns, func() error { return i.change(i.routes) })
+}
+
+// change takes steps on an interface of this thread's namespace.
+func (i Interface) change(steps func(index int) []step) error {
 	index, err := interfaceIndex(i.Name)
 	if err != nil {
 		return err
 	}
-	steps := []step{{"bring " + i.Name + " up", linkMessage(index, i.MTU, i.MAC)}}
-	for _, address := range []netip.Prefix{i.Address6, i.Address4} { // IPv6 first, because of awaitLocal
-		if address.IsValid() {
-			steps = append(steps, step{"give " + i.Name + " its address", addressMessage(index, address.Addr(), address.Bits())})
-		}
-	}
-	steps = append(steps, step{"bring lo up", linkMessage(1, 0, "")})
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open a netlink socket: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := take(fd, append(steps, i.defaultRoutes(index)...)); err != nil {
-		return err
+	for n, s := range steps(index) {
+		s.message.finish(uint32(n + 1))
+		if err := exchange(fd, s.message); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
 	}
 	if i.Address6.IsValid() {
 		awaitLocal(fd, i.Address6.Addr())
@@ -38,40 +61,23 @@ func configure(i Interface) error {
 	return nil
 }
 
-func (i Interface) defaultRoutes(index int) (steps []step) {
+// addresses has IPv6 first, because of awaitLocal.
+func (i Interface) addresses(index int) (steps []step) {
+	for _, address := range []netip.Prefix{i.Address6, i.Address4} {
+		if address.IsValid() {
+			steps = append(steps, step{"give " + i.Name + " its address", addressMessage(index, address.Addr(), address.Bits())})
+		}
+	}
+	return steps
+}
+
+func (i Interface) routes(index int) (steps []step) {
 	for _, gateway := range []netip.Addr{i.Gateway4, i.Gateway6} {
 		if gateway.IsValid() {
 			steps = append(steps, step{"set the default route", routeMessage(index, gateway)})
 		}
 	}
 	return steps
-}
-
-func take(fd int, steps []step) error {
-	for n, s := range steps {
-		s.message.finish(uint32(n + 1))
-		if err := exchange(fd, s.message); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-	}
-	return nil
-}
-
-// SetRoutes gives a network namespace the default routes of an interface that is there.
-// The caller is OpenInterface's.
-func SetRoutes(netns int, i Interface) error {
-	return thread()(netns, func() error {
-		index, err := interfaceIndex(i.Name)
-		if err != nil {
-			return err
-		}
-		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-		if err != nil {
-			return fmt.Errorf("open a netlink socket: %w", err)
-		}
-		defer unix.Close(fd)
-		return take(fd, i.defaultRoutes(index))
-	})
 }
 
 // awaitLocal waits until the kernel takes packets for a new IPv6 address: it adds

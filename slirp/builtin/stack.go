@@ -28,7 +28,9 @@ func (s *server) build() error {
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
 	})
 	s.tcp = newTCPForwarder(s)
-	s.link.accept = s.accept
+	s.link.accept = func(protocol tcpip.NetworkProtocolNumber, packet []byte) bool {
+		return s.accept(protocol, packet) && !s.shortcut(protocol, packet)
+	}
 	s.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, s.tcp.handle)
 	s.stack.SetTransportProtocolHandler(udp.ProtocolNumber, s.handleUDP)
 	s.stack.SetTransportProtocolHandler(icmp.ProtocolNumber4, s.handleEcho)

@@ -80,6 +80,16 @@ func OpenInterface(netns int, i Interface) (tap *os.File, err error) {
 	return tap, err
 }
 
+// Configure gives a device tap0 that is there already what OpenTap gives its own, and
+// needs the same of its caller.
+func Configure(netns int, o Link) error {
+	i, err := o.asInterface()
+	if err != nil {
+		return err
+	}
+	return thread()(netns, func() error { return configure(i) })
+}
+
 // thread makes one that calls a function in a network namespace, once.
 func thread() func(netns int, f func() error) error {
 	asked, done := make(chan func() error), make(chan error, 1)

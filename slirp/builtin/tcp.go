@@ -111,11 +111,13 @@ func (t *tcpForwarder) dial(from netip.Addr, to netip.AddrPort) (*net.TCPConn, v
 	if !t.client(from).policy.Connect(Connect{Protocol: TCP, To: to}) {
 		return nil, prohibited
 	}
-	conn, err := t.dialer.DialTCP(t.ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(ip, to.Port()))
+	// Not DialTCP, which binds: to a port that no other connection may have meanwhile,
+	// wherever it goes, and for which the kernel searches ever longer.
+	conn, err := t.dialer.DialContext(t.ctx, "tcp", netip.AddrPortFrom(ip, to.Port()).String())
 	if err != nil {
 		return nil, verdictOf(err)
 	}
-	return conn, dial
+	return conn.(*net.TCPConn), dial
 }
 
 // verdictOf says what an error of connect(2) is to the container.
@@ -202,6 +204,9 @@ func (t *tcpForwarder) drop(id stack.TransportEndpointID, a *attempt) {
 	t.mu.Unlock()
 	a.syn.DecRef()
 	if a.conn != nil {
+		// The container did not complete its handshake, or reset it at once: to the host an
+		// orderly end would say that there was nothing to send.
+		_ = a.conn.SetLinger(0)
 		_ = a.conn.Close()
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -305,4 +307,33 @@ func TestConnectionsComeAndGo(t *testing.T) {
 		_, _ = io.ReadFull(conn, make([]byte, 1))
 		_ = conn.Close()
 	}
+}
+
+// A port of the host's is taken for one destination only, and not for all: the range is
+// soon used up by connections that have just ended.
+func TestConnectionsShareThePortsOfTheHost(t *testing.T) {
+	const destinations, ports = 4, 2
+	var to []netip.AddrPort
+	for range destinations {
+		to = append(to, listen(t, hostIP, func(conn *net.TCPConn) { _, _ = io.Copy(io.Discard, conn) }))
+	}
+	c := network(t, nil)
+	narrowPorts(t, ports)
+	for _, at := range to {
+		c.mustDial("tcp", at)
+	}
+}
+
+// narrowPorts leaves the host so many ports to choose from until the test ends.
+func narrowPorts(t *testing.T, n int) {
+	t.Helper()
+	const name, first = "/proc/sys/net/ipv4/ip_local_port_range", 40000
+	before, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, fmt.Appendf(nil, "%d %d", first, first+n-1), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.WriteFile(name, before, 0) })
 }

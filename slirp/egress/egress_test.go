@@ -177,3 +177,52 @@ func FuzzParse(f *testing.F) {
 		r.resolves("example.org")
 	})
 }
+
+// What the kernel is told to allow is what Connect allows.
+func TestOpenings(t *testing.T) {
+	rules, err := Parse([]string{"public,10.1.0.0/16:80-90,*:22,api.example.com:443,*.example.org,*.example.net"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(rules.Openings(), rules.Public()); got != "[{10.1.0.0/16 {80 90}} {0.0.0.0/0 {22 22}} {::/0 {22 22}}] true" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(rules.NamedPorts()); got != "[{443 443} {0 65535}]" {
+		t.Error(got)
+	}
+	p := New(rules, nil)
+	p.now = func() time.Time { return time.Unix(1000, 0) }
+	for name, want := range map[string]string{
+		"api.example.com": "[{93.184.216.34 {443 443}}]", "a.example.org": "[{93.184.216.34 {443 443}} {93.184.216.34 {0 65535}}]", "other.example": "[]",
+	} {
+		var got []string
+		for _, o := range p.ResolvedTo(name, []netip.Addr{netip.MustParseAddr("10.9.9.9"), netip.MustParseAddr("127.0.0.1")}, time.Minute) {
+			t.Errorf("%s opens %v", name, o)
+		}
+		p.learned = map[netip.Addr]lease{}
+		if name == "a.example.org" { // an address of two names
+			p.Resolved("api.example.com", []netip.Addr{netip.MustParseAddr("93.184.216.34")}, time.Minute)
+		}
+		for _, o := range p.ResolvedTo(name, []netip.Addr{netip.MustParseAddr("93.184.216.34")}, time.Hour) {
+			got = append(got, fmt.Sprint("{", o.IP, " ", o.Ports, "}"))
+			if !o.Until.Equal(time.Unix(4600, 0)) {
+				t.Errorf("%s until %v", name, o.Until)
+			}
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s opens %v, want %s", name, got, want)
+		}
+	}
+}
+
+func TestRefusedNamesTheName(t *testing.T) {
+	p := New(Rules{}, nil)
+	p.Resolved("api.example.com", []netip.Addr{netip.MustParseAddr("93.184.216.34")}, time.Minute)
+	p.Refused("tcp", netip.MustParseAddrPort("93.184.216.34:22"))
+	p.Refused("tcp", netip.MustParseAddrPort("93.184.216.34:22"))
+	for _, r := range p.refusals {
+		if r.Name != "api.example.com" || r.Count != 2 {
+			t.Error(*r)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type Policy struct {
 	refusals map[key]*Refusal
 	dropped  int // refusals of destinations beyond mostRefusals
 	dirty    chan struct{}
+	ended    chan struct{}
 }
 
 // lease is what an address was given for.
@@ -62,7 +63,7 @@ type Refusal struct {
 func New(rules Rules, file io.WriterAt) *Policy {
 	p := &Policy{
 		rules: rules, now: time.Now, file: file, learned: map[netip.Addr]lease{}, refusals: map[key]*Refusal{},
-		dirty: make(chan struct{}, 1),
+		dirty: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if file != nil {
 		go p.write()
@@ -79,15 +80,19 @@ func (p *Policy) Connect(protocol string, to netip.AddrPort) bool {
 		return true
 	}
 	l := p.learned[to.Addr()]
-	name := ""
-	if len(l.names) > 0 {
-		name = l.names[len(l.names)-1]
-	}
 	if p.allowsNamed(to, l) {
 		return true
 	}
-	p.refuse(key{protocol, to, name})
+	p.refuse(key{protocol, to, l.lastName()})
 	return false
+}
+
+// lastName is what the address was last given for, or empty.
+func (l lease) lastName() string {
+	if len(l.names) == 0 {
+		return ""
+	}
+	return l.names[len(l.names)-1]
 }
 
 // allowsNamed decides by the names that the address was given for.
@@ -179,11 +184,20 @@ func (p *Policy) refuse(k key) {
 const writeEvery = 100 * time.Millisecond
 
 func (p *Policy) write() {
-	for range p.dirty {
-		p.save()
-		time.Sleep(writeEvery)
+	for {
+		select {
+		case <-p.dirty:
+			p.save()
+			time.Sleep(writeEvery)
+		case <-p.ended:
+			p.save()
+			return
+		}
 	}
 }
+
+// Close writes what is left to write, once nobody asks any more.
+func (p *Policy) Close() { close(p.ended) }
 
 // save writes all refusals at once, over what was there: there are never fewer of
 // them, nor shorter ones.

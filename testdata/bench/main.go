@@ -6,8 +6,9 @@
 // As root it installs what it needs from Debian and works as an ordinary user with
 // subordinate ids; as an ordinary user it works with what is there. Everything it
 // makes stands in one scratch directory and is gone at the end. BENCH_RUNS is the
-// number of runs of each short command (30), ROOTLET_BENCH_USER the user
-// (rootlet-sub). It exits 1 when a target is missed.
+// number of runs of each short command (30), BENCH_CHURN of the connections that one
+// stack is to survive (100000), ROOTLET_BENCH_USER the user (rootlet-sub). It exits 1
+// when a target is missed.
 package main
 
 import (
@@ -16,11 +17,19 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == peerName {
+		if err := peer(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	binary := flag.String("rootlet", "rootlet", "the binary to measure")
 	doc := flag.String("doc", "docs/benchmarks.md", "the page that holds the table")
 	only := flag.String("only", "", "measure the cases whose name holds this, and leave the page alone")

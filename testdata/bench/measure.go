@@ -37,6 +37,8 @@ type target struct {
 	absolute float64 // of rootlet's, in the row's unit
 	goal     float64 // of either, what would be better still
 	nothing  bool    // rootlet's is 0
+	ratioMin float64 // of rootlet's median to podman's, where more is better
+	least    float64 // of rootlet's, in the row's unit
 }
 
 // row is one line of the table.
@@ -127,7 +129,7 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 	for _, special := range []struct {
 		name    string
 		measure func() ([]row, error)
-	}{{"peak memory of a pull", b.peak}, {"package init", b.packageInit}, {"memory", b.memory}, {"hundred", b.hundred}, {"wake-ups", b.wakeUps}} {
+	}{{"peak memory of a pull", b.peak}, {"package init", b.packageInit}, {"traffic", b.traffic}, {"published", b.published}, {"connections", b.connections}, {"memory", b.memory}, {"hundred", b.hundred}, {"wake-ups", b.wakeUps}} {
 		if !strings.Contains(special.name, only) {
 			continue
 		}

@@ -33,6 +33,9 @@ func (b *bencher) images(large bool) error {
 	if _, err := b.output(nil, "rootlet", "pull", b.ref("busybox")); err != nil {
 		return err
 	}
+	if err := b.pushTraffic(); err != nil {
+		return err
+	}
 	return b.makeRootfs()
 }
 

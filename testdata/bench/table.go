@@ -97,6 +97,20 @@ func (r row) verdict() (wanted, result string, passed bool) {
 			result += ", goal"
 		}
 		return wanted, result, passed
+	case t.ratioMin > 0:
+		wanted = fmt.Sprintf("ratio ≥ %.2f", t.ratioMin)
+		if t.goal > 0 {
+			wanted += fmt.Sprintf(" (goal %.2f)", t.goal)
+		}
+		passed = r.rootlet/r.podman >= t.ratioMin
+		result = word(passed)
+		if t.goal > 0 && r.rootlet/r.podman >= t.goal {
+			result += ", goal"
+		}
+		return wanted, result, passed
+	case t.least > 0:
+		passed = r.rootlet >= t.least
+		return fmt.Sprintf("≥ %g", t.least), word(passed), passed
 	case t.nothing:
 		return "none", word(r.rootlet == 0), r.rootlet == 0
 	case t.absolute > 0:
