@@ -27,7 +27,7 @@ type Machine struct {
 // Filter is a program for the kernel.
 type Filter struct {
 	Code  []unix.SockFilter
-	Flags uint // of seccomp(2), besides those that a kernel may lack
+	Flags uint // of seccomp(2); see Supported
 }
 
 // call is a system call: its name, and its number on each architecture; -1: none.
