@@ -39,6 +39,7 @@ var heavy = map[string][]string{
 	"github.com/rootless-containers/rootlesskit/v3": {"userns", "slirp"},
 	"github.com/alecthomas/kong":                    {"cli"},
 	"gvisor.dev/gvisor":                             {"slirp/builtin"},
+	"github.com/moby/profiles":                      {"sandbox/seccomp"},
 	"github.com/google/nftables":                    {"slirp/gate"},
 	"github.com/mdlayher/netlink":                   {"slirp/gate"},
 }

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 
 	"rootlet/cli/inspect"
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
+	"rootlet/sandbox/seccomp"
 	"rootlet/sandbox/volume"
 	"rootlet/slirp"
 	"rootlet/slirp/bridge"
@@ -17,7 +19,8 @@ import (
 // administrator would type for the better choice. It always succeeds; what
 // cannot be had is part of the answer.
 type infoCmd struct {
-	Format string `name:"format" short:"f" placeholder:"FORMAT" help:"json, or a Go template."`
+	Format  string `name:"format" short:"f" placeholder:"FORMAT" help:"json, or a Go template."`
+	Seccomp bool   `name:"seccomp" help:"Show the filter of system calls that a container gets, and nothing else."`
 }
 
 // hostInfo is the answer, and what --format works on. Where Docker's has such a
@@ -52,6 +55,7 @@ type hostInfo struct {
 	IDs             idInfo
 	Network         networkInfo
 	UserNamespaces  usernsInfo
+	SeccompActions  []string // that the kernel knows; none: it has no filters of system calls
 	RuntimeDir      string
 	SettingFiles    settingFiles
 }
@@ -104,8 +108,12 @@ type limit struct{ Name, Value string }
 
 // Run gathers and prints.
 func (c *infoCmd) Run(a *app) error {
+	if c.Seccomp {
+		return c.printFilter(a)
+	}
 	info := knownInfo()
 	info.addHost("/")
+	info.addSeccomp(seccomp.Actions())
 	info.addCgroup("/")
 	paths, err := findPaths()
 	if err != nil {
@@ -130,6 +138,24 @@ func (c *infoCmd) Run(a *app) error {
 		return info.print(a.stdout)
 	}
 	return printFormatted(a.stdout, c.Format, info)
+}
+
+// addSeccomp says whether a container gets a filter, as docker info does.
+func (i *hostInfo) addSeccomp(actions []string) {
+	i.SeccompActions = actions
+	if len(actions) > 0 {
+		i.SecurityOptions = append([]string{"name=seccomp,profile=" + record.Builtin}, i.SecurityOptions...)
+	}
+}
+
+// printFilter shows the program that the kernel runs before each system call.
+func (c *infoCmd) printFilter(a *app) error {
+	filter, err := sandbox.DefaultFilter()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(a.stdout, filter)
+	return err
 }
 
 // knownInfo is what does not depend on the host.

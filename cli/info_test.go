@@ -33,7 +33,9 @@ func TestInfoText(t *testing.T) {
 		"quay.io":      {Name: "quay.io", Mirrors: []string{"http://q.example/"}},
 		"evil.example": {Name: "evil.example", Secure: true, Blocked: true},
 	}
+	best.addSeccomp([]string{"kill_process", "errno", "allow"})
 	poor := best
+	poor.SeccompActions, poor.SecurityOptions = nil, known.SecurityOptions
 	poor.SettingFiles, poor.RegistryConfig = settingFiles{}, known.RegistryConfig
 	poor.CgroupDriver, poor.CgroupWhy = "none", "cgroup.procs: permission denied"
 	poor.Driver, poor.DriverForced = "copy", true

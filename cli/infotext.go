@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker/go-units"
 
+	"rootlet/sandbox/record"
 	"rootlet/userns"
 )
 
@@ -29,6 +30,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	i.printCgroup(&t)
 	i.printNetwork(&t)
 	i.printUserNamespaces(&t)
+	i.printSeccomp(&t)
 	t.line("Runtime Directory", i.RuntimeDir)
 	i.printSettings(&t)
 	t.line("Go Version", i.ClientInfo.GoVersion)
@@ -58,7 +60,11 @@ func (i *hostInfo) printServer(t *text) {
 	t.line("Default Runtime", i.DefaultRuntime)
 	t.line("Security Options", "")
 	for _, option := range i.SecurityOptions {
-		t.item(strings.TrimPrefix(option, "name="))
+		name, profile, _ := strings.Cut(strings.TrimPrefix(option, "name="), ",profile=")
+		t.item(name)
+		if profile != "" {
+			t.at(3, "Profile", profile)
+		}
 	}
 	t.line("Kernel Version", i.KernelVersion)
 	t.line("Operating System", i.OperatingSystem)
@@ -170,6 +176,16 @@ func (i *hostInfo) printUserNamespaces(t *text) {
 	for _, l := range u.Limits {
 		t.below(l.Name, l.Value)
 	}
+}
+
+func (i *hostInfo) printSeccomp(t *text) {
+	if len(i.SeccompActions) == 0 {
+		t.line("Seccomp", "none")
+		t.because("this kernel has no filters of system calls", "run with --security-opt seccomp=unconfined what you trust")
+		return
+	}
+	t.line("Seccomp", record.Builtin)
+	t.below("Actions", strings.Join(i.SeccompActions, " "))
 }
 
 // text collects lines.

@@ -58,7 +58,7 @@ type runFlags struct {
 	ReadOnly    bool     `name:"read-only" help:"Mount the root read-only."`
 	Remove      bool     `name:"rm" help:"Remove the container when it ends."`
 	Restart     string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
-	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges."`
+	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined."`
 	ShmSize     string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal  string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
 	StopTimeout *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`
@@ -246,22 +246,6 @@ func parseDevice(text string) (record.Device, error) {
 		return record.Device{}, fmt.Errorf("invalid --device %q: want /dev/NAME[:/dev/NAME][:rwm]", text)
 	}
 	return record.Device{Source: filepath.Clean(source), Target: filepath.Clean(target)}, nil
-}
-
-// fillSecurity understands what can be had so far, and refuses the rest by name
-// rather than do less than asked.
-func (c *newContainer) fillSecurity(r *sandbox.Request) error {
-	for _, option := range c.SecurityOpt {
-		switch option {
-		case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true":
-			r.Spec.NoNewPrivileges = true
-		case "no-new-privileges:false", "no-new-privileges=false":
-			r.Spec.NoNewPrivileges = false
-		default:
-			return fmt.Errorf("--security-opt %q: rootlet knows no-new-privileges", option)
-		}
-	}
-	return nil
 }
 
 func (c *newContainer) fillRestart(r *sandbox.Request) error {

@@ -81,6 +81,41 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+func TestSecurityOptions(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const text = "{\"defaultAction\": \"SCMP_ACT_ALLOW\"}\n"
+	if err := os.WriteFile("mine.json", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("bad.json", []byte("{\n\"defaultAction\": \"ALLOW\"}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]record.Seccomp{
+		"seccomp=unconfined": {Profile: record.Unconfined},
+		"seccomp:unconfined": {Profile: record.Unconfined},
+		"seccomp=builtin":    {Profile: record.Builtin},
+		"seccomp=mine.json":  {Profile: filepath.Join(here(t), "mine.json"), JSON: []byte(text)},
+	} {
+		r, err := requested(t, runFlags{SecurityOpt: []string{given, "no-new-privileges"}})
+		if got := r.Spec.Seccomp; err != nil || got.Profile != want.Profile || string(got.JSON) != string(want.JSON) || !r.Spec.NoNewPrivileges {
+			t.Errorf("%s: %+v, %v", given, got, err)
+		}
+	}
+	_, err := requested(t, runFlags{SecurityOpt: []string{"seccomp=bad.json"}})
+	if err == nil || err.Error() != `--security-opt seccomp: bad.json:2: defaultAction: "ALLOW": no such action` {
+		t.Error(err)
+	}
+}
+
+func here(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func TestRequestErrors(t *testing.T) {
 	here := t.TempDir()
 	for name, test := range map[string]struct {
@@ -105,7 +140,8 @@ func TestRequestErrors(t *testing.T) {
 		"ulimit":          {runFlags{Ulimit: []string{"nofile=20:10"}}, "soft limit is above"},
 		"ulimit unknown":  {runFlags{Ulimit: []string{"foo=1"}}, "invalid ulimit"},
 		"device":          {runFlags{Device: []string{"null"}}, "--device"},
-		"security option": {runFlags{SecurityOpt: []string{"seccomp=unconfined"}}, "no-new-privileges"},
+		"security option": {runFlags{SecurityOpt: []string{"sideways=yes"}}, "no-new-privileges"},
+		"no profile":      {runFlags{SecurityOpt: []string{"seccomp=" + here + "/none"}}, "--security-opt seccomp: open " + here + "/none"},
 		"userns host":     {runFlags{UserNS: "host"}, "--userns host"},
 		"userns unknown":  {runFlags{UserNS: "auto"}, "keep-id"},
 		"platform":        {runFlags{Platform: "nonsense/"}, "nonsense/"},

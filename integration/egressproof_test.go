@@ -98,6 +98,8 @@ func egressStage() func() error {
 		return egressWorld
 	case stageProbe:
 		return egressProbe
+	case stageSeccomp:
+		return seccompProbe
 	}
 	return nil
 }

@@ -126,10 +126,13 @@ func (f first) checklist() *firstproc.Program {
 	f.become(p)
 	f.dieWithMonitor(p) // the change of ids cleared it once more
 
-	// Seccomp has its place here, as the last thing before execve.
+	if !f.isSelf {
+		p.KeepReport()
+	}
+	f.loadFilter(p)
 	switch {
 	case f.reaper:
-		p.ExecReporting(execStep, programFD, f.argv, f.env)
+		p.ExecFD(execStep, programFD, f.argv, f.env)
 	case f.isSelf:
 		p.ExecFD("execute rootlet", programFD, f.argv, f.env)
 	default:

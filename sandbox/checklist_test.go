@@ -8,6 +8,7 @@ import (
 
 	"rootlet/internal/testenv"
 	"rootlet/sandbox/identity"
+	"rootlet/sandbox/seccomp"
 )
 
 func example() first {
@@ -23,7 +24,7 @@ func example() first {
 func exampleProgram() program {
 	return program{
 		workDir: "/srv/www", who: identity.Identity{UID: 33, GID: 33, Groups: []int{33, 44}},
-		setGroups: true, caps: defaultCaps,
+		setGroups: true, caps: defaultCaps, filter: &seccomp.Filter{Code: make([]unix.SockFilter, 1)},
 		argv: []string{"httpd", "-f"}, env: []string{"PATH=/sbin:/bin"},
 		paths: []string{"/sbin/httpd", "/bin/httpd"},
 	}
@@ -62,7 +63,23 @@ func TestTheOrderThatKeepsTheHostOut(t *testing.T) {
 	order(t, plan, "mask /proc/kcore", "new user namespace", "wait for the id maps", "mount /sys", "pivot_root",
 		"let go of the host's root", "wait to be released", "close all descriptors", "enter the working directory",
 		"check the working directory", "drop CAP_SYS_ADMIN", "set supplementary groups", "set the group", "set the user",
-		"set capabilities", "set no_new_privs", "tie its life", execStep)
+		"set capabilities", "set no_new_privs", "tie its life", filterStep+"\n"+execStep+"\n")
+}
+
+// Without no_new_privs the kernel takes a filter only from who has CAP_SYS_ADMIN,
+// which nobody is to have any more once he has changed his ids.
+func TestTheFilterComesLast(t *testing.T) {
+	for name, plan := range map[string]string{"first": example().checklist().Plan(), "joiner": exampleJoiner().checklist().Plan()} {
+		if !strings.HasSuffix(plan, "keep the report open\n"+filterStep+"\n"+execStep+"\n") {
+			t.Errorf("%s:\n%s", name, plan)
+		}
+		order(t, plan, "drop CAP_SYS_ADMIN", "keep capabilities", "set the user", "set capabilities", filterStep)
+	}
+	f := example()
+	f.filter = nil
+	if plan := f.checklist().Plan(); strings.Contains(plan, filterStep) || strings.Contains(plan, "keep capabilities") {
+		t.Errorf("unconfined:\n%s", plan)
+	}
 }
 
 func TestHostNetworkKeepsItsHandsOffTheNetwork(t *testing.T) {

@@ -108,7 +108,7 @@ func parseCapSet(hex string) string {
 func seccompMode(mode string) string {
 	switch mode {
 	case "0":
-		return "no filter yet (it comes with rootlet's isolation release)"
+		return "no filter"
 	case "2":
 		return "filtered"
 	}

@@ -110,6 +110,10 @@ func (t *Target) program(r ExecRequest) (program, error) {
 	if r.Privileged {
 		caps = allCaps()
 	}
+	filter, err := filterFor(t.spec.Seccomp, caps)
+	if err != nil {
+		return program{}, err
+	}
 	workDir := r.WorkDir
 	if workDir == "" {
 		workDir = t.spec.Process.WorkingDir
@@ -121,7 +125,7 @@ func (t *Target) program(r ExecRequest) (program, error) {
 	spec.Process.Env = mergeEnv(spec.Process.Env, r.Env)
 	g := program{
 		workDir: path.Clean(workDir), who: who,
-		setGroups: t.setGroups, noNewPrivileges: spec.NoNewPrivileges, caps: caps,
+		setGroups: t.setGroups, noNewPrivileges: spec.NoNewPrivileges, caps: caps, filter: filter,
 		limits: limitsOf(spec.Ulimits), ignored: ignoredSignals(),
 		argv: r.Args, env: environment(&spec, who.Home, r.TTY),
 	}

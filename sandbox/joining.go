@@ -75,7 +75,8 @@ func (j joiner) checklist() *firstproc.Program {
 	}
 	j.become(p)
 
-	// Seccomp has its place here, as the last thing before execve.
+	p.KeepReport()
+	j.loadFilter(p)
 	p.Exec(execStep, programFD, j.paths, j.argv, j.env)
 	return p
 }

@@ -101,6 +101,10 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	if err != nil {
 		return first{}, err
 	}
+	filter, err := filterFor(s.Seccomp, caps)
+	if err != nil {
+		return first{}, err
+	}
 	setGroups, err := os.ReadFile("/proc/self/setgroups")
 	if err != nil {
 		return first{}, err
@@ -113,7 +117,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 		program: program{
 			workDir: s.Process.WorkingDir, who: m.who,
 			setGroups:       strings.TrimSpace(string(setGroups)) == "allow",
-			noNewPrivileges: s.NoNewPrivileges, caps: caps,
+			noNewPrivileges: s.NoNewPrivileges, caps: caps, filter: filter,
 			limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
 			argv: s.Process.Args(), env: environment(s, m.who.Home, s.Process.TTY),
 		},
@@ -278,6 +282,9 @@ func (m *monitor) explain(err error) error {
 	}
 	if step.Step == joinStep && step.Errno == unix.EPERM {
 		return m.errAstray()
+	}
+	if noFilter := explainFilter(step); noFilter != nil {
+		return noFilter
 	}
 	if step.Step != execStep {
 		return err

@@ -5,6 +5,7 @@ import (
 
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/identity"
+	"rootlet/sandbox/seccomp"
 )
 
 // program is what a process of a container becomes, its first one (checklist.go)
@@ -17,6 +18,7 @@ type program struct {
 	setGroups       bool // setgroups(2) is allowed in this user namespace
 	noNewPrivileges bool
 	caps            capSet
+	filter          *seccomp.Filter // of system calls; nil: none
 	limits          []limit
 	ignored         []int // signals that the user's shell had us ignore
 
@@ -46,7 +48,7 @@ func (g program) keepExecutable(p *firstproc.Program) {
 }
 
 // become is everything from where nothing of the host is needed any more to
-// where only seccomp and execve are left.
+// where only the filter of system calls and execve are left.
 func (g program) become(p *firstproc.Program) {
 	// A session keyring of its own: the caller's would let it read the user's
 	// keys (keyrings(7)).
@@ -91,6 +93,11 @@ func (g program) dropRights(p *firstproc.Program) {
 		}
 		p.Call("set supplementary groups", unix.SYS_SETGROUPS, []uintptr{uintptr(len(g.who.Groups)), firstproc.Pointer(p, &groups[0])})
 	}
+	needsAdmin := g.filter != nil && !g.noNewPrivileges
+	if needsAdmin {
+		// Another user than root has none after the next calls, without this.
+		p.Call("keep capabilities", unix.SYS_PRCTL, []uintptr{unix.PR_SET_KEEPCAPS, 1, 0, 0, 0})
+	}
 	uid, gid := uintptr(g.who.UID), uintptr(g.who.GID)
 	p.Call(setGroupStep, unix.SYS_SETRESGID, []uintptr{gid, gid, gid})
 	p.Call(setUserStep, unix.SYS_SETRESUID, []uintptr{uid, uid, uid})
@@ -100,6 +107,11 @@ func (g program) dropRights(p *firstproc.Program) {
 	var caps uint64
 	if g.who.UID == 0 {
 		caps = uint64(g.caps)
+	}
+	if needsAdmin {
+		// For the filter, and for as long: execve(2) gives each what the lines above
+		// say, whatever was there before it, and takes KEEPCAPS back.
+		caps |= 1 << unix.CAP_SYS_ADMIN
 	}
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := &[2]unix.CapUserData{

@@ -155,6 +155,9 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	if s.NoNewPrivileges {
 		h.SecurityOpt = []string{"no-new-privileges"}
 	}
+	if s.Seccomp.Profile != "" {
+		h.SecurityOpt = append(h.SecurityOpt, "seccomp="+s.Seccomp.Profile)
+	}
 	if s.KeepID {
 		h.UsernsMode = "keep-id"
 	}

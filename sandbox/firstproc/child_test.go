@@ -33,6 +33,7 @@ func forking(t *testing.T, script string) (*Process, *os.File) {
 	ours, theirs := sockets(t)
 	var p Program
 	p.Fork("fork", int(theirs.Fd()))
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/bin/sh"}, []string{"sh", "-c", script}, nil)
 	proc, err := Start(&p, 0, stdio(t))
 	theirs.Close()
@@ -118,6 +119,7 @@ func TestExpectLooksAtWhatACallHasStored(t *testing.T) {
 		p.SaveResult()
 		p.CallSaved("stat", unix.SYS_FSTAT, []uintptr{Pointer(&p, st)})
 		p.Expect("look", &st.Mode, unix.S_IFCHR, unix.S_IFMT)
+		p.KeepReport()
 		p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
 		if _, err := run(t, &p); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.path, err, c.want)
@@ -129,6 +131,7 @@ func TestASiblingIsItsStartersToWaitFor(t *testing.T) {
 	ours, theirs := sockets(t)
 	var p Program
 	p.ForkSibling("fork", int(theirs.Fd()))
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/bin/sh"}, []string{"sh", "-c", "exit 7"}, nil)
 	proc, err := Start(&p, 0, stdio(t))
 	theirs.Close()

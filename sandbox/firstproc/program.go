@@ -103,24 +103,22 @@ func (p *Program) Expect(what string, field *uint32, want, mask uint32) {
 	p.steps = append(p.steps, step{what: what, nr: expectField, arg: [6]uintptr{uintptr(want), uintptr(mask)}, at: field})
 }
 
+// KeepReport has what is executed next inherit ErrorFD, on which it answers whether
+// it could do its work: by Report, or by closing it.
+func (p *Program) KeepReport() {
+	p.Call("keep the report open", unix.SYS_FCNTL, []uintptr{ErrorFD, unix.F_SETFD, 0})
+}
+
 // Exec appends the end of most programs: execve(2) of the first of paths that
 // can be executed, in execvp(3)'s order and with its errors, through a
-// Trampoline that is open as fd.
+// Trampoline that is open as fd and reports: KeepReport comes before.
 func (p *Program) Exec(what string, fd int, paths, argv, env []string) {
 	args := append(append(append([]string{}, paths...), ""), argv...)
-	p.ExecReporting(what, fd, args, env)
+	p.ExecFD(what, fd, args, env)
 }
 
-// ExecReporting appends execveat(2) of an open binary that inherits ErrorFD and
-// answers on it whether it could do its work: by Report, or by closing it.
-func (p *Program) ExecReporting(what string, fd int, argv, env []string) {
-	p.Call("keep the report open", unix.SYS_FCNTL, []uintptr{ErrorFD, unix.F_SETFD, 0})
-	p.ExecFD(what, fd, argv, env)
-}
-
-// ExecFD appends the other end: execveat(2) of an open binary, for a program
-// that no path in the root leads to. The name of the step is what a failure of
-// Exec goes by, too.
+// ExecFD appends execveat(2) of an open binary, for a program that no path in the
+// root leads to. The name of the step is what a failure of Exec goes by, too.
 func (p *Program) ExecFD(what string, fd int, argv, env []string) {
 	p.Call(what, unix.SYS_EXECVEAT, []uintptr{uintptr(fd), p.String(""), p.Strings(argv), p.Strings(env), unix.AT_EMPTY_PATH})
 }

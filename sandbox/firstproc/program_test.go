@@ -64,6 +64,7 @@ func run(t *testing.T, p *Program) (int, error) {
 
 func TestExecRunsTheFirstCandidateThatIsThere(t *testing.T) {
 	var p Program
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/nonexistent/sh", "/etc/passwd/sh", "/bin/sh"}, []string{"sh", "-c", "exit $CODE"}, []string{"CODE=7"})
 	if code, err := run(t, &p); err != nil || code != 7 {
 		t.Fatalf("exit %d, %v; want 7 and no error", code, err)
@@ -80,6 +81,7 @@ func TestExecAnswersAsExecvp(t *testing.T) {
 		{nil, syscall.ENOENT},
 	} {
 		var p Program
+		p.KeepReport()
 		p.Exec("exec it", trampolineFD(t), c.paths, []string{"x"}, nil)
 		_, err := run(t, &p)
 		var failed *StepError
@@ -96,6 +98,7 @@ func TestTheProgramNeverSeesTheBinaryThatStartedIt(t *testing.T) {
 	}
 	for _, path := range []string{"/proc/self/exe", script} {
 		var p Program
+		p.KeepReport()
 		p.Exec("exec", trampolineFD(t), []string{path}, []string{path}, nil)
 		// Executed again, the trampoline finds no path and nobody to report to.
 		if code, err := run(t, &p); code != 126 || err != nil {
@@ -103,6 +106,7 @@ func TestTheProgramNeverSeesTheBinaryThatStartedIt(t *testing.T) {
 		}
 	}
 	var p Program
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/bin/sh"}, []string{"sh", "-c", `test "$0" = zero && test -z "$1" && test "$2" = two`, "zero", "", "two"}, []string{"PATH=/bin"})
 	if code, err := run(t, &p); err != nil || code != 0 {
 		t.Errorf("arguments do not arrive: exit %d, %v", code, err)
@@ -112,6 +116,7 @@ func TestTheProgramNeverSeesTheBinaryThatStartedIt(t *testing.T) {
 func TestAFailedStepStopsTheList(t *testing.T) {
 	var p Program
 	p.Call("go nowhere", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")})
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
 	code, err := run(t, &p)
 	if err == nil || err.Error() != "go nowhere: no such file or directory" || code != exitStep {
@@ -122,6 +127,7 @@ func TestAFailedStepStopsTheList(t *testing.T) {
 func TestAToleratedErrorDoesNot(t *testing.T) {
 	var p Program
 	p.Call("go nowhere", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")}, syscall.ENOENT)
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
 	if code, err := run(t, &p); err != nil || code != 0 {
 		t.Fatalf("exit %d, error %v", code, err)
@@ -134,6 +140,7 @@ func TestSavedResultAndCwd(t *testing.T) {
 	p.SaveResult()
 	p.CallSaved("enter", unix.SYS_FCHDIR, nil)
 	p.ExpectAbsoluteCwd("look")
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/bin/sh"}, []string{"sh", "-c", `test "$(pwd)" = /tmp`}, []string{"PATH=/bin"})
 	if code, err := run(t, &p); err != nil || code != 0 {
 		t.Fatalf("exit %d, error %v", code, err)
@@ -162,6 +169,7 @@ func TestTellIsHeard(t *testing.T) {
 	defer r.Close()
 	var p Program
 	p.Tell("tell", int(w.Fd()), 'x')
+	p.KeepReport()
 	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
 	if _, err := run(t, &p); err != nil {
 		t.Fatal(err)
@@ -179,5 +187,19 @@ func TestPlanNamesTheSteps(t *testing.T) {
 	p.Exec("two", 9, nil, nil, nil)
 	if got := strings.Fields(p.Plan()); len(got) < 2 || got[0] != "one" || got[len(got)-1] != "two" {
 		t.Fatalf("plan %q", got)
+	}
+}
+
+// A filter of system calls may refuse even exit_group(2).
+func TestAProcessThatMayNotEvenExit(t *testing.T) {
+	refuse := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)}
+	filter := &unix.SockFprog{Len: 1, Filter: &refuse}
+	var p Program
+	p.Call("set no_new_privs", unix.SYS_PRCTL, []uintptr{unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0})
+	p.Call("load the filter", unix.SYS_SECCOMP, []uintptr{unix.SECCOMP_SET_MODE_FILTER, 0, Pointer(&p, filter)})
+	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
+	// A status of -1 is that of a process which a signal has ended.
+	if status, err := run(t, &p); status != -1 || err != nil {
+		t.Fatalf("exit status %d, %v", status, err)
 	}
 }

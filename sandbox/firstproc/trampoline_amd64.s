@@ -63,6 +63,11 @@ report:
 TEXT ·trampolineEnd(SB), NOSPLIT|NOFRAME, $0-0
 	RET
 
+// func trap()
+TEXT ·trap(SB), NOSPLIT|NOFRAME, $0-0
+	INT  $3
+	RET
+
 // func trampolineCode() (start, end unsafe.Pointer)
 TEXT ·trampolineCode(SB), NOSPLIT, $0-16
 	LEAQ ·trampoline(SB), AX

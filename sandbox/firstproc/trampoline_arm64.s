@@ -57,6 +57,11 @@ report:
 TEXT ·trampolineEnd(SB), NOSPLIT|NOFRAME, $0-0
 	RET
 
+// func trap()
+TEXT ·trap(SB), NOSPLIT|NOFRAME, $0-0
+	BRK
+	RET
+
 // func trampolineCode() (start, end unsafe.Pointer)
 TEXT ·trampolineCode(SB), NOSPLIT, $0-16
 	MOVD $·trampoline(SB), R0

@@ -8,6 +8,7 @@
 package record
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -48,6 +49,7 @@ type Spec struct {
 	ReadOnly        bool     `json:"readOnly,omitempty"`
 	KeepID          bool     `json:"keepID,omitempty"` // --userns keep-id
 	NoNewPrivileges bool     `json:"noNewPrivileges,omitempty"`
+	Seccomp         Seccomp  `json:"seccomp,omitzero"`
 	CapAdd          []string `json:"capAdd,omitempty"`
 	CapDrop         []string `json:"capDrop,omitempty"`
 	Devices         []Device `json:"devices,omitempty"`
@@ -72,6 +74,18 @@ type Spec struct {
 
 	StorageDriver string `json:"storageDriver,omitempty"` // as forced; empty: automatic
 }
+
+// Seccomp says which system calls a container may make.
+type Seccomp struct {
+	Profile string          `json:"profile,omitempty"` // Builtin (as is an empty one), Unconfined, or the file that JSON was read from
+	JSON    json.RawMessage `json:"json,omitempty"`
+}
+
+// Profiles that are no files.
+const (
+	Builtin    = "builtin"
+	Unconfined = "unconfined"
+)
 
 // NetworkSettings are what --network NAME:OPTIONS asks for; zero fields stand for the
 // driver's own. It has the fields of slirp.Settings.
