@@ -105,6 +105,9 @@ func TestANetworkLastsAsLongAsItsMembers(t *testing.T) {
 	}
 	b.Close()
 	awaitNone(t)
+	if len(events) > 0 {
+		t.Errorf("who left is told that %+v", <-events)
+	}
 	if _, err := os.Lstat(filepath.Join(s.dir("n"), socketFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its socket: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,7 @@ type Membership struct {
 	in     chan error    // nil: the container is connected; else why it cannot be
 	heard  chan struct{} // closed once nobody listens
 	gone   bool          // valid after heard
+	left   atomic.Bool   // it was closed: nobody is told of its end
 }
 
 // An Event is what has happened to a network.
@@ -151,7 +153,10 @@ func (m *Membership) Unplug() { _ = m.conn.Send(kindUnplug, nil) }
 func (m *Membership) Also(networks []string) { _ = m.conn.SendJSON(kindAlso, networks) }
 
 // Close gives the place up.
-func (m *Membership) Close() error { return m.conn.Close() }
+func (m *Membership) Close() error {
+	m.left.Store(true)
+	return m.conn.Close()
+}
 
 func (m *Membership) listen() {
 	m.conn.Deadline(time.Time{})
@@ -166,6 +171,9 @@ func (m *Membership) hear() {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return // Hold
+		case err != nil && m.left.Load():
+			m.gone = true
+			return
 		case err != nil:
 			m.gone = true
 			m.answer(fmt.Errorf("the network %s is gone", m.Network))

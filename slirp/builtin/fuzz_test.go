@@ -53,7 +53,11 @@ func (f *fuzzed) put(frame []byte) {
 	}
 	copy(f.in.head[vnetHdrLen:], frame)
 	n := copy(f.in.view.AsSlice(), frame[header.EthernetMinimumSize:])
+	before := f.link.frames.Load()
 	f.link.deliver(f.in, header.EthernetMinimumSize+n)
+	if f.link.frames.Load() != before+1 {
+		panic("a frame that was not counted: memory would not be given back after it")
+	}
 }
 
 // take is a frame that the server has sent within a moment, or nil.

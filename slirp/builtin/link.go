@@ -36,6 +36,7 @@ func newLink(mtu int, vnet bool) *link { return &link{mtu: uint32(mtu), vnet: vn
 
 // deliver hands a frame of n bytes to the stack.
 func (l *link) deliver(in *frameReader, n int) {
+	l.frames.Add(1)
 	size := n - in.headers()
 	protocol := in.ethernet().Type()
 	if l.accept != nil && !l.accept(protocol, in.view.AsSlice()[:size]) {
