@@ -101,9 +101,14 @@ func unnamed(dir, as string) (*os.File, error) {
 }
 
 // name gives a file that is written its name, in place of what had it: linkat(2)
-// replaces nothing, rename(2) does.
+// replaces nothing, rename(2) does. Where nothing has it, there is no moment at which a
+// file with another name could be left.
 func name(f *os.File, hidden, path string) error {
 	if hidden == "" {
+		err := unix.Linkat(unix.AT_FDCWD, linux.FDPath(f), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+		if !errors.Is(err, unix.EEXIST) {
+			return os.NewSyscallError("link what was written", err)
+		}
 		hidden = filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), os.Getpid()))
 		if err := unix.Linkat(unix.AT_FDCWD, linux.FDPath(f), unix.AT_FDCWD, hidden, unix.AT_SYMLINK_FOLLOW); err != nil {
 			return &os.LinkError{Op: "link", Old: "what was written", New: hidden, Err: err}
