@@ -60,7 +60,7 @@ func (c *completer) objects(target runner) {
 func (c *completer) networks() {
 	c.offer(inspect.Networks()...)
 	c.here(func(paths sandbox.Paths) {
-		entries, _ := networksOf(paths).List()
+		entries, _ := paths.Networks().List()
 		for _, e := range entries {
 			c.offer(e.Name)
 		}

@@ -13,11 +13,6 @@ import (
 	"rootlet/slirp/bridge"
 )
 
-// networksOf is the store of a user's networks.
-func networksOf(paths sandbox.Paths) bridge.Store {
-	return bridge.Store{Data: paths.Data, Runtime: paths.Runtime}
-}
-
 // noNetworkError says that there is no network of a name.
 type noNetworkError struct{ bridge.NotFoundError }
 
@@ -32,7 +27,7 @@ func findNetwork(paths sandbox.Paths, given string) (bridge.Network, error) {
 	if slirp.HasOwn(given) {
 		return bridge.Network{Name: given}, fmt.Errorf("network %s is none that containers share", given)
 	}
-	store := networksOf(paths)
+	store := paths.Networks()
 	n, err := store.Inspect(given)
 	var missing *bridge.NotFoundError
 	if !errors.As(err, &missing) {
@@ -60,36 +55,30 @@ func findNetwork(paths sandbox.Paths, given string) (bridge.Network, error) {
 // describeNetwork is `network inspect`, of one that containers share or that each has
 // of its own.
 func describeNetwork(paths sandbox.Paths, given string, entries []record.Entry) (inspect.Network, error) {
-	if slirp.HasOwn(given) {
-		if name, found := inspect.FindNetwork(given); found {
-			return inspect.NetworkOf(name, entries), nil
-		}
-	}
 	n, err := findNetwork(paths, given)
+	if err == nil {
+		return inspect.Shared(n, entries), nil
+	}
 	var missing *noNetworkError
-	if errors.As(err, &missing) {
+	if slirp.HasOwn(given) || errors.As(err, &missing) {
 		if name, found := inspect.FindNetwork(given); found {
 			return inspect.NetworkOf(name, entries), nil
 		}
 	}
-	if err != nil {
-		return inspect.Network{}, err
-	}
-	return inspect.Shared(n, entries), nil
+	return inspect.Network{}, err
 }
 
-// networkUsers are the containers, running or not, that are to be in a network.
-func networkUsers(paths sandbox.Paths, network string) ([]string, error) {
+// networkUsers lists the containers, running or not, that are to be in each network: by
+// the network's name, their names.
+func networkUsers(paths sandbox.Paths) (map[string][]string, error) {
 	entries, err := knownContainers(record.Root(paths.Data))
-	var names []string
+	users := map[string][]string{}
 	for _, e := range entries {
 		for _, a := range e.Spec.Networks {
-			if a.Network == network {
-				names = append(names, e.Spec.Name)
-			}
+			users[a.Network] = append(users[a.Network], e.Spec.Name)
 		}
 	}
-	return names, err
+	return users, err
 }
 
 // networkEvent is what happened to a network: create, destroy, connect or disconnect.

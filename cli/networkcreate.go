@@ -41,10 +41,10 @@ func (c *networkCreateCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	made, err := networksOf(paths).Create(n)
+	made, err := paths.Networks().Create(n)
 	var exists *bridge.ExistsError
 	if c.Ignore && errors.As(err, &exists) {
-		if made, err = networksOf(paths).Inspect(c.Network); err != nil {
+		if made, err = paths.Networks().Inspect(c.Network); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(a.stdout, made.ID)

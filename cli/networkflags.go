@@ -107,7 +107,7 @@ func (c *newContainer) fillAddresses(r *sandbox.Request) error {
 		return nil
 	}
 	if len(r.Spec.Networks) == 0 {
-		return fmt.Errorf("--ip, --ip6, --mac-address and --network-alias are for networks with a name: `rootlet network create` makes one, --network takes it")
+		return errors.New("--ip, --ip6, --mac-address and --network-alias are for networks with a name: `rootlet network create` makes one, --network takes it")
 	}
 	return c.addressFlags().fill(&r.Spec.Networks[0])
 }

@@ -41,13 +41,15 @@ func (c *networkLsCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	entries, err := networksOf(paths).List()
+	entries, err := paths.Networks().List()
 	if err != nil {
 		return err
 	}
-	used, err := usedNetworks(paths)
-	if err != nil && f.has("dangling") {
-		return err
+	var users map[string][]string
+	if f.has("dangling") {
+		if users, err = networkUsers(paths); err != nil {
+			return err
+		}
 	}
 	var all []inspect.Network
 	var damaged []string
@@ -63,7 +65,7 @@ func (c *networkLsCmd) Run(a *app) error {
 	}
 	var rows []any
 	for _, n := range all {
-		if f.has("dangling") && dangling != !(used[n.Name] || inspect.Always(n.Name)) {
+		if f.has("dangling") && dangling != (len(users[n.Name]) == 0 && !inspect.Always(n.Name)) {
 			continue
 		}
 		kind := "custom"

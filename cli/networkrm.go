@@ -3,13 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"rootlet/cli/inspect"
 	"rootlet/sandbox"
 	"rootlet/sandbox/events"
-	"rootlet/sandbox/record"
 	"rootlet/slirp/bridge"
 )
 
@@ -48,7 +46,10 @@ func (c *networkRmCmd) Run(a *app) error {
 }
 
 func removeNetwork(paths sandbox.Paths, n bridge.Network) error {
-	err := networksOf(paths).Remove(n.Name, func() ([]string, error) { return networkUsers(paths, n.Name) })
+	err := paths.Networks().Remove(n.Name, func() ([]string, error) {
+		users, err := networkUsers(paths)
+		return users[n.Name], err
+	})
 	if err == nil {
 		_ = events.Append(paths.Data, networkEvent("destroy", n, ""))
 	}
@@ -83,17 +84,17 @@ func (a *app) pruneNetworks(paths sandbox.Paths, f filters) error {
 	if err != nil {
 		return err
 	}
-	used, err := usedNetworks(paths)
+	users, err := networkUsers(paths)
 	if err != nil {
 		return err
 	}
-	entries, err := networksOf(paths).List()
+	entries, err := paths.Networks().List()
 	if err != nil {
 		return err
 	}
 	var gone []string
 	for _, e := range entries {
-		if e.Err != nil || used[e.Name] || inspect.Always(e.Name) || !f.labels(e.Labels) || !until.IsZero() && e.Created.After(until) {
+		if e.Err != nil || len(users[e.Name]) > 0 || inspect.Always(e.Name) || !f.labels(e.Labels) || !until.IsZero() && e.Created.After(until) {
 			continue
 		}
 		err := removeNetwork(paths, e.Network)
@@ -106,17 +107,5 @@ func (a *app) pruneNetworks(paths sandbox.Paths, f filters) error {
 			a.failed(err)
 		}
 	}
-	return a.printDeleted("Deleted Networks:", slices.Clip(gone))
-}
-
-// usedNetworks are those that a container has, running or not.
-func usedNetworks(paths sandbox.Paths) (map[string]bool, error) {
-	entries, err := knownContainers(record.Root(paths.Data))
-	used := map[string]bool{}
-	for _, e := range entries {
-		for _, a := range e.Spec.Networks {
-			used[a.Network] = true
-		}
-	}
-	return used, err
+	return a.printDeleted("Deleted Networks:", gone)
 }

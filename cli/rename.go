@@ -30,7 +30,7 @@ func (c *renameCmd) Run(a *app) error {
 	}
 	if now, err := found.spec(); err == nil {
 		for _, in := range now.Networks {
-			if err := networksOf(found.paths).Rename(in.Network, found.id, now.Name); err != nil {
+			if err := found.paths.Networks().Rename(in.Network, found.id, now.Name); err != nil {
 				a.failed(err)
 			}
 		}

@@ -28,7 +28,8 @@ type membership struct {
 // maxEvents is more than can happen to a container's networks before it looks.
 const maxEvents = 64
 
-func bridges(p Paths) bridge.Store { return bridge.Store{Data: p.Data, Runtime: p.Runtime} }
+// Networks is the store of the networks with a name.
+func (p Paths) Networks() bridge.Store { return bridge.Store{Data: p.Data, Runtime: p.Runtime} }
 
 // joinNetworks takes a place in every network that the container is to be in and is not.
 func (m *monitor) joinNetworks() error {
@@ -62,7 +63,7 @@ func (m *monitor) join(a record.Attachment) error {
 		const dnsPort = 53
 		want.Resolvers = append(want.Resolvers, netip.AddrPortFrom(ip, dnsPort))
 	}
-	place, err := bridges(m.Paths).Join(a.Network, want, m.events)
+	place, err := m.Paths.Networks().Join(a.Network, want, m.events)
 	if err != nil {
 		return err
 	}

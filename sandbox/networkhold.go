@@ -15,7 +15,7 @@ type networkHold struct{ guests []*bridge.Guest }
 func holdNetworks(p Paths, list []record.Attachment) (*networkHold, error) {
 	h := &networkHold{}
 	for _, a := range list {
-		g, err := bridges(p).Hold(a.Network)
+		g, err := p.Networks().Hold(a.Network)
 		if err != nil {
 			h.release()
 			return nil, err
