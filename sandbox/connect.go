@@ -206,7 +206,7 @@ func (m *monitor) lostNetwork(cause error) {
 // abortLost ends the connections that have lost their other end. Where the kernel cannot,
 // they wait for their own time to be over.
 func (m *monitor) abortLost() {
-	netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.hostPID))
+	netns, err := m.openNetns()
 	if err != nil {
 		return // the program has ended meanwhile
 	}

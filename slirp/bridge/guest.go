@@ -76,7 +76,7 @@ func (s Store) start(n Network, l *net.UnixListener) error {
 	}
 	defer conn.Close()
 	defer theirs.Close()
-	process, err := spawn(stage.Bridge, theirs, listener)
+	process, err := spawn(stage.Bridge, nil, theirs, listener)
 	if err != nil {
 		return err
 	}
@@ -86,16 +86,19 @@ func (s Store) start(n Network, l *net.UnixListener) error {
 	return conn.SendJSON(kindTask, task{s, n})
 }
 
-// spawn starts this binary as a stage that outlives us, with the files as its
-// descriptors from 3 on.
-func spawn(name string, files ...*os.File) (*os.Process, error) {
+// spawn starts this binary as a stage in a session of its own, with the files as its
+// descriptors from 3 on. said takes what it prints; nil: nobody.
+func spawn(name string, said *os.File, files ...*os.File) (*os.Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer null.Close()
+	if said == nil {
+		said = null
+	}
 	process, err := os.StartProcess("/proc/self/exe", []string{name}, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: append([]*os.File{null, null, null}, files...),
+		Dir: "/", Env: []string{}, Files: append([]*os.File{null, null, said}, files...),
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {

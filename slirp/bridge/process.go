@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"rootlet/internal/stage"
@@ -35,19 +34,14 @@ func startSwitch(t task, plugged func(mac string)) (*switchProcess, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	defer says.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	process, err := spawn(stage.Switch, says, theirs)
+	if err == nil {
+		if err = conn.SendJSON(kindTask, t); err != nil {
+			err = fmt.Errorf("start %s: %w", stage.Switch, err)
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), said.Close())
-	}
-	defer null.Close()
-	process, err := os.StartProcess("/proc/self/exe", []string{stage.Switch}, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: []*os.File{null, null, says, theirs}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err == nil {
-		err = conn.SendJSON(kindTask, t)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", stage.Switch, err), conn.Close(), said.Close())
 	}
 	s := &switchProcess{process: process, conn: conn, born: time.Now(), fate: make(chan error, 1)}
 	go s.watch(said)

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
 )
 
 // A Relay is the nameserver alone, on sockets that somebody else has opened where the
@@ -33,7 +35,7 @@ func NewRelay(p Policy) *Relay {
 // is OpenInterface's.
 func ListenRelay(netns int, at netip.Addr) (*Relay, error) {
 	r := NewRelay(permitAll{})
-	err := thread()(netns, func() error {
+	err := linux.InNetwork(netns, func() error {
 		lo := Interface{Name: "lo", Address4: netip.PrefixFrom(at, at.BitLen())}
 		if err := lo.change(lo.addresses); err != nil && !errors.Is(err, unix.EEXIST) { // of one that died
 			return err

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
 )
 
 // configure brings lo and an interface of this thread's namespace up. The messages
@@ -24,7 +26,7 @@ func configure(i Interface) error {
 // SetAddress gives an interface that is there its addresses and default routes, and has
 // the kernel take none from router advertisements. The caller is OpenInterface's.
 func SetAddress(netns int, i Interface) error {
-	return thread()(netns, func() error {
+	return linux.InNetwork(netns, func() error {
 		// Best effort: procfs is read-only in a container around us.
 		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+i.Name+"/accept_ra", []byte("0"), 0)
 		return i.change(func(index int) []step { return append(i.addresses(index), i.routes(index)...) })
@@ -35,7 +37,7 @@ func SetAddress(netns int, i Interface) error {
 // The caller is OpenInterface's.
 func SetRoutes(netns int, i Interface) error {
 	i.Address6 = netip.Prefix{} // which is there
-	return thread()(netns, func() error { return i.change(i.routes) })
+	return linux.InNetwork(netns, func() error { return i.change(i.routes) })
 }
 
 // change takes steps on an interface of this thread's namespace.

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
 )
 
 const tunDevice = "/dev/net/tun"
@@ -44,14 +45,16 @@ func OpenTap(netns int, o Link) (*os.File, error) { return TapOpener()(netns, o)
 
 // TapOpener is OpenTap, once, for who wants it to be quick: the thread is there before.
 func TapOpener() func(netns int, o Link) (*os.File, error) {
-	do := thread()
+	do := linux.OwnThread()
 	return func(netns int, o Link) (tap *os.File, err error) {
 		i, err := o.asInterface()
 		if err != nil {
 			return nil, err
 		}
-		err = do(netns, func() (err error) {
-			tap, err = openHere(i)
+		err = do(func() (err error) {
+			if err = linux.EnterNetwork(netns); err == nil {
+				tap, err = openHere(i)
+			}
 			return err
 		})
 		return tap, err
@@ -73,7 +76,7 @@ func (o Link) asInterface() (Interface, error) {
 // namespace and, as for CAP_NET_ADMIN, in the one that owns the namespace. The
 // error is a *DeviceError where the tun device cannot be opened.
 func OpenInterface(netns int, i Interface) (tap *os.File, err error) {
-	err = thread()(netns, func() (err error) {
+	err = linux.InNetwork(netns, func() (err error) {
 		tap, err = openHere(i)
 		return err
 	})
@@ -87,27 +90,7 @@ func Configure(netns int, o Link) error {
 	if err != nil {
 		return err
 	}
-	return thread()(netns, func() error { return configure(i) })
-}
-
-// thread makes one that calls a function in a network namespace, once.
-func thread() func(netns int, f func() error) error {
-	asked, done := make(chan func() error), make(chan error, 1)
-	go func() {
-		// setns(2) moves a thread. This one is never unlocked: it ends with its
-		// goroutine, so that no other runs in the container's namespace.
-		runtime.LockOSThread()
-		done <- (<-asked)()
-	}()
-	return func(netns int, f func() error) error {
-		asked <- func() error {
-			if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("enter the network namespace: %w", err)
-			}
-			return f()
-		}
-		return <-done
-	}
+	return linux.InNetwork(netns, func() error { return configure(i) })
 }
 
 func openHere(i Interface) (*os.File, error) {

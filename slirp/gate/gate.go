@@ -9,12 +9,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/linux"
 	"rootlet/slirp/builtin"
 	"rootlet/slirp/egress"
 )
@@ -66,10 +66,10 @@ func Open(o Options) (*Gate, error) {
 		o.Proc = "/proc"
 	}
 	g := &Gate{policy: egress.New(o.Rules, o.Refused), rules: newRuleset(o.Rules, o.sides()), report: o.Report}
-	if err := elsewhere(func() error { return removeOld(o.Container) }); err != nil {
+	if err := removeOld(o.Container); err != nil {
 		return nil, err
 	}
-	if err := elsewhere(func() error { return g.openHere(o) }); err != nil {
+	if err := linux.OwnThread()(func() error { return g.openHere(o) }); err != nil {
 		return nil, err
 	}
 	defer g.link.Close()
@@ -88,44 +88,22 @@ func (o Options) sides() []side {
 	return sides
 }
 
-// elsewhere runs f on a thread that may change its namespaces: it ends with f.
-func elsewhere(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		done <- f()
-	}()
-	return <-done
-}
-
 func removeOld(container *os.File) error {
-	if err := join(container); err != nil {
-		return err
-	}
-	l, err := openLink()
+	netns, err := linux.Descriptor(container)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	if err := l.removeTap(); err != nil {
-		return fmt.Errorf("remove %s: %w", tap, err)
-	}
-	return nil
-}
-
-func join(netns *os.File) error {
-	connection, err := netns.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var joinErr error
-	if err := connection.Control(func(fd uintptr) { joinErr = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
-		return err
-	}
-	if joinErr != nil {
-		return fmt.Errorf("join the container's network: %w", joinErr)
-	}
-	return nil
+	return linux.InNetwork(netns, func() error {
+		l, err := openLink()
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		if err := l.removeTap(); err != nil {
+			return fmt.Errorf("remove %s: %w", tap, err)
+		}
+		return nil
+	})
 }
 
 // openHere makes the middle on this thread. A socket stays in the namespace in which it

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
 )
 
 // AbortLost breaks the TCP connections in a network namespace whose other end is not in
@@ -14,21 +15,12 @@ import (
 // lost nothing. It takes CAP_NET_ADMIN over the namespace. One that is still being made
 // goes on by itself.
 //
-// The caller's goroutine must hold the process's first thread, or know that it cannot be
-// given to another: setns(2) moves a thread, which ends here with its goroutine.
+// The caller is linux.InNetwork's.
 func AbortLost(netns *os.File) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		done <- abortHere(int(netns.Fd()))
-	}()
-	return <-done
+	return linux.InNetwork(int(netns.Fd()), abortHere)
 }
 
-func abortHere(netns int) error {
-	if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter the network namespace: %w", err)
-	}
+func abortHere() error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return fmt.Errorf("sock_diag: %w", err)
