@@ -36,6 +36,22 @@ func (c *newContainer) fillMounts(r *sandbox.Request) error {
 			r.Spec.Mounts = append(r.Spec.Mounts, m)
 		}
 	}
+	return c.fillScratch(r)
+}
+
+// fillScratch is --read-only-tmpfs: Podman's places where programs expect to write.
+func (c *newContainer) fillScratch(r *sandbox.Request) error {
+	if !c.ReadTmpfs {
+		return nil
+	}
+	if !c.ReadOnly {
+		return errors.New("--read-only-tmpfs goes with --read-only")
+	}
+	for _, target := range []string{"/run", "/tmp", "/var/tmp"} {
+		if !slices.ContainsFunc(r.Spec.Mounts, func(m record.Mount) bool { return m.Target == target }) {
+			r.Spec.Mounts = append(r.Spec.Mounts, record.Mount{Type: record.Tmpfs, Target: target})
+		}
+	}
 	return nil
 }
 

@@ -51,14 +51,16 @@ type runFlags struct {
 	networkFlags
 	OOMScoreAdj int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
+	Privileged  bool     `name:"privileged" help:"Every capability over the container's own namespaces, all system calls, nothing of /proc and /sys masked."`
 	Publish     []string `name:"publish" short:"p" sep:"none" placeholder:"[[IP:]PORT:]PORT" help:"Publish a port of the container on the host."`
 	PublishAll  bool     `name:"publish-all" short:"P" help:"Publish every port that is exposed, each on a free one."`
 	Pull        string   `name:"pull" default:"missing" enum:"always,missing,never,newer" help:"When to pull: always, missing, never or newer."`
 	Quiet       bool     `name:"quiet" short:"q" help:"No progress and no notices."`
 	ReadOnly    bool     `name:"read-only" help:"Mount the root read-only."`
+	ReadTmpfs   bool     `name:"read-only-tmpfs" help:"With --read-only, mount a tmpfs on /run, /tmp and /var/tmp."`
 	Remove      bool     `name:"rm" help:"Remove the container when it ends."`
 	Restart     string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
-	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined."`
+	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined; systempaths=unconfined."`
 	ShmSize     string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal  string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
 	StopTimeout *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`

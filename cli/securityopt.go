@@ -17,6 +17,7 @@ import (
 // fillSecurity understands what can be had so far, and refuses the rest by name
 // rather than do less than asked.
 func (c *newContainer) fillSecurity(r *sandbox.Request) error {
+	r.Spec.Privileged, r.Spec.SystemPathsOpen = c.Privileged, c.Privileged
 	for _, option := range c.SecurityOpt {
 		name, value := option, ""
 		if at := strings.IndexAny(option, "=:"); at >= 0 { // Docker's older separator was a colon
@@ -30,8 +31,16 @@ func (c *newContainer) fillSecurity(r *sandbox.Request) error {
 			r.Spec.NoNewPrivileges = false
 		case name == "seccomp" && value != "":
 			r.Spec.Seccomp, err = seccompProfile(value)
+		case name == "systempaths" && value == record.Unconfined:
+			r.Spec.SystemPathsOpen = true
+		case name == "label" && value == "disable", name == "apparmor" && value == record.Unconfined:
+			// That is how it is.
+		case name == "label" && value != "":
+			err = fmt.Errorf("--security-opt %q: rootlet gives processes and files no SELinux labels: label=disable is all there is", option)
+		case name == "apparmor" && value != "":
+			err = fmt.Errorf("--security-opt %q: only root loads AppArmor profiles, and rootlet changes to none: apparmor=unconfined is all there is", option)
 		default:
-			err = fmt.Errorf("--security-opt %q: rootlet knows no-new-privileges and seccomp=FILE, builtin or unconfined", option)
+			err = fmt.Errorf("--security-opt %q: rootlet knows no-new-privileges, seccomp=FILE, builtin or unconfined, systempaths=unconfined, label=disable and apparmor=unconfined", option)
 		}
 		if err != nil {
 			return err

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/record"
 )
 
 // capNames are capabilities(7) by number.
@@ -49,6 +51,16 @@ func chooseCaps(add, drop []string) (capSet, error) {
 		set = 0
 	}
 	return (set | adding) &^ dropping, nil
+}
+
+// capsOf are the capabilities of a container's programs. What is dropped by name is
+// dropped from a privileged one, too, where Docker would pass over it.
+func capsOf(s *record.Spec) (capSet, error) {
+	add := s.CapAdd
+	if s.Privileged {
+		add = append([]string{"ALL"}, add...)
+	}
+	return chooseCaps(add, s.CapDrop)
 }
 
 func parseCaps(names []string) (set capSet, all bool, err error) {

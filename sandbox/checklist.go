@@ -24,7 +24,9 @@ type first struct {
 	network    int    // descriptor of the namespace of another container, 0 where it has none
 	terminal   *terminal
 
+	null                              int // a descriptor whose number cover may use; 0 where nothing is covered
 	procMasks, procReadOnly, sysMasks []mask
+	sysWritable                       bool
 
 	program      // what it becomes
 	isSelf  bool // it is rootlet, and paths do not count
@@ -59,7 +61,9 @@ const kernelFS = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 func (f first) checklist() *firstproc.Program {
 	p := new(firstproc.Program)
 
-	// In U1, with its own pid and mount namespace.
+	// In U1, with its own pid and mount namespace. It is a copy of the monitor: nobody
+	// who can see it may look into it until it is the user's program (CVE-2016-9962).
+	hide(p)
 	f.dieWithMonitor(p)
 	if f.cgroup > 0 {
 		// Before it makes the namespace that shows this group as the root.
@@ -69,8 +73,9 @@ func (f first) checklist() *firstproc.Program {
 	f.resetSignals(p)
 	chdir(p, "enter the root", f.root)
 	mount(p, "mount /proc", "proc", "proc", "proc", kernelFS, "")
+	f.openNull(p)
 	for _, m := range f.procMasks {
-		cover(p, m)
+		f.cover(p, m)
 	}
 	for _, m := range f.procReadOnly {
 		readOnly(p, m)
@@ -90,10 +95,10 @@ func (f first) checklist() *firstproc.Program {
 	// What belongs to U2's own namespaces. sysfs shows a network namespace, and
 	// must be mounted while the host's is still in sight (mount_too_revealing).
 	if f.ownNetwork {
-		mount(p, "mount /sys", "sysfs", "sys", "sysfs", kernelFS|unix.MS_RDONLY, "")
+		f.mountSys(p)
 	}
 	for _, m := range f.sysMasks {
-		cover(p, m)
+		f.cover(p, m)
 	}
 	mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT)
 	mount(p, "mount /dev/mqueue", "mqueue", "dev/mqueue", "mqueue", kernelFS, "", unix.ENODEV)
@@ -171,19 +176,55 @@ func (t *terminal) reopen(p *firstproc.Program) {
 // with the exit codes 126 and 127.
 const execStep = "exec"
 
+// hide keeps others from tracing the process, and from opening what /proc shows of it.
+// Its memory belongs to U1, or to the host's user namespace, so that no capability of
+// a container's outweighs this (ptrace(2), "ptrace access mode checking"). What it
+// executes can be looked into again.
+func hide(p *firstproc.Program) {
+	p.Call("hide from tracers", unix.SYS_PRCTL, []uintptr{unix.PR_SET_DUMPABLE, 0})
+}
+
 // dieWithMonitor has the kernel kill the container should its monitor vanish.
 func (f first) dieWithMonitor(p *firstproc.Program) {
 	p.Call("tie its life to the monitor's", unix.SYS_PRCTL, []uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)})
 }
 
-// cover hides a path: /dev/null over a file, an empty file system over a
-// directory. /dev/null is ours, bound from the host and checked (CVE-2025-31133).
-func cover(p *firstproc.Program, m mask) {
+// mountSys shows the network namespace that the process is in.
+func (f first) mountSys(p *firstproc.Program) {
+	flags := uintptr(kernelFS | unix.MS_RDONLY)
+	if f.sysWritable {
+		flags = kernelFS
+	}
+	mount(p, "mount /sys", "sysfs", "sys", "sysfs", flags, "")
+}
+
+// openNull opens what files are covered with, once: the device by its number, whatever
+// the user has mounted in our /dev, and no symlink (CVE-2025-31133).
+func (f first) openNull(p *firstproc.Program) {
+	if f.null == 0 {
+		return
+	}
+	const what, check = "open /dev/null", "check that it is /dev/null"
+	st := new(unix.Stat_t)
+	p.Call(what, unix.SYS_OPENAT, []uintptr{cwd, p.String("dev/null"), unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC})
+	p.SaveResult()
+	p.CallSaved(what, unix.SYS_DUP3, []uintptr{uintptr(f.null), unix.O_CLOEXEC})
+	p.Call(check, unix.SYS_FSTAT, []uintptr{uintptr(f.null), firstproc.Pointer(p, st)})
+	p.Expect(check, &st.Mode, unix.S_IFCHR, unix.S_IFMT)
+	p.Expect(check, (*uint32)(unsafe.Pointer(&st.Rdev)), uint32(unix.Mkdev(1, 3)), ^uint32(0))
+}
+
+// cwd is AT_FDCWD as an argument of a system call.
+const cwd = ^uintptr(-(unix.AT_FDCWD + 1))
+
+// cover hides a path: /dev/null over a file, an empty file system over a directory.
+// The former is bound by its descriptor, which /proc, ours too by now, leads to.
+func (f first) cover(p *firstproc.Program, m mask) {
 	if m.dir {
 		mount(p, "mask /"+m.path, "tmpfs", m.path, "tmpfs", kernelFS|unix.MS_RDONLY, "size=0,nr_inodes=2")
 		return
 	}
-	mount(p, "mask /"+m.path, "dev/null", m.path, "", unix.MS_BIND, "")
+	mount(p, "mask /"+m.path, fmt.Sprintf("proc/self/fd/%d", f.null), m.path, "", unix.MS_BIND, "")
 }
 
 func readOnly(p *firstproc.Program, m mask) {

@@ -15,15 +15,15 @@ import (
 
 // filterFor makes the filter of system calls of a program that may have some
 // capabilities, by its container's profile; nil: it has none.
-func filterFor(s record.Seccomp, caps capSet) (*seccomp.Filter, error) {
-	if s.Profile == record.Unconfined {
+func filterFor(s *record.Spec, caps capSet) (*seccomp.Filter, error) {
+	if s.Seccomp.Profile == record.Unconfined || s.Privileged && s.Seccomp.Profile == "" {
 		return nil, nil
 	}
 	machine, err := seccomp.Here(caps.has)
 	if err != nil {
 		return nil, err
 	}
-	filter, err := builtinOr(s, machine)
+	filter, err := builtinOr(s.Seccomp, machine)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func letsBegin(f seccomp.Filter, m seccomp.Machine) error {
 
 // DefaultFilter shows the filter of a container that nothing else was asked for.
 func DefaultFilter() (string, error) {
-	filter, err := filterFor(record.Seccomp{}, defaultCaps)
+	filter, err := filterFor(&record.Spec{}, defaultCaps)
 	if err != nil {
 		return "", err
 	}

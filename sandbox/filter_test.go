@@ -10,7 +10,7 @@ import (
 
 func TestFilterFor(t *testing.T) {
 	const begins = `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["execve", "execveat", "fcntl", "write", "exit_group"], "action": "SCMP_ACT_ALLOW"}]}`
-	usual, err := filterFor(record.Seccomp{}, defaultCaps)
+	usual, err := filterFor(&record.Spec{}, defaultCaps)
 	if err != nil || usual == nil || len(usual.Code) < 100 {
 		t.Fatalf("builtin: %v, %v", usual, err)
 	}
@@ -23,12 +23,12 @@ func TestFilterFor(t *testing.T) {
 		"privileged":  {record.Seccomp{}, allCaps(), true},
 		"from a file": {record.Seccomp{Profile: "/a.json", JSON: []byte(begins)}, 0, false},
 	} {
-		filter, err := filterFor(c.profile, c.caps)
+		filter, err := filterFor(&record.Spec{Seccomp: c.profile}, c.caps)
 		if err != nil || filter == nil || len(filter.Code) == 0 || len(filter.Code) > 100 != c.longer {
 			t.Errorf("%s: %v, %v", name, filter, err)
 		}
 	}
-	if filter, err := filterFor(record.Seccomp{Profile: record.Unconfined}, defaultCaps); err != nil || filter != nil {
+	if filter, err := filterFor(&record.Spec{Seccomp: record.Seccomp{Profile: record.Unconfined}}, defaultCaps); err != nil || filter != nil {
 		t.Errorf("unconfined: %v, %v", filter, err)
 	}
 }
@@ -37,7 +37,7 @@ func TestFilterFor(t *testing.T) {
 func TestProfilesUnderWhichNothingBegins(t *testing.T) {
 	const close = `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["%"], "action": "SCMP_ACT_KILL"}]}`
 	for _, call := range []string{"execve", "execveat", "fcntl", "write", "exit_group"} {
-		_, err := filterFor(record.Seccomp{Profile: "/a.json", JSON: []byte(strings.ReplaceAll(close, "%", call))}, defaultCaps)
+		_, err := filterFor(&record.Spec{Seccomp: record.Seccomp{Profile: "/a.json", JSON: []byte(strings.ReplaceAll(close, "%", call))}}, defaultCaps)
 		var failure *Failure
 		if !errors.As(err, &failure) || !strings.Contains(failure.Message, "does not allow "+call+",") {
 			t.Errorf("%s: %v", call, err)

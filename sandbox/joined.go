@@ -103,14 +103,14 @@ func (t *Target) program(r ExecRequest) (program, error) {
 	if err != nil {
 		return program{}, &Failure{Code: codeCannotInvoke, Message: err.Error()}
 	}
-	caps, err := chooseCaps(t.spec.CapAdd, t.spec.CapDrop)
+	caps, err := capsOf(t.spec)
 	if err != nil {
 		return program{}, err
 	}
 	if r.Privileged {
 		caps = allCaps()
 	}
-	filter, err := filterFor(t.spec.Seccomp, caps)
+	filter, err := filterFor(t.spec, caps)
 	if err != nil {
 		return program{}, err
 	}

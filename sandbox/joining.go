@@ -42,10 +42,8 @@ func (j joiner) checklist() *firstproc.Program {
 
 	// It is a copy of the process that it was cloned from, and must not be
 	// looked into from the moment that the container can see it: its memory, its
-	// environment, what it was executed from (CVE-2016-9962). Its memory belongs
-	// to the host's user namespace, so that no capability of the container's
-	// outweighs this (ptrace(2), "ptrace access mode checking").
-	p.Call("hide from tracers", unix.SYS_PRCTL, []uintptr{unix.PR_SET_DUMPABLE, 0})
+	// environment, what it was executed from (CVE-2016-9962).
+	hide(p)
 	// Ctrl-C and Ctrl-Z at the user's terminal are for his command alone.
 	p.Call("new session", unix.SYS_SETSID, nil)
 	j.resetSignals(p)

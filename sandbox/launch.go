@@ -34,7 +34,9 @@ func (m *monitor) launch() error {
 	}
 	defer ours.Close()
 	defer theirs.Close()
-	f, err := m.firstProcess(int(theirs.Fd()))
+	var open handles
+	defer open.close()
+	f, err := m.firstProcess(int(theirs.Fd()), &open)
 	if err != nil {
 		return err
 	}
@@ -94,14 +96,15 @@ func turns() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "turns"), os.NewFile(uintptr(fds[1]), "turns"), nil
 }
 
-// firstProcess gathers what the checklist depends on.
-func (m *monitor) firstProcess(sync int) (first, error) {
+// firstProcess gathers what the checklist depends on. What it opens for that goes to
+// open.
+func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 	s := &m.Spec
-	caps, err := chooseCaps(s.CapAdd, s.CapDrop)
+	caps, err := capsOf(s)
 	if err != nil {
 		return first{}, err
 	}
-	filter, err := filterFor(s.Seccomp, caps)
+	filter, err := filterFor(s, caps)
 	if err != nil {
 		return first{}, err
 	}
@@ -112,8 +115,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname,
 		ownNetwork: !m.onHost() && m.net.shared == nil, groups: m.gids.bounds(), terminal: m.streams.terminal,
-		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
-		sysMasks: findMasks("/sys", maskedSys),
+		sysWritable: s.SystemPathsOpen,
 		program: program{
 			workDir: s.Process.WorkingDir, who: m.who,
 			setGroups:       strings.TrimSpace(string(setGroups)) == "allow",
@@ -124,6 +126,12 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	}
 	if m.net.shared != nil && !m.net.hosts {
 		f.network = int(m.net.shared.Fd())
+	}
+	if !s.SystemPathsOpen {
+		f.procMasks, f.procReadOnly, f.sysMasks = findMasks("/proc", maskedProc), findMasks("/proc", readOnlyProc), findMasks("/sys", maskedSys)
+		if f.null, err = open.add(unix.Open(os.DevNull, unix.O_PATH|unix.O_CLOEXEC, 0)); err != nil {
+			return f, fmt.Errorf("open %s: %w", os.DevNull, err)
+		}
 	}
 	f.paths = candidates(f.argv[0], f.env)
 	return f, nil

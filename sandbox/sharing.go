@@ -169,7 +169,7 @@ const joinStep = "enter the other container's network"
 // right over that: U2 has none.
 func (f first) joinNetwork(p *firstproc.Program) {
 	p.Call(joinStep, unix.SYS_SETNS, []uintptr{uintptr(f.network), unix.CLONE_NEWNET})
-	mount(p, "mount /sys", "sysfs", "sys", "sysfs", kernelFS|unix.MS_RDONLY, "")
+	f.mountSys(p)
 }
 
 // borrow makes a file of another container's this one's, too: what either of them, or

@@ -138,10 +138,13 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 		RestartPolicy: RestartPolicy{Name: s.Restart.Policy, MaximumRetryCount: s.Restart.Retries},
 		AutoRemove:    s.Remove, VolumesFrom: s.VolumesFrom, Annotations: map[string]string{}, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
 		CgroupnsMode: "private", DNS: filled(s.DNS), DNSOptions: []string{}, DNSSearch: filled(s.DNSSearch),
-		ExtraHosts: s.ExtraHosts, GroupAdd: s.Process.GroupAdd, IpcMode: "private", OomScoreAdj: s.OOMScoreAdj,
+		ExtraHosts: s.ExtraHosts, GroupAdd: s.Process.GroupAdd, IpcMode: "private", OomScoreAdj: s.OOMScoreAdj, Privileged: s.Privileged,
 		ReadonlyRootfs: s.ReadOnly, StorageOpt: map[string]string{}, Tmpfs: map[string]string{}, ShmSize: s.ShmSize,
 		Sysctls: map[string]string{}, Runtime: "rootlet", Resources: resourcesOf(s), Mounts: []struct{}{},
 		MaskedPaths: from.Masked, ReadonlyPaths: from.ReadOnly, Init: &s.Init,
+	}
+	if s.SystemPathsOpen {
+		h.MaskedPaths, h.ReadonlyPaths = []string{}, []string{}
 	}
 	if h.LogConfig.Type == "" {
 		h.LogConfig.Type = record.LogJSONFile
@@ -157,6 +160,9 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	}
 	if s.Seccomp.Profile != "" {
 		h.SecurityOpt = append(h.SecurityOpt, "seccomp="+s.Seccomp.Profile)
+	}
+	if s.SystemPathsOpen && !s.Privileged {
+		h.SecurityOpt = append(h.SecurityOpt, "systempaths="+record.Unconfined)
 	}
 	if s.KeepID {
 		h.UsernsMode = "keep-id"
