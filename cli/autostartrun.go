@@ -94,17 +94,22 @@ type treated struct {
 	err    error
 }
 
-// behind counts the containers whose network one shares: the one that it names, and
-// the one that that one names.
+// behind counts the containers, one behind the other, of which one shares something:
+// the one that it names, and the one that that one names.
 func behind(e record.Entry, entries []record.Entry) int {
+	return behindWithin(e, entries, len(entries))
+}
+
+func behindWithin(e record.Entry, entries []record.Entry, most int) int {
+	if most == 0 {
+		return 0
+	}
 	others := 0
-	for others < len(entries) {
-		i := slices.IndexFunc(entries, func(o record.Entry) bool { return o.ID == record.SharesWith(e.Spec.Network) })
-		if i < 0 {
-			break
+	for _, share := range e.Spec.Shares() {
+		i := slices.IndexFunc(entries, func(o record.Entry) bool { return o.ID == share.With })
+		if i >= 0 {
+			others = max(others, 1+behindWithin(entries[i], entries, most-1))
 		}
-		e = entries[i]
-		others++
 	}
 	return others
 }

@@ -93,6 +93,11 @@ func (c *completer) containers(wanted func(record.Status) bool) {
 func (c *completer) networkModes() {
 	c.offer(slirp.Auto)
 	c.networks()
+	c.shared()
+}
+
+// shared are the containers that one can share a namespace of.
+func (c *completer) shared() {
 	c.here(func(paths sandbox.Paths) {
 		entries, _ := record.Root(paths.Data).ListAlive()
 		for _, e := range entries {

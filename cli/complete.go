@@ -140,6 +140,12 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 		c.offer(record.LogJSONFile, record.LogNone)
 	case "type":
 		c.offer(objectKinds[:]...)
+	case "ipc":
+		c.offer(private, record.Shareable, record.NoShm, record.Host)
+		c.shared()
+	case "pid", "uts":
+		c.offer(private, record.Host)
+		c.shared()
 	case "userns":
 		c.offer("keep-id")
 	case "volumes-from":

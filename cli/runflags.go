@@ -48,6 +48,7 @@ type runFlags struct {
 	LogOpt      []string `name:"log-opt" sep:"none" placeholder:"KEY=VALUE" help:"Option of the log driver: max-size, max-file."`
 	Mount       []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
 	Name        string   `name:"name" placeholder:"NAME" help:"Name of the container."`
+	namespaceFlags
 	networkFlags
 	OOMScoreAdj int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform    string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
@@ -102,7 +103,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillNetwork, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
+		c.checkWords, c.fillNetwork, c.fillNamespaces, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
 		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a),
 	} {
 		if err := fill(&r); err != nil {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 
 	"rootlet/sandbox"
@@ -11,9 +10,6 @@ import (
 // fillShared is --network container:NAME. What belongs to the network is the other
 // container's, and is refused in Docker's words (moby, runconfig/errors.go).
 func (c *newContainer) fillShared(r *sandbox.Request, other string) error {
-	if other == "" {
-		return errors.New("invalid --network container: want container:NAME, or an id")
-	}
 	for _, conflict := range []struct {
 		given bool
 		what  string
@@ -29,18 +25,9 @@ func (c *newContainer) fillShared(r *sandbox.Request, other string) error {
 			return fmt.Errorf("conflicting options: %s", conflict.what)
 		}
 	}
-	paths, err := findPaths()
+	id, spec, err := findShared("--network", other)
 	if err != nil {
 		return err
-	}
-	root := record.Root(paths.Data)
-	id, err := root.Find(other)
-	if err != nil {
-		return fmt.Errorf("--network: %w", err)
-	}
-	spec, err := root.Spec(id)
-	if err != nil {
-		return fmt.Errorf("--network container:%s: %w", other, err)
 	}
 	r.Spec.Network, r.Spec.Hostname = record.Sharing+id, spec.Hostname
 	return nil

@@ -171,7 +171,7 @@ func (m *meter) entries() ([]watched, error) {
 func (m *meter) row(e watched) statsRow {
 	now := stats.Sample{At: time.Now()}
 	limit := uint64(0)
-	if pids, err := sandbox.Processes(e.State.PID); err == nil && e.State.Status.Up() {
+	if pids, err := sandbox.Processes(e.State); err == nil && e.State.Status.Up() {
 		limit = m.memory
 		now = stats.Take(stats.Container{
 			PIDs: pids, InitPID: e.State.PID, Cgroup: e.State.Cgroup, OwnNetwork: e.Network() != slirp.Host,

@@ -29,7 +29,7 @@ func (c *topCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	pids, err := sandbox.Processes(state.PID)
+	pids, err := sandbox.Processes(state)
 	if err != nil {
 		return fmt.Errorf("list the processes of %s: %w", c.Container, err)
 	}

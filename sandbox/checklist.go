@@ -19,10 +19,15 @@ type first struct {
 	cgroup   int    // descriptor of its cgroup's cgroup.procs, 0 where it has none
 	hostname string
 
-	groups     [2]int // the lowest and the highest group that is mapped
-	ownNetwork bool   // neither the host's nor another container's
-	network    int    // descriptor of the namespace of another container, 0 where it has none
-	terminal   *terminal
+	groups [2]int // the lowest and the highest group that is mapped
+	// foreign are the CLONE_NEW flags of the namespaces that are not its own, but
+	// another container's or the host's.
+	foreign  uintptr
+	others   []namespace // those of other containers, for it to enter
+	shm      *otherShm   // whose /dev/shm it has; nil: not another container's
+	noQueues bool        // no message queues to be seen: --ipc none
+	hostPIDs bool        // it has the host's pid namespace
+	terminal *terminal
 
 	null                              int // a descriptor whose number cover may use; 0 where nothing is covered
 	procMasks, procReadOnly, sysMasks []mask
@@ -39,18 +44,20 @@ const (
 	turnReady      = 'r' // its root is done: release it once the network is
 )
 
+// own reports whether a namespace, by its CLONE_NEW flag, is the container's own.
+func (f first) own(namespace uintptr) bool { return f.foreign&namespace == 0 }
+
 // cloneFlags are the namespaces that the first process starts in. They belong
 // to U1: /proc and its masks are mounted there, so that U2, which gets them as
 // part of a copied mount tree, can never take them off (mount_namespaces(7)).
-const cloneFlags = unix.CLONE_NEWPID | unix.CLONE_NEWNS
+func (f first) cloneFlags() uintptr {
+	return (unix.CLONE_NEWPID | unix.CLONE_NEWNS) &^ f.foreign
+}
 
 // ownFlags are the namespaces that belong to U2 and which container root rules.
 func (f first) ownFlags() uintptr {
-	flags := uintptr(unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP)
-	if f.ownNetwork {
-		flags |= unix.CLONE_NEWNET
-	}
-	return flags
+	const all = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWNET
+	return all &^ f.foreign
 }
 
 // kernelFS are the flags of every file system that is the kernel's own.
@@ -72,7 +79,7 @@ func (f first) checklist() *firstproc.Program {
 	p.Call("new session", unix.SYS_SETSID, nil)
 	f.resetSignals(p)
 	chdir(p, "enter the root", f.root)
-	mount(p, "mount /proc", "proc", "proc", "proc", kernelFS, "")
+	f.mountProc(p)
 	f.openNull(p)
 	for _, m := range f.procMasks {
 		f.cover(p, m)
@@ -81,9 +88,7 @@ func (f first) checklist() *firstproc.Program {
 		readOnly(p, m)
 	}
 
-	if f.network > 0 {
-		f.joinNetwork(p)
-	}
+	f.joinOthers(p)
 
 	// Into U2. Its maps are the monitor's to write: nobody may map ids that
 	// are not his own. Credentials change, which clears the death signal.
@@ -94,16 +99,20 @@ func (f first) checklist() *firstproc.Program {
 
 	// What belongs to U2's own namespaces. sysfs shows a network namespace, and
 	// must be mounted while the host's is still in sight (mount_too_revealing).
-	if f.ownNetwork {
+	if f.own(unix.CLONE_NEWNET) {
 		f.mountSys(p)
 	}
 	for _, m := range f.sysMasks {
 		f.cover(p, m)
 	}
 	mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT)
-	mount(p, "mount /dev/mqueue", "mqueue", "dev/mqueue", "mqueue", kernelFS, "", unix.ENODEV)
-	p.Call("set the hostname", unix.SYS_SETHOSTNAME, []uintptr{p.String(f.hostname), uintptr(len(f.hostname))})
-	if f.ownNetwork {
+	if f.own(unix.CLONE_NEWIPC) && !f.noQueues {
+		mountQueues(p)
+	}
+	if f.own(unix.CLONE_NEWUTS) {
+		p.Call("set the hostname", unix.SYS_SETHOSTNAME, []uintptr{p.String(f.hostname), uintptr(len(f.hostname))})
+	}
+	if f.own(unix.CLONE_NEWNET) {
 		loopbackUp(p)
 		f.setNetwork(p)
 	}
@@ -187,6 +196,21 @@ func hide(p *firstproc.Program) {
 // dieWithMonitor has the kernel kill the container should its monitor vanish.
 func (f first) dieWithMonitor(p *firstproc.Program) {
 	p.Call("tie its life to the monitor's", unix.SYS_PRCTL, []uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)})
+}
+
+// mountProc shows the processes of its pid namespace. Nobody but root can mount one of
+// the host's: that is there already.
+func (f first) mountProc(p *firstproc.Program) {
+	if f.hostPIDs {
+		mount(p, "bind /proc", "/proc", "proc", "", unix.MS_BIND|unix.MS_REC, "")
+		return
+	}
+	mount(p, "mount /proc", "proc", "proc", "proc", kernelFS, "")
+}
+
+// mountQueues shows the message queues of the IPC namespace that it is in.
+func mountQueues(p *firstproc.Program) {
+	mount(p, "mount /dev/mqueue", "mqueue", "dev/mqueue", "mqueue", kernelFS, "", unix.ENODEV)
 }
 
 // mountSys shows the network namespace that the process is in.

@@ -13,7 +13,7 @@ import (
 
 func example() first {
 	return first{
-		root: "/c/rootfs", sync: 7, hostname: "box", groups: [2]int{0, 65536}, ownNetwork: true,
+		root: "/c/rootfs", sync: 7, hostname: "box", groups: [2]int{0, 65536},
 		null:         17,
 		procMasks:    []mask{{path: "proc/acpi", dir: true}, {path: "proc/kcore"}},
 		procReadOnly: []mask{{path: "proc/sys", dir: true}},
@@ -85,7 +85,7 @@ func TestTheFilterComesLast(t *testing.T) {
 
 func TestHostNetworkKeepsItsHandsOffTheNetwork(t *testing.T) {
 	f := example()
-	f.ownNetwork = false
+	f.foreign = unix.CLONE_NEWNET
 	plan := f.checklist().Plan()
 	for _, step := range []string{"bring up lo", "ping_group_range", "mount /sys\n"} {
 		if strings.Contains(plan, step) {
@@ -97,18 +97,35 @@ func TestHostNetworkKeepsItsHandsOffTheNetwork(t *testing.T) {
 	}
 }
 
-// U2 has no right over the network that it shares: what takes one happens in U1.
-func TestASharedNetworkIsEnteredBeforeU2(t *testing.T) {
+// U2 has no right over what it shares: what takes one happens in U1.
+func TestWhatIsSharedIsEnteredBeforeU2(t *testing.T) {
 	f := example()
-	f.ownNetwork, f.network = false, 9
+	f.foreign = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID
+	f.others = []namespace{{"net", unix.CLONE_NEWNET, 20}, {"ipc", unix.CLONE_NEWIPC, 21}, {"uts", unix.CLONE_NEWUTS, 22}}
+	f.shm = &otherShm{mounts: 23, back: 24, tree: 25}
 	plan := f.checklist().Plan()
-	order(t, plan, "new session", "mask /proc/kcore", joinStep, "mount /sys\n", "new user namespace", "mask /sys/firmware", "pivot_root")
-	for _, step := range []string{"bring up lo", "ping_group_range"} {
+	order(t, plan, "hide from tracers", "new session", "mount /proc\n", "mask /proc/kcore", joinStep+"net\n", "mount /sys\n",
+		joinStep+"ipc\n", "mount /dev/mqueue\n", joinStep+"uts\n", joinStep+"/dev/shm\n", "enter the root again\n",
+		"new user namespace", "mask /sys/firmware", "pivot_root")
+	for _, step := range []string{"bring up lo", "ping_group_range", "set the hostname"} {
 		if strings.Contains(plan, step) {
-			t.Errorf("step %q with another container's network", step)
+			t.Errorf("step %q with another container's namespaces", step)
 		}
 	}
-	if f.ownFlags()&unix.CLONE_NEWNET != 0 {
-		t.Error("a network namespace besides another container's")
+	if n := strings.Count(plan, "mount /dev/mqueue"); n != 1 {
+		t.Errorf("%d mounts of the message queues", n)
+	}
+	if flags := f.ownFlags() | f.cloneFlags(); flags&f.foreign != 0 {
+		t.Errorf("flags %#x: a namespace besides another container's", flags)
+	}
+}
+
+func TestTheHostsPIDsAreBound(t *testing.T) {
+	f := example()
+	f.foreign, f.hostPIDs = unix.CLONE_NEWPID, true
+	plan := f.checklist().Plan()
+	order(t, plan, "hide from tracers", "bind /proc\n", "mask /proc/kcore")
+	if strings.Contains(plan, "mount /proc\n") {
+		t.Error("a fresh /proc of the host's pid namespace, which takes root")
 	}
 }

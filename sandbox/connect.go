@@ -23,8 +23,7 @@ type connection struct {
 	listeners     []*os.File    // of state.Ports, until a helper has them
 	members       []*membership // in networks with a name, over all lives of the program
 
-	shared *os.File // the namespace of another container, until the first process has it
-	hosts  bool     // which is the host's own
+	hosts bool // it is the host's own, by way of another container
 }
 
 // publishes says that ports are to be published.
@@ -266,9 +265,10 @@ func (m *monitor) disconnect() {
 		}
 	}
 	m.net.ahead.Stop()
-	for _, f := range append(m.net.listeners, m.net.shared) {
+	for _, f := range m.net.listeners {
 		_ = f.Close()
 	}
+	m.shared.close()
 	m.unplug()
 	m.net = connection{members: m.net.members}
 }

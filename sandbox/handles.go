@@ -39,6 +39,11 @@ func (h *handles) addFile(f *os.File, err error) (int, error) {
 	return h.add(unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, aboveAll))
 }
 
+// reserve keeps a number for the process to use.
+func (h *handles) reserve() (int, error) {
+	return h.add(unix.Open(os.DevNull, unix.O_PATH|unix.O_CLOEXEC, 0))
+}
+
 func (h *handles) close() {
 	for _, fd := range *h {
 		unix.Close(fd)

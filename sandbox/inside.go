@@ -25,14 +25,20 @@ import (
 // No Go program can change its user namespace, so a raw clone does it, on its
 // way to execve.
 func StartInside(root record.Root, id string, c userns.Command) (*os.Process, error) {
-	p, err := inside(root, id, c)
+	return startInside(root, id, c, nil)
+}
+
+// startInside is StartInside of a stage that is to be in a pid namespace that is there;
+// nil: in the caller's, or a new one.
+func startInside(root record.Root, id string, c userns.Command, pids *os.File) (*os.Process, error) {
+	p, err := inside(root, id, c, pids)
 	if err != nil {
 		return nil, fmt.Errorf("start %s in container %s: %w", c.Stage, id[:12], err)
 	}
 	return p, nil
 }
 
-func inside(root record.Root, id string, c userns.Command) (*os.Process, error) {
+func inside(root record.Root, id string, c userns.Command, pids *os.File) (*os.Process, error) {
 	u1, err := userNamespace(root, id)
 	if err != nil {
 		return nil, err
@@ -52,11 +58,11 @@ func inside(root record.Root, id string, c userns.Command) (*os.Process, error) 
 			unix.Close(fd)
 		}
 	}()
-	return stageIn(u1, self, files, c)
+	return stageIn(u1, pids, self, files, c)
 }
 
 // stageIn makes the clone that enters u1 and becomes the stage.
-func stageIn(u1, self *os.File, files []int, c userns.Command) (*os.Process, error) {
+func stageIn(u1, pids, self *os.File, files []int, c userns.Command) (*os.Process, error) {
 	var open handles
 	defer open.close()
 	socket, between, err := socketFor(&open)
@@ -67,7 +73,11 @@ func stageIn(u1, self *os.File, files []int, c userns.Command) (*os.Process, err
 	p := new(firstproc.Program)
 	p.Call("enter the container's user namespace", unix.SYS_SETNS, []uintptr{u1.Fd(), unix.CLONE_NEWUSER})
 	p.Call("new mount namespace", unix.SYS_UNSHARE, []uintptr{unix.CLONE_NEWNS | c.Namespaces})
-	if c.Namespaces&unix.CLONE_NEWPID != 0 {
+	forks := pids != nil || c.Namespaces&unix.CLONE_NEWPID != 0
+	if pids != nil {
+		p.Call("choose the pid namespace", unix.SYS_SETNS, []uintptr{pids.Fd(), unix.CLONE_NEWPID})
+	}
+	if forks {
 		// It is entered by children only (pid_namespaces(7)).
 		p.ForkSibling("enter the pid namespace", between)
 	}
@@ -84,7 +94,7 @@ func stageIn(u1, self *os.File, files []int, c userns.Command) (*os.Process, err
 	}
 	open.close()
 	pid := process.PID
-	if c.Namespaces&unix.CLONE_NEWPID != 0 {
+	if forks {
 		if pid, err = sibling(socket, process); err != nil {
 			return nil, err
 		}
@@ -132,21 +142,21 @@ func outOfTheWay(c userns.Command) ([]int, error) {
 	return copies, nil
 }
 
-// userNamespace opens U1 of a running container: it is what owns the pid
-// namespace of the first process (ioctl_ns(2), NS_GET_USERNS).
+// userNamespace opens U1 of a running container: of the user namespaces from its first
+// process's up the one that is a child of ours.
 func userNamespace(root record.Root, id string) (*os.File, error) {
 	var u1 *os.File
 	err := ofFirstProcess(root, id, func(dir string) error {
-		pids, err := os.Open(dir + "/ns/pid")
+		var open handles
+		defer open.close()
+		list, err := userNamespaces(dir, &open)
 		if err != nil {
 			return err
 		}
-		defer pids.Close()
-		fd, err := unix.IoctlRetInt(int(pids.Fd()), unix.NS_GET_USERNS)
+		fd, err := unix.FcntlInt(uintptr(list[len(list)-1]), unix.F_DUPFD_CLOEXEC, aboveAll)
 		if err != nil {
-			return os.NewSyscallError("ioctl NS_GET_USERNS", err)
+			return err
 		}
-		unix.CloseOnExec(fd)
 		u1 = os.NewFile(uintptr(fd), "user namespace")
 		return nil
 	})

@@ -51,10 +51,10 @@ func (m *monitor) launch() error {
 	}
 	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
 	m.net.ahead.Await()
-	m.process, err = firstproc.Start(f.checklist(), cloneFlags, m.streams.inside)
+	m.process, err = m.startFirst(f)
 	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()
-	_ = m.net.shared.Close()
+	m.shared.close()
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,31 @@ func (m *monitor) launch() error {
 	}
 	m.announceRunning()
 	return nil
+}
+
+// startFirst has the first process begin in the pid namespace that it is to have: the
+// one for children may be another than a thread's own (setns(2)). The Go runtime makes
+// no thread from one that is locked, so that nothing else is born there.
+func (m *monitor) startFirst(f first) (*firstproc.Process, error) {
+	start := func() (*firstproc.Process, error) {
+		return firstproc.Start(f.checklist(), f.cloneFlags(), m.streams.inside)
+	}
+	if m.shared.pids == nil {
+		return start()
+	}
+	own, err := os.Open("/proc/thread-self/ns/pid")
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	if err := unix.Setns(int(m.shared.pids.Fd()), unix.CLONE_NEWPID); err != nil {
+		return nil, fmt.Errorf("enter the other container's pid namespace: %w", err)
+	}
+	process, err := start()
+	if back := unix.Setns(int(own.Fd()), unix.CLONE_NEWPID); back != nil {
+		return process, errors.Join(err, fmt.Errorf("leave the other container's pid namespace: %w", back))
+	}
+	return process, err
 }
 
 // begin draws the line between a start, which a signal breaks off, and a running
@@ -114,7 +139,9 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 	}
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname,
-		ownNetwork: !m.onHost() && m.net.shared == nil, groups: m.gids.bounds(), terminal: m.streams.terminal,
+		groups: m.gids.bounds(), terminal: m.streams.terminal,
+		foreign: m.shared.foreign, others: m.shared.others, shm: m.shared.shm,
+		noQueues: s.IPC == record.NoShm, hostPIDs: m.sharesPIDs() && m.shared.pids == nil,
 		sysWritable: s.SystemPathsOpen,
 		program: program{
 			workDir: s.Process.WorkingDir, who: m.who,
@@ -124,13 +151,10 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 			argv: s.Process.Args(), env: environment(s, m.who.Home, s.Process.TTY),
 		},
 	}
-	if m.net.shared != nil && !m.net.hosts {
-		f.network = int(m.net.shared.Fd())
-	}
 	if !s.SystemPathsOpen {
 		f.procMasks, f.procReadOnly, f.sysMasks = findMasks("/proc", maskedProc), findMasks("/proc", readOnlyProc), findMasks("/sys", maskedSys)
-		if f.null, err = open.add(unix.Open(os.DevNull, unix.O_PATH|unix.O_CLOEXEC, 0)); err != nil {
-			return f, fmt.Errorf("open %s: %w", os.DevNull, err)
+		if f.null, err = open.reserve(); err != nil {
+			return f, err
 		}
 	}
 	f.paths = candidates(f.argv[0], f.env)
@@ -194,6 +218,12 @@ func (m *monitor) bringUp(turn *os.File) error {
 	}
 	if err := m.writeMaps(); err != nil {
 		return err
+	}
+	if m.sharesPIDs() {
+		var err error
+		if m.state.UserNS, err = namespaceID(m.hostPID, "user"); err != nil {
+			return err
+		}
 	}
 	if err := m.adjustOOMScore(); err != nil {
 		return err
@@ -288,7 +318,7 @@ func (m *monitor) explain(err error) error {
 	if !errors.As(err, &step) {
 		return err
 	}
-	if step.Step == joinStep && step.Errno == unix.EPERM {
+	if isJoin(step) && step.Errno == unix.EPERM {
 		return m.errAstray()
 	}
 	if noFilter := explainFilter(step); noFilter != nil {

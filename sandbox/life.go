@@ -166,6 +166,7 @@ func (m *monitor) awaitEnd() <-chan struct{} {
 func (m *monitor) reap() (int, error) {
 	status, err := collect(m.pid)
 	m.pid = 0
+	m.endMembers()
 	m.closePidfd()
 	if status.Signaled() {
 		return codeSignal + int(status.Signal()), err

@@ -62,6 +62,7 @@ type monitor struct {
 	who         identity.Identity
 	root        *fuseoverlay.Root
 	net         connection
+	shared      shared
 	events      chan bridge.Event        // of the networks with a name
 	volumes     map[string]*volume.Lease // by name, until the container is listed
 	mounted     bool                     // the volumes
@@ -149,7 +150,7 @@ func (m *monitor) beginning() []step {
 	if m.Start != "" {
 		return []step{m.open, m.enter}
 	}
-	return []step{m.enter, m.openStore, m.findImage, m.create, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
+	return []step{m.enter, m.openStore, m.findImage, m.create, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
 }
 
 // bringingUp leads to a program that runs, the first time and at every restart.
@@ -158,7 +159,7 @@ func (m *monitor) bringingUp() []step {
 	if m.root != nil {
 		return []step{m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.

@@ -24,7 +24,7 @@ func (m *monitor) chooseNetwork() error {
 
 func (m *monitor) chooseDriver() error {
 	if m.Spec.Network != slirp.Auto {
-		return m.shareNetwork()
+		return nil
 	}
 	driver, err := m.automatic()
 	if err != nil && m.publishes() {
@@ -52,10 +52,6 @@ func (m *monitor) automatic() (string, error) {
 }
 
 func (m *monitor) networkSettings() slirp.Settings { return slirp.Settings(m.Spec.NetworkSettings) }
-
-// onHost reports whether the container has the host's network, be it by way of another
-// container.
-func (m *monitor) onHost() bool { return m.state.Network == slirp.Host || m.net.hosts }
 
 // withoutNetwork says that there is none.
 func (m *monitor) withoutNetwork(err error) {

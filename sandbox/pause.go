@@ -39,7 +39,7 @@ func (m *monitor) pause() error {
 	if err == nil {
 		// With a freezer, too: a program of exec's stays in its user's session where
 		// the host does not let him move it from there.
-		m.held, err = stopAll(m.hostPID, func(pid int) bool { return m.cgroup == nil || !m.cgroup.has(pid) })
+		m.held, err = stopAll(m.state, func(pid int) bool { return m.cgroup == nil || !m.cgroup.has(pid) })
 	}
 	if err != nil {
 		m.state.PausedBy = ""
@@ -57,7 +57,7 @@ func (m *monitor) unpause() error {
 	if m.state.Status != record.Paused {
 		return errNotPaused
 	}
-	err := continueAll(m.hostPID, m.held)
+	err := continueAll(m.state, m.held)
 	if m.state.PausedBy == pausedByFreezer {
 		err = errors.Join(err, m.cgroup.freeze(false))
 	}
@@ -76,12 +76,12 @@ const stopRounds = 100
 // stopAll stops those processes of a container that move, until none is found: one
 // that was not stopped yet may have made another meanwhile. It returns those that
 // it has stopped; what was stopped before is somebody else's.
-func stopAll(first int, moves func(pid int) bool) (held []int, err error) {
+func stopAll(of record.State, moves func(pid int) bool) (held []int, err error) {
 	seen := map[int]bool{}
 	for round := range stopRounds {
-		pids, err := Processes(first)
+		pids, err := Processes(of)
 		if err != nil {
-			return held, errors.Join(err, continueAll(first, held))
+			return held, errors.Join(err, continueAll(of, held))
 		}
 		found := false
 		for _, pid := range pids {
@@ -92,8 +92,8 @@ func stopAll(first int, moves func(pid int) bool) (held []int, err error) {
 			if round == 0 && isStopped(pid) {
 				continue
 			}
-			if err := signalMember(first, pid, unix.SIGSTOP); err != nil {
-				return held, errors.Join(err, continueAll(first, held))
+			if err := signalMember(of, pid, unix.SIGSTOP); err != nil {
+				return held, errors.Join(err, continueAll(of, held))
 			}
 			held = append(held, pid)
 		}
@@ -101,22 +101,21 @@ func stopAll(first int, moves func(pid int) bool) (held []int, err error) {
 			return held, nil
 		}
 	}
-	return held, errors.Join(errors.New("its processes multiply faster than they can be stopped"), continueAll(first, held))
+	return held, errors.Join(errors.New("its processes multiply faster than they can be stopped"), continueAll(of, held))
 }
 
 // continueAll lets processes go on that stopAll has stopped.
-func continueAll(first int, held []int) error {
+func continueAll(of record.State, held []int) error {
 	var errs []error
 	for _, pid := range held {
-		errs = append(errs, signalMember(first, pid, unix.SIGCONT))
+		errs = append(errs, signalMember(of, pid, unix.SIGCONT))
 	}
 	return errors.Join(errs...)
 }
 
-// signalMember signals a process that was found in the first one's pid namespace.
-// It is looked at again once a descriptor stands for it: its number may have
-// become another's.
-func signalMember(first, pid int, signal unix.Signal) error {
+// signalMember signals a process that was found to be a container's. It is looked at
+// again once a descriptor stands for it: its number may have become another's.
+func signalMember(of record.State, pid int, signal unix.Signal) error {
 	// By /proc's number, which is the host's and not the monitor's own: such a
 	// directory stands for its process as a pidfd does (pidfd_send_signal(2)).
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d", pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -124,11 +123,11 @@ func signalMember(first, pid int, signal unix.Signal) error {
 		return nil // gone
 	}
 	defer unix.Close(fd)
-	target, err := namespaceID(first, "pid")
+	container, err := membersOf(of)
 	if err != nil {
 		return err
 	}
-	if id, err := namespaceID(pid, "pid"); err != nil || id != target && !isBelow(pid, target) {
+	if !container.has(pid) {
 		return nil
 	}
 	if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {

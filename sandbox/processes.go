@@ -8,18 +8,20 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/sandbox/record"
 )
 
-// Processes lists the processes of a container, its first one's pid given: host
-// pids, in no order, of those in its pid namespace or in one nested below it.
-// One that begins or ends meanwhile may be listed or not; none is listed twice,
-// and none of another container's ever is.
+// Processes lists the processes of a container that runs: host pids, in no order, of
+// those in its pid namespace or in one nested below it; where that is not its own, of
+// those in its user namespace, likewise. One that begins or ends meanwhile may be
+// listed or not; none is listed twice, and none of another container's ever is.
 //
 // The caller is the user's command or the monitor: it must have the host's /proc.
-func Processes(initPID int) ([]int, error) {
-	target, err := namespaceID(initPID, "pid")
+func Processes(state record.State) ([]int, error) {
+	of, err := membersOf(state)
 	if err != nil {
-		return nil, fmt.Errorf("pid namespace of process %d: %w", initPID, err)
+		return nil, err
 	}
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -30,8 +32,8 @@ func Processes(initPID int) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	inside := map[string]bool{target: true}
-	if own, err := os.Readlink("/proc/self/ns/pid"); err == nil && own != target {
+	inside := map[string]bool{of.id: true}
+	if own, err := os.Readlink("/proc/self/ns/" + of.kind); err == nil && own != of.id {
 		inside[own] = false // most processes of the host are answered by this
 	}
 	var pids []int
@@ -41,18 +43,38 @@ func Processes(initPID int) ([]int, error) {
 			continue
 		}
 		// Another user's process, or one that is gone: none of the container's.
-		id, err := namespaceID(pid, "pid")
+		id, err := namespaceID(pid, of.kind)
 		if err != nil {
 			continue
 		}
 		if _, known := inside[id]; !known {
-			inside[id] = isBelow(pid, target)
+			inside[id] = of.isAbove(pid)
 		}
 		if inside[id] {
 			pids = append(pids, pid)
 		}
 	}
 	return pids, nil
+}
+
+// members tells what belongs to a container: that which is in one namespace, or below.
+type members struct{ kind, id string }
+
+func membersOf(state record.State) (members, error) {
+	if state.UserNS != "" {
+		return members{"user", state.UserNS}, nil
+	}
+	id, err := namespaceID(state.PID, "pid")
+	if err != nil {
+		return members{}, fmt.Errorf("pid namespace of process %d: %w", state.PID, err)
+	}
+	return members{"pid", id}, nil
+}
+
+// has reports whether a process is one of them.
+func (of members) has(pid int) bool {
+	id, err := namespaceID(pid, of.kind)
+	return err == nil && (id == of.id || of.isAbove(pid))
 }
 
 // namespaceID names a namespace of a process as the kernel does, for comparison:
@@ -65,9 +87,9 @@ func namespaceID(pid int, kind string) (string, error) {
 	return id, err
 }
 
-// isBelow reports whether a process's pid namespace is nested below target.
-func isBelow(pid int, target string) bool {
-	at, err := unix.Open(fmt.Sprintf("/proc/%d/ns/pid", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// isAbove reports whether a process's namespace is nested below the one that they are in.
+func (of members) isAbove(pid int) bool {
+	at, err := unix.Open(fmt.Sprintf("/proc/%d/ns/%s", pid, of.kind), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	for err == nil {
 		var parent int
 		// ioctl_nsfs(2): EPERM once the parent is none below our own.
@@ -77,7 +99,7 @@ func isBelow(pid int, target string) bool {
 			return false
 		}
 		id, linkErr := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", parent))
-		if linkErr != nil || id == target {
+		if linkErr != nil || id == of.id {
 			unix.Close(parent)
 			return linkErr == nil
 		}

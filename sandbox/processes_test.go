@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rootlet/internal/testenv"
+	"rootlet/sandbox/record"
 )
 
 func TestProcessesFindsThoseOfAPidNamespaceAndBelow(t *testing.T) {
@@ -29,7 +30,7 @@ func TestProcessesFindsThoseOfAPidNamespaceAndBelow(t *testing.T) {
 	var pids []int
 	for end := time.Now().Add(10 * time.Second); len(pids) != want && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		var err error
-		if pids, err = Processes(cmd.Process.Pid); err != nil {
+		if pids, err = Processes(record.State{PID: cmd.Process.Pid}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,7 +43,7 @@ func TestProcessesFindsThoseOfAPidNamespaceAndBelow(t *testing.T) {
 }
 
 func TestProcessesOfNobody(t *testing.T) {
-	if pids, err := Processes(1 << 30); err == nil {
+	if pids, err := Processes(record.State{PID: 1 << 30}); err == nil {
 		t.Errorf("got %v, want an error", pids)
 	}
 }

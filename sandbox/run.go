@@ -95,9 +95,9 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 		return nil, err
 	}
 	var err error
-	if other := record.SharesWith(r.Spec.Network); other != "" && !r.CreateOnly {
+	if (len(r.Spec.Shares()) > 0 || r.Spec.PID != "") && !r.CreateOnly {
 		spare.Discard()
-		spare, err = beside(record.Root(r.Paths.Data), other, r.Host)
+		spare, err = beside(record.Root(r.Paths.Data), &r.Spec, r.Host)
 	} else if spare == nil {
 		spare, err = Prepare()
 	}

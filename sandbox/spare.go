@@ -24,9 +24,13 @@ type Spare struct {
 // loading a stage takes as long as reading the command line and having the id
 // maps written, and there is a second core for it. A spare ends by itself when
 // this process does.
-func Prepare() (*Spare, error) { return prepare(userns.Spawn) }
+//
+// It has a pid namespace of its own, so that the kernel kills all that is below it
+// when it dies.
+func Prepare() (*Spare, error) { return prepare(userns.Spawn, unix.CLONE_NEWPID) }
 
-func prepare(spawn func(userns.Command) (*os.Process, error)) (*Spare, error) {
+// prepare is Prepare with other namespaces: see beside.
+func prepare(spawn func(userns.Command) (*os.Process, error), namespaces uintptr) (*Spare, error) {
 	conn, theirs, err := stage.Pair()
 	if err != nil {
 		return nil, err
@@ -41,8 +45,7 @@ func prepare(spawn func(userns.Command) (*os.Process, error)) (*Spare, error) {
 	defer feedFrom.Close()
 	monitor, err := spawn(userns.Command{
 		Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom,
-		// Its own, so that the kernel kills all that is below it when it dies.
-		Namespaces: unix.CLONE_NEWPID,
+		Namespaces: namespaces,
 	})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), feed.Close())

@@ -124,10 +124,11 @@ func targetOf(spec *record.Spec, state record.State, pidfd int) (*Target, error)
 func (t *Target) Close() { t.open.close() }
 
 // find opens the namespaces of the container's first process. The pid namespace
-// belongs to U1 (see cloneFlags) and has to be entered from there, and so has the
-// network's; the others are U2's, which a process enters with every capability over it.
+// belongs to U1 (see cloneFlags) and has to be entered from there, and so have those
+// that may be shared; the others are U2's, which a process enters with every capability
+// over it.
 func (t *Target) find(pidfd int, inU1 bool) error {
-	users, err := t.userNamespaces()
+	users, err := userNamespaces(t.proc(""), &t.open)
 	if err != nil {
 		return err
 	}
@@ -141,14 +142,14 @@ func (t *Target) find(pidfd int, inU1 bool) error {
 	if err := t.add("pid", unix.CLONE_NEWPID); err != nil {
 		return err
 	}
-	// It may be another container's, of whose U2 this one's is no parent.
-	if err := t.add("net", unix.CLONE_NEWNET); err != nil {
-		return err
+	// They may be another container's, of whose U2 this one's is no parent.
+	for _, n := range []namespace{{"net", unix.CLONE_NEWNET, 0}, {"ipc", unix.CLONE_NEWIPC, 0}, {"uts", unix.CLONE_NEWUTS, 0}} {
+		if err := t.add(n.name, n.flag); err != nil {
+			return err
+		}
 	}
 	t.way = append(t.way, namespace{"user", unix.CLONE_NEWUSER, users[len(users)-1]})
 	for _, n := range []namespace{
-		{"ipc", unix.CLONE_NEWIPC, 0},
-		{"uts", unix.CLONE_NEWUTS, 0},
 		{"cgroup", unix.CLONE_NEWCGROUP, 0},
 		{"mnt", unix.CLONE_NEWNS, 0},
 	} {
@@ -186,14 +187,14 @@ func (t *Target) add(name string, flag uintptr) error {
 	return nil
 }
 
-// userNamespaces are those from the first process's own up to the one that is a
-// child of ours. A program may have gone deeper than U2.
-func (t *Target) userNamespaces() ([]int, error) {
+// userNamespaces are those from a process's own, which dir shows, up to the one that is
+// a child of ours. A program may have gone deeper than U2.
+func userNamespaces(dir string, open *handles) ([]int, error) {
 	own, err := ownNamespace("user")
 	if err != nil {
 		return nil, err
 	}
-	at, err := t.open.add(unix.Open(t.proc("ns/user"), unix.O_RDONLY|unix.O_CLOEXEC, 0))
+	at, err := open.add(unix.Open(dir+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0))
 	if err != nil {
 		return nil, fmt.Errorf("open its user namespace: %w", err)
 	}
@@ -201,12 +202,12 @@ func (t *Target) userNamespaces() ([]int, error) {
 	for !own.is(at) {
 		list = append(list, at)
 		// EPERM: it is none of ours (ioctl_nsfs(2)).
-		if at, err = t.open.add(unix.IoctlRetInt(at, unix.NS_GET_PARENT)); err != nil {
+		if at, err = open.add(unix.IoctlRetInt(at, unix.NS_GET_PARENT)); err != nil {
 			return nil, fmt.Errorf("find its user namespace's parent: %w", err)
 		}
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("process %d is in no container", t.state.PID)
+		return nil, errors.New("it is in no container")
 	}
 	return list, nil
 }

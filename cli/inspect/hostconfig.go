@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -138,7 +139,7 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 		RestartPolicy: RestartPolicy{Name: s.Restart.Policy, MaximumRetryCount: s.Restart.Retries},
 		AutoRemove:    s.Remove, VolumesFrom: s.VolumesFrom, Annotations: map[string]string{}, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
 		CgroupnsMode: "private", DNS: filled(s.DNS), DNSOptions: []string{}, DNSSearch: filled(s.DNSSearch),
-		ExtraHosts: s.ExtraHosts, GroupAdd: s.Process.GroupAdd, IpcMode: "private", OomScoreAdj: s.OOMScoreAdj, Privileged: s.Privileged,
+		ExtraHosts: s.ExtraHosts, GroupAdd: s.Process.GroupAdd, IpcMode: cmp.Or(s.IPC, "private"), PidMode: s.PID, UTSMode: s.UTS, OomScoreAdj: s.OOMScoreAdj, Privileged: s.Privileged,
 		ReadonlyRootfs: s.ReadOnly, StorageOpt: map[string]string{}, Tmpfs: map[string]string{}, ShmSize: s.ShmSize,
 		Sysctls: map[string]string{}, Runtime: "rootlet", Resources: resourcesOf(s), Mounts: []struct{}{},
 		MaskedPaths: from.Masked, ReadonlyPaths: from.ReadOnly, Init: &s.Init,

@@ -40,6 +40,10 @@ type Spec struct {
 	DNSSearch  []string `json:"dnsSearch,omitempty"`
 	ExtraHosts []string `json:"extraHosts,omitempty"` // NAME:ADDRESS
 
+	PID string `json:"pid,omitempty"` // --pid: empty, Host, or Sharing and an id
+	IPC string `json:"ipc,omitempty"` // --ipc: the same, Shareable or NoShm
+	UTS string `json:"uts,omitempty"` // --uts
+
 	Networks        []Attachment      `json:"networks,omitempty"` // those with a name, as created: Settings may have others
 	NetworkSettings NetworkSettings   `json:"networkSettings,omitzero"`
 	Ports           []publish.Mapping `json:"ports,omitempty"`      // -p

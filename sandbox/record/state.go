@@ -56,6 +56,10 @@ type State struct {
 	IDMode          string `json:"idMode,omitempty"`
 	Cgroup          string `json:"cgroup,omitempty"` // directory of its cgroup; empty: it has none of its own
 
+	// UserNS is its user namespace, as "user:[4026531837]", where its pid namespace is
+	// not its own: what belongs to it is told by that then.
+	UserNS string `json:"userNS,omitempty"`
+
 	// Who the program runs as, for those that join it.
 	Who Who `json:"who,omitzero"`
 }

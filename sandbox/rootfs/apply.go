@@ -124,6 +124,7 @@ type bind struct {
 	file           bool // target is a file, whatever source is
 	recursive      bool
 	makeSource     bool
+	ifThere        bool // or do nothing
 }
 
 func (b bind) String() string {
@@ -134,6 +135,9 @@ func (b bind) String() string {
 	if b.makeSource {
 		s += " make-source"
 	}
+	if b.ifThere {
+		s += " if-there"
+	}
 	if b.propagation != "" {
 		s += " propagation=" + b.propagation
 	}
@@ -142,6 +146,9 @@ func (b bind) String() string {
 
 func (b bind) apply(a *assembly) error {
 	source, isDir, err := b.openSource()
+	if b.ifThere && errors.Is(err, unix.ENOENT) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

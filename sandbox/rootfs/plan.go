@@ -117,13 +117,31 @@ func devOps(c Config) []Op {
 	if gid, ok := c.GID(ttyGroup); ok {
 		pts += fmt.Sprintf(",gid=%d", gid)
 	}
-	return append(ops,
+	ops = append(ops,
 		ownDir{"/dev/pts"},
 		mountFS{fstype: "devpts", target: "/dev/pts", data: pts, flags: unix.MS_NOSUID | unix.MS_NOEXEC},
-		ownDir{"/dev/mqueue"},
-		ownDir{"/dev/shm"},
-		mountFS{fstype: "tmpfs", target: "/dev/shm", data: fmt.Sprintf("mode=1777,size=%d", c.Spec.ShmSize) + owner, flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
 	)
+	return append(ops, ipcOps(c, owner)...)
+}
+
+// ipcOps are the places of what belongs to the IPC namespace. The first process mounts
+// the message queues, and what is another container's.
+func ipcOps(c Config, owner string) []Op {
+	if c.Spec.IPC == record.NoShm {
+		return nil
+	}
+	const kernel = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+	ops := []Op{ownDir{"/dev/mqueue"}, ownDir{"/dev/shm"}}
+	switch {
+	case record.SharesWith(c.Spec.IPC) != "":
+	case c.Spec.IPC == record.Host:
+		for _, dir := range []string{"/dev/mqueue", "/dev/shm"} {
+			ops = append(ops, bind{source: dir, target: dir, recursive: true, set: kernel, ifThere: true})
+		}
+	default:
+		ops = append(ops, mountFS{fstype: "tmpfs", target: "/dev/shm", data: fmt.Sprintf("mode=1777,size=%d", c.Spec.ShmSize) + owner, flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC})
+	}
+	return ops
 }
 
 // ownedBy gives a tmpfs root an owner, as tmpfs takes ids of the mounter's
