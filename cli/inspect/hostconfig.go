@@ -141,7 +141,7 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 		CgroupnsMode: "private", DNS: filled(s.DNS), DNSOptions: []string{}, DNSSearch: filled(s.DNSSearch),
 		ExtraHosts: s.ExtraHosts, GroupAdd: s.Process.GroupAdd, IpcMode: cmp.Or(s.IPC, "private"), PidMode: s.PID, UTSMode: s.UTS, OomScoreAdj: s.OOMScoreAdj, Privileged: s.Privileged,
 		ReadonlyRootfs: s.ReadOnly, StorageOpt: map[string]string{}, Tmpfs: map[string]string{}, ShmSize: s.ShmSize,
-		Sysctls: map[string]string{}, Runtime: "rootlet", Resources: resourcesOf(s), Mounts: []struct{}{},
+		Sysctls: map[string]string{}, Runtime: "rootlet", UsernsMode: s.UserNS.String(), Resources: resourcesOf(s), Mounts: []struct{}{},
 		MaskedPaths: from.Masked, ReadonlyPaths: from.ReadOnly, Init: &s.Init,
 	}
 	if s.SystemPathsOpen {
@@ -164,9 +164,6 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	}
 	if s.SystemPathsOpen && !s.Privileged {
 		h.SecurityOpt = append(h.SecurityOpt, "systempaths="+record.Unconfined)
-	}
-	if s.KeepID {
-		h.UsernsMode = "keep-id"
 	}
 	h.addMounts(s)
 	return h

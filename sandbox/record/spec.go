@@ -51,9 +51,9 @@ type Spec struct {
 	Egress          []string          `json:"egress,omitempty"`     // --egress, as given; none: everything
 
 	ReadOnly        bool     `json:"readOnly,omitempty"`
-	KeepID          bool     `json:"keepID,omitempty"`          // --userns keep-id
 	Privileged      bool     `json:"privileged,omitempty"`      // every capability; no seccomp filter unless one was asked for; SystemPathsOpen
 	SystemPathsOpen bool     `json:"systemPathsOpen,omitempty"` // nothing of /proc and /sys is masked or read-only: --security-opt systempaths=unconfined
+	UserNS          UserNS   `json:"userNS,omitzero"`
 	NoNewPrivileges bool     `json:"noNewPrivileges,omitempty"`
 	Seccomp         Seccomp  `json:"seccomp,omitzero"`
 	CapAdd          []string `json:"capAdd,omitempty"`
