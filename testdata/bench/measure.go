@@ -129,7 +129,7 @@ func (b *bencher) measure(only string) (rows []row, err error) {
 	for _, special := range []struct {
 		name    string
 		measure func() ([]row, error)
-	}{{"peak memory of a pull", b.peak}, {"package init", b.packageInit}, {"traffic", b.traffic}, {"published", b.published}, {"connections", b.connections}, {"memory", b.memory}, {"hundred", b.hundred}, {"wake-ups", b.wakeUps}} {
+	}{{"isolation", b.isolation}, {"peak memory of a pull", b.peak}, {"package init", b.packageInit}, {"traffic", b.traffic}, {"published", b.published}, {"connections", b.connections}, {"memory", b.memory}, {"hundred", b.hundred}, {"wake-ups", b.wakeUps}} {
 		if !strings.Contains(special.name, only) {
 			continue
 		}
