@@ -216,7 +216,9 @@ func FuzzClient(f *testing.F) {
 	all := append(frame(kindNotice, "a notice"), frame(kindCreated, "ab")...)
 	for _, end := range [][]byte{
 		frame(kindExited, "\x07"), frame(kindExited, ""), frame(kindExited, "12"), frame(kindDone, ""), frame(kindFailed, ""), frame(kindFailed, `[]`),
-		frame(kindFailed, `{"message":"no","code":126,"port":{"address":"x"}}`), frame(kindFailed, `{"message":"no","notRunning":true,"port":{}}`), {0xff}, nil,
+		frame(kindFailed, `{"message":"no","code":126,"port":{"address":"x"}}`), frame(kindFailed, `{"message":"no","notRunning":true,"port":{}}`),
+		{0xff},
+		nil,
 	} {
 		f.Add(append(append(append(all, started...), output...), end...), byte(len(end)))
 	}
