@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -220,9 +221,9 @@ func FuzzClient(f *testing.F) {
 		{0xff},
 		nil,
 	} {
-		f.Add(append(append(append(all, started...), output...), end...), byte(len(end)))
+		f.Add(slices.Concat(all, started, output, end), byte(len(end)))
 	}
-	f.Add(append(append(started, started...), output...), byte(3))
+	f.Add(slices.Concat(started, started, output), byte(3))
 	f.Fuzz(func(t *testing.T, said []byte, how byte) {
 		ours, theirs, err := stage.Pair()
 		if err != nil {
