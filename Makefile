@@ -31,7 +31,7 @@ browser: rootlet
 
 fuzz: FUZZ_TIME ?= 600
 fuzz: need-go
-	@FUZZ_TIME=$(FUZZ_TIME) FUZZ_REST=$(FUZZ_TIME) FUZZ_CACHE=$${FUZZ_CACHE:-$$HOME/.cache/rootlet-fuzz} .ci/fuzz
+	@FUZZ_TIME=$(FUZZ_TIME) FUZZ_NEAR=$(FUZZ_TIME) FUZZ_REST=$(FUZZ_TIME) FUZZ_CACHE=$${FUZZ_CACHE:-$$HOME/.cache/rootlet-fuzz} .ci/fuzz
 
 bench: rootlet
 	@$(GO) run ./testdata/bench -rootlet ./rootlet

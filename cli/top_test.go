@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,4 +50,30 @@ func TestColumnsOfOwnTable(t *testing.T) {
 			t.Errorf("got %q, want %q", c.got, c.want)
 		}
 	}
+}
+
+// FuzzKeepProcesses holds that whatever a container's processes are called, top shows none
+// but the container's, one in a line, and nothing that moves a terminal.
+func FuzzKeepProcesses(f *testing.F) {
+	f.Add("UID   PID LWP CMD\nroot    1 1 init splash\nann    20 20 sh -c  two words\n-       - 21 -\n")
+	f.Add("CMD PID\n20 20\na 20 1\n20 1\n")
+	f.Add("PID CMD\n20 \x1b[2J\xff\u202e\t\r\n20\v")
+	f.Add("PID\n+20\n020\n")
+	f.Fuzz(func(t *testing.T, output string) {
+		table, err := keepProcesses(output, []int{20})
+		if err != nil {
+			return
+		}
+		column := slices.Index(table[0], "PID")
+		for _, row := range table[1:] {
+			pid, err := strconv.Atoi(row[column])
+			if row[column] != "-" && column < len(table[0])-1 && (err != nil || pid != 20) || len(row) > len(table[0]) {
+				t.Errorf("%q of %q", row, table[0])
+			}
+		}
+		var shown bytes.Buffer
+		if err := printColumns(&shown, table); err != nil || strings.Count(shown.String(), "\n") != len(table) || printableLines(strings.Split(shown.String(), "\n")) != shown.String() {
+			t.Errorf("%q is shown, %v", shown.String(), err)
+		}
+	})
 }

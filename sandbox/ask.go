@@ -184,7 +184,7 @@ func AwaitExit(p Paths, id string) (int, error) {
 		}
 		switch kind {
 		case kindExited:
-			return int(payload[0]), nil
+			return exitStatus(payload)
 		case kindFailed:
 			return codeEngine, ErrNotRunning
 		}

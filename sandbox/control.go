@@ -137,18 +137,17 @@ func (m *monitor) answer(raw *net.UnixConn, wait time.Duration) {
 	conn.Limit(maxAsk)
 	conn.Deadline(time.Now().Add(wait))
 	kind, payload, passed, err := conn.RecvFile()
-	if err != nil || kind != kindAsk {
+	var a ask
+	if err != nil || kind != kindAsk || json.Unmarshal(payload, &a) != nil {
+		closeFile(passed)
 		return
 	}
 	conn.Deadline(time.Time{})
-	var a ask
-	if err := json.Unmarshal(payload, &a); err != nil {
-		return
-	}
 	if a.Verb == verbAttach {
 		m.attachTo(conn, a, passed)
 		return
 	}
+	closeFile(passed)
 	failpoint.At("control asked")
 	if !m.turn(func() { err = m.do(a) }) {
 		err = ErrNotRunning
@@ -166,6 +165,10 @@ func (m *monitor) answer(raw *net.UnixConn, wait time.Duration) {
 func (m *monitor) attachTo(conn *stage.Conn, a ask, stdin *os.File) {
 	var c *attached
 	m.turn(func() {
+		if !a.Attach.Stdin || m.streams.stdin == nil {
+			closeFile(stdin)
+			stdin = nil
+		}
 		if !m.state.Status.Up() {
 			_ = conn.SendJSON(kindFailed, failureOf(ErrNotRunning))
 			return
@@ -175,8 +178,16 @@ func (m *monitor) attachTo(conn *stage.Conn, a ask, stdin *os.File) {
 		c = m.admit(conn, a.Attach, stdin)
 		m.happened("attach")
 	})
-	if c != nil {
-		m.attend(c)
+	if c == nil {
+		closeFile(stdin)
+		return
+	}
+	m.attend(c)
+}
+
+func closeFile(f *os.File) {
+	if f != nil {
+		_ = f.Close()
 	}
 }
 

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -42,4 +43,27 @@ func TestDetachKeysEndTheInputAndNothingElseDoes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzDetach holds that all that is typed before the keys goes through, and nothing
+// behind them, however it comes.
+func FuzzDetach(f *testing.F) {
+	f.Add("ctrl-p,ctrl-q", []byte("ls\x10\x10\x11rest"), byte(1))
+	f.Add("a,a,b", []byte("aaxaaab"), byte(2))
+	f.Add("ctrl-@,@,ctrl-[", []byte("\x00@\x00@\x1b"), byte(0))
+	f.Fuzz(func(t *testing.T, text string, typed []byte, chunk byte) {
+		keys, err := ParseDetachKeys(text)
+		if err != nil || len(keys) == 0 {
+			return
+		}
+		var from io.Reader = bytes.NewReader(typed)
+		if chunk%3 == 0 {
+			from = iotest.OneByteReader(from)
+		}
+		before, _, found := bytes.Cut(typed, keys)
+		got, err := io.ReadAll(iotest.OneByteReader(&detachReader{from: from, keys: keys}))
+		if !bytes.Equal(got, before) || found != errors.Is(err, errDetach) || !found && err != nil {
+			t.Errorf("%q typed with keys %q: %q passed on, %v", typed, keys, got, err)
+		}
+	})
 }

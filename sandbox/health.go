@@ -22,6 +22,8 @@ const (
 	probeStartInterval = 5 * time.Second
 	probeRetries       = 3
 
+	longestWait = 100 * 365 * 24 * time.Hour // until a probe: as good as never
+
 	maxProbeOutput = 4096 // bytes
 	keptProbes     = 5
 )
@@ -56,6 +58,8 @@ func checkOf(h *record.HealthCheck) *record.HealthCheck {
 	atLeast(&c.Timeout, time.Millisecond, probeTimeout)
 	atLeast(&c.StartInterval, time.Millisecond, probeStartInterval)
 	atLeast(&c.Retries, 1, probeRetries)
+	// The clock and this together are a number still.
+	c.Interval, c.StartInterval = min(c.Interval, longestWait), min(c.StartInterval, longestWait)
 	return &c
 }
 

@@ -64,6 +64,9 @@ func (m *monitor) open() error {
 	if m.Spec, err = root.Spec(m.Start); err != nil {
 		return err
 	}
+	if len(m.Spec.Process.Args()) == 0 {
+		return fmt.Errorf("the record of container %s is damaged: it names no command", m.Start)
+	}
 	// The lock is ours, so that whatever the record says of a running program is
 	// of one that died with its monitor.
 	m.state, err = root.Last(m.Start)

@@ -35,6 +35,14 @@ const (
 	kindFailed // monitor: Failure; the last frame
 )
 
+// exitStatus reads what kindExited brings.
+func exitStatus(payload []byte) (int, error) {
+	if len(payload) != 1 {
+		return codeEngine, fmt.Errorf("the container has ended, and its monitor says how in %d bytes: it was started by another version of rootlet", len(payload))
+	}
+	return int(payload[0]), nil
+}
+
 // Request is what a client wants a monitor to run.
 type Request struct {
 	// Start is the id of a container that is there; all below but Attach, Paths,

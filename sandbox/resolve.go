@@ -85,8 +85,11 @@ func (r *Request) resolve(config []byte) error {
 	if s.Process.WorkingDir == "" {
 		s.Process.WorkingDir = c.WorkingDir
 	}
+	if strings.ContainsRune(s.Process.WorkingDir, 0) {
+		return fmt.Errorf("the working directory %.100q holds a zero byte", s.Process.WorkingDir)
+	}
 	s.Process.WorkingDir = path.Join("/", s.Process.WorkingDir)
-	if s.StopSignal == "" {
+	if s.StopSignal == "" && CheckSignal(c.StopSignal) == nil { // else SIGTERM, as with Docker
 		s.StopSignal = c.StopSignal
 	}
 	s.Platform = image.OS + "/" + image.Architecture
@@ -209,7 +212,7 @@ func addVolumes(s *record.Spec, volumes map[string]struct{}) error {
 	}
 	sort.Strings(targets)
 	for _, target := range targets {
-		if !path.IsAbs(target) {
+		if !path.IsAbs(target) || strings.ContainsRune(target, 0) {
 			return fmt.Errorf("image declares the volume %q: not an absolute path", target)
 		}
 		target = path.Clean(target)

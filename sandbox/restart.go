@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -66,7 +67,7 @@ func (m *monitor) stop(a ask) error {
 		}
 	}
 	if seconds := m.stopSeconds(a.Timeout); seconds >= 0 {
-		m.ending.timer = time.NewTimer(time.Duration(seconds) * time.Second)
+		m.ending.timer = time.NewTimer(time.Duration(min(seconds, math.MaxInt32)) * time.Second)
 	}
 	return nil
 }

@@ -197,7 +197,7 @@ func (c *client) relay() (int, error) {
 			failpoint.At("client hears of the end")
 			return 0, nil
 		case kindExited:
-			return int(payload[0]), nil
+			return exitStatus(payload)
 		case kindFailed:
 			var f Failure
 			if err := json.Unmarshal(payload, &f); err != nil {

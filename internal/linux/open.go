@@ -77,12 +77,16 @@ func Descriptor(f *os.File) (int, error) {
 // SCM_RIGHTS), as a file that can be polled.
 func FileOf(control []byte, name string) (*os.File, error) {
 	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil || len(messages) != 1 {
-		return nil, fmt.Errorf("no descriptor came: %w", errors.Join(err, unix.EBADMSG))
+	var fds []int
+	for i := range messages {
+		came, _ := unix.ParseUnixRights(&messages[i]) // another kind of message brings none
+		fds = append(fds, came...)
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return nil, fmt.Errorf("no descriptor came: %w", errors.Join(err, unix.EBADMSG))
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return nil, fmt.Errorf("%d descriptors came, not one: %w", len(fds), errors.Join(err, unix.EBADMSG))
 	}
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		unix.Close(fds[0])

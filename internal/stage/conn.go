@@ -105,7 +105,9 @@ func (c *Conn) RecvFile() (Kind, []byte, *os.File, error) {
 		return 0, nil, nil, err
 	}
 	var h [headerSize]byte
-	rights := make([]byte, unix.CmsgSpace(4)) // one descriptor; more are dropped by the kernel
+	// For one descriptor. Two fit as well, of which FileOf takes none; more are dropped by
+	// the kernel.
+	rights := make([]byte, unix.CmsgSpace(4))
 	var n, rightsLen int
 	var recvErr error
 	err = raw.Read(func(from uintptr) bool {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,9 @@ func AwaitChild(socket *os.File) (*Child, error) {
 	pid, err := readNumber(socket)
 	if err != nil {
 		return nil, err
+	}
+	if pid == 0 || pid > math.MaxInt32 { // the kernel would look at the low half
+		return nil, fmt.Errorf("told of process %d: %w", pid, unix.ESRCH)
 	}
 	c := &Child{PID: int(pid), socket: socket}
 	if c.PIDFD, err = unix.PidfdOpen(c.PID, 0); err != nil {

@@ -186,7 +186,7 @@ func (r Root) Unfinished() []string {
 	dirs, _ := filepath.Glob(filepath.Join(r.Containers(), "[0-9a-f]*"))
 	var ids []string
 	for _, dir := range dirs {
-		if id := filepath.Base(dir); r.unfinished(id) {
+		if id := filepath.Base(dir); isID(id) && r.unfinished(id) {
 			ids = append(ids, id)
 		}
 	}

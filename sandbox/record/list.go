@@ -38,7 +38,7 @@ func (r Root) list(wanted func(id string) bool) ([]Entry, error) {
 	}
 	var entries []Entry
 	for _, dir := range dirs {
-		if strings.HasPrefix(dir.Name(), ".") || !wanted(dir.Name()) {
+		if !isID(dir.Name()) || !wanted(dir.Name()) {
 			continue
 		}
 		if e, ok := r.read(dir.Name()); ok {
@@ -109,6 +109,9 @@ func (r Root) Spec(id string) (Spec, error) {
 	if err == nil && s.Version != Version {
 		err = fmt.Errorf("container %s: record of version %d, this rootlet reads version %d", id, s.Version, Version)
 	}
+	if err == nil && s.ID != id {
+		err = fmt.Errorf("%s is damaged: it is that of another container", filepath.Join(r.Dir(id), specFile))
+	}
 	if err != nil {
 		return s, err
 	}
@@ -175,11 +178,11 @@ func (r Root) unfinished(id string) bool {
 // Find resolves a full id, a name, or an unambiguous prefix of an id, in that
 // order.
 func (r Root) Find(given string) (string, error) {
-	if len(given) == 64 && isHex(given) && r.there(given) {
+	if isID(given) && r.there(given) {
 		return given, nil
 	}
 	if name := strings.TrimPrefix(given, "/"); CheckName(name) == nil {
-		if id, err := os.ReadFile(filepath.Join(r.names(), name)); err == nil && r.there(string(id)) {
+		if id, err := os.ReadFile(filepath.Join(r.names(), name)); err == nil && isID(string(id)) && r.there(string(id)) {
 			return string(id), nil
 		}
 	}
@@ -187,7 +190,7 @@ func (r Root) Find(given string) (string, error) {
 		return "", &NotFoundError{Given: given}
 	}
 	dirs, _ := filepath.Glob(filepath.Join(r.Containers(), given+"*"))
-	found := slices.DeleteFunc(dirs, func(dir string) bool { return !r.there(filepath.Base(dir)) })
+	found := slices.DeleteFunc(dirs, func(dir string) bool { return !isID(filepath.Base(dir)) || !r.there(filepath.Base(dir)) })
 	switch len(found) {
 	case 0:
 		return "", &NotFoundError{Given: given}
@@ -196,6 +199,9 @@ func (r Root) Find(given string) (string, error) {
 	}
 	return "", fmt.Errorf("ambiguous container id prefix %q: %d containers have it", given, len(found))
 }
+
+// isID tells a container's directory from what else may lie beside it, a copy perhaps.
+func isID(s string) bool { return len(s) == 64 && isHex(s) }
 
 func isHex(s string) bool {
 	return strings.Trim(s, "0123456789abcdef") == ""

@@ -87,7 +87,7 @@ func (r Root) claim(name, id string) error {
 		if err != nil {
 			return err
 		}
-		if len(holder) != 64 || !isHex(string(holder)) {
+		if !isID(string(holder)) {
 			_ = os.Remove(path) // damaged: it is nobody's
 			continue
 		}

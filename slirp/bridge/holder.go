@@ -13,6 +13,7 @@ import (
 
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/slirp/egress"
 )
 
 // You come here from guest.go, which started this stage. What the members send is moved
@@ -202,7 +203,12 @@ func (h *holder) serve(raw *net.UnixConn) {
 
 // hear does what a client wants. An error is its last word.
 func (h *holder) hear(conn *stage.Conn, kind stage.Kind, payload []byte, passed *os.File) error {
-	m := h.members[conn]
+	m, keeps := h.members[conn], false
+	defer func() {
+		if !keeps {
+			closeFile(passed)
+		}
+	}()
 	switch {
 	case kind == kindJoin && m == nil:
 		return h.join(conn, payload)
@@ -228,10 +234,10 @@ func (h *holder) hear(conn *stage.Conn, kind stage.Kind, payload []byte, passed 
 		h.changed(m)
 	case kind == kindRefusals && passed != nil:
 		closeFile(m.refused)
-		m.refused = passed
+		m.refused, keeps = passed, true
 	case kind == kindPlug && passed != nil:
 		h.unplug(m)
-		m.tap = passed
+		m.tap, keeps = passed, true
 		h.names.put(m.port)
 		h.sw.plug(m)
 	case kind == kindUnplug:
@@ -248,8 +254,11 @@ func (h *holder) join(conn *stage.Conn, payload []byte) error {
 	if err := json.Unmarshal(payload, &m.Join); err != nil {
 		return err
 	}
-	var err error
-	if m.Joined, err = h.leases.take(m.Join); err != nil {
+	_, err := egress.Parse(m.Egress) // the switch would end of one that cannot be read
+	if err == nil {
+		m.Joined, err = h.leases.take(m.Join)
+	}
+	if err != nil {
 		return err
 	}
 	h.members[conn] = m

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"rootlet/slirp/builtin"
 )
 
 // leases are the addresses of a network that its members have.
@@ -50,6 +52,9 @@ func (l *leases) take(want Join) (j Joined, err error) {
 			return j, fmt.Errorf("%q is no hardware address that an interface can have", want.Hardware)
 		}
 	}
+	if string(mac) == builtin.GatewayMAC { // the switch would end of it
+		return j, fmt.Errorf("the hardware address %v is the gateway's", mac)
+	}
 	if l.macs[mac.String()] {
 		return j, &takenError{fmt.Sprintf("the hardware address %v is taken in the network %s", mac, n.Name)}
 	}
@@ -84,10 +89,16 @@ func (l *leases) check(subnet netip.Prefix, ip netip.Addr) error {
 	if !usable(subnet, ip) {
 		return fmt.Errorf("the address %v is not of the network %s, %v", ip, l.network.Name, subnet)
 	}
-	if who := l.taken[ip]; who != "" {
+	if who, taken := l.taken[ip]; taken {
 		return &takenError{fmt.Sprintf("the address %v is taken in the network %s, by %s", ip, l.network.Name, who)}
 	}
 	return nil
+}
+
+// free says that a member can have an address and none has it, be it one without a name.
+func (l *leases) free(subnet netip.Prefix, ip netip.Addr) bool {
+	_, taken := l.taken[ip]
+	return !taken && usable(subnet, ip)
 }
 
 // next is the next free address.
@@ -107,7 +118,7 @@ func (l *leases) next() (netip.Addr, error) {
 			}
 			ip, turned = within.Addr(), true
 		}
-		if usable(l.network.Subnet4, ip) && l.taken[ip] == "" {
+		if l.free(l.network.Subnet4, ip) {
 			l.last = ip
 			return ip, nil
 		}
@@ -127,7 +138,7 @@ func (l *leases) next6(ip4 netip.Addr) (netip.Addr, error) {
 		if !subnet.Contains(ip) {
 			ip = subnet.Addr()
 		}
-		if usable(subnet, ip) && l.taken[ip] == "" {
+		if l.free(subnet, ip) {
 			return ip, nil
 		}
 	}

@@ -32,6 +32,9 @@ type link struct {
 // ourMAC is the gateway's, locally administered, as slirp makes it from 10.0.2.2.
 const ourMAC = tcpip.LinkAddress("\x52\x55\x0a\x00\x02\x02")
 
+// GatewayMAC is the same, as a Member's: none may have it.
+const GatewayMAC = string(ourMAC)
+
 func newLink(mtu int, vnet bool) *link { return &link{mtu: uint32(mtu), vnet: vnet} }
 
 // deliver hands a frame of n bytes to the stack.

@@ -205,6 +205,7 @@ func expand(ip netip.Addr, host, container portRange, protocol string) ([]Mappin
 // /PROTOCOL or without. The result has every port once, in order.
 func ParseExposed(specs []string) ([]Port, error) {
 	var out []Port
+	known := map[string]*[1 << 16]bool{TCP: {}, UDP: {}} // an image may name all of them any number of times
 	for _, spec := range specs {
 		if strings.Contains(spec, ":") {
 			return nil, fmt.Errorf("expose %q: a host port is given with -p", spec)
@@ -214,7 +215,11 @@ func ParseExposed(specs []string) ([]Port, error) {
 			return nil, fmt.Errorf("expose %q: %w", spec, err)
 		}
 		for i := range ports.size() {
-			out = append(out, Port{ports.first + uint16(i), protocol})
+			number := ports.first + uint16(i)
+			if !known[protocol][number] {
+				known[protocol][number] = true
+				out = append(out, Port{number, protocol})
+			}
 		}
 	}
 	return sorted(out), nil
