@@ -141,7 +141,7 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 	case "type":
 		c.offer(objectKinds[:]...)
 	case "userns":
-		c.offer(record.KeepID, record.NoMap)
+		c.offer(record.KeepID, record.NoMap, record.Auto)
 	case "volumes-from":
 		c.containers(anyStatus)
 	case "volume":
