@@ -139,7 +139,13 @@ func (m idMap) hasCaller() bool {
 func (m idMap) shown() []fuseoverlay.Shift {
 	shifts := make([]fuseoverlay.Shift, 0, len(m)+1)
 	for _, e := range m {
-		shifts = append(shifts, fuseoverlay.Shift{From: e.ContainerID, To: e.HostID, Size: e.Size})
+		s := fuseoverlay.Shift{From: e.ContainerID, To: e.HostID, Size: e.Size}
+		if e.HostID == 0 && e.ContainerID >= m.size() {
+			// keep-id of a number that is no id of U1's: no file can have it on disk. One
+			// id is left over there, the last.
+			s.From = m.size() - 1
+		}
+		shifts = append(shifts, s)
 	}
 	if m.hasCaller() {
 		return shifts
