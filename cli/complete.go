@@ -147,7 +147,7 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 		c.offer(private, record.Host)
 		c.shared()
 	case "userns":
-		c.offer(record.KeepID, record.NoMap)
+		c.offer(record.KeepID, record.NoMap, record.Auto)
 	case "volumes-from":
 		c.containers(anyStatus)
 	case "volume":

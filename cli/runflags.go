@@ -70,7 +70,7 @@ type runFlags struct {
 	TTY         bool     `name:"tty" short:"t" help:"Give the container a terminal."`
 	Ulimit      []string `name:"ulimit" sep:"none" placeholder:"NAME=SOFT[:HARD]" help:"Set a resource limit."`
 	User        string   `name:"user" short:"u" placeholder:"USER[:GROUP]" help:"Run as this user, by name or number."`
-	UserNS      string   `name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N]: have your own id inside too; nomap: have none inside."`
+	UserNS      string   `name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N]: have your own id inside too; nomap: have none inside; auto[:size=N]: nor share its ids."`
 	Volume      []string `name:"volume" short:"v" sep:"none" placeholder:"SOURCE:TARGET[:OPTIONS]" help:"Bind a path or volume."`
 	VolumesFrom []string `name:"volumes-from" sep:"none" placeholder:"CONTAINER[:ro]" help:"Mount the volumes of another container."`
 	WorkDir     string   `name:"workdir" short:"w" placeholder:"DIR" help:"Working directory inside."`

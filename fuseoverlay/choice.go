@@ -82,8 +82,12 @@ func (s *Store) driverFor(o MountOptions) (string, error) {
 	if c.Forced {
 		return "", errors.New("the native overlay cannot shift owners: leave the storage driver to rootlet, or use fuse-overlayfs or copy")
 	}
-	if s.works(FuseOverlayfs) == nil {
+	why := s.works(FuseOverlayfs)
+	if why == nil {
 		return FuseOverlayfs, nil
+	}
+	if o.Copies != nil {
+		o.Copies(why)
 	}
 	return Copy, nil
 }

@@ -31,6 +31,9 @@ type MountOptions struct {
 	// as it serves them; otherwise the layers are copied. Every id must be
 	// covered; those that are not show as the overflow id.
 	UIDs, GIDs []Shift
+	// Copies is told why the layers are copied only because owners are shifted; it
+	// may be nil.
+	Copies func(why error)
 	// Progress is told how far a copy is, in bytes; it may be nil.
 	Progress func(done, total int64)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"rootlet/fuseoverlay/internal/testns"
 	"rootlet/internal/testenv"
@@ -73,6 +74,17 @@ func TestShiftAvoidsNative(t *testing.T) {
 	img := putImage(t, s, "example.com/a:latest", layer(t, file("f", "")))
 	if root := mountImage(t, s, img, MountOptions{UIDs: keepID, GIDs: keepID}); root.Driver == Native {
 		t.Error("shifted owners come from the native overlay")
+	}
+	// Where fuse-overlayfs does not work, it is said that a copy is made, and why.
+	facts, err := s.facts(FuseOverlayfs)
+	if err != nil {
+		testenv.Skip(t, FuseOverlayfs+": "+err.Error())
+	}
+	s.writeProbes(map[string]probed{FuseOverlayfs: {Facts: facts, Why: "broken", When: time.Now()}})
+	var why error
+	root := mountImage(t, s, img, MountOptions{UIDs: keepID, GIDs: keepID, Copies: func(err error) { why = err }})
+	if root.Driver != Copy || why == nil || why.Error() != "broken" {
+		t.Errorf("got %s, because of: %v", root.Driver, why)
 	}
 	forced := openStoreAt(t, filepath.Dir(s.config.GraphRoot), Native)
 	if _, err := forced.Mount(img, MountOptions{Dir: t.TempDir(), UIDs: keepID}); err == nil {

@@ -124,8 +124,9 @@ func (f first) checklist() *firstproc.Program {
 	p.Call("let go of the host's root", unix.SYS_UMOUNT2, []uintptr{p.String("."), unix.MNT_DETACH})
 	chdir(p, "enter /", "/")
 
-	// Until here it was the caller, whom keep-id makes another than container
-	// root: the way to the root is the caller's to walk.
+	// Until here it was the caller, whom --userns makes another than container
+	// root, or nobody: the way to the root is the caller's to walk. EINVAL: his is
+	// the one id that there is, and not called 0.
 	p.Call("become container root", unix.SYS_SETRESGID, []uintptr{0, 0, 0}, unix.EINVAL)
 	p.Call("become container root", unix.SYS_SETRESUID, []uintptr{0, 0, 0}, unix.EINVAL)
 	if f.terminal != nil {

@@ -161,7 +161,11 @@ func (m *monitor) startPorts() error {
 }
 
 func (m *monitor) networkOptions() slirp.Options {
-	return slirp.Options{PID: m.hostPID, Driver: m.state.Network, Settings: m.networkSettings(), Dir: m.container.Dir}
+	uid, _ := m.uids.toU1(0)
+	gid, _ := m.gids.toU1(0)
+	return slirp.Options{
+		PID: m.hostPID, Driver: m.state.Network, Settings: m.networkSettings(), Dir: m.container.Dir, OtherUser: uid != 0 || gid != 0,
+	}
 }
 
 // ports are handed to a helper, which has them from then on.

@@ -24,6 +24,12 @@ func mapsFor(u record.UserNS, uids, gids []userns.Extent, uid, gid int) (idMap, 
 		return keepIDs(uids, uint32(uid)), keepIDs(gids, uint32(gid))
 	case record.NoMap:
 		return subIDs(uids), subIDs(gids)
+	case record.Auto:
+		if u.IDs.Count == 0 { // all that there are to choose from
+			return subIDs(uids), subIDs(gids)
+		}
+		own := idMap{{ContainerID: 0, HostID: u.IDs.First, Size: u.IDs.Count}}
+		return own.within(uids), own.within(gids)
 	}
 	return sameIDs(uids), sameIDs(gids)
 }
@@ -77,6 +83,15 @@ func (m idMap) within(u1 []userns.Extent) idMap {
 	return split
 }
 
+// size is how many ids there are.
+func (m idMap) size() uint32 {
+	var n uint32
+	for _, e := range m {
+		n += e.Size
+	}
+	return n
+}
+
 // toU1 translates a container's id.
 func (m idMap) toU1(container int) (int, bool) {
 	for _, e := range m {
@@ -119,14 +134,25 @@ func (m idMap) hasCaller() bool {
 // of the image's user n is stored as id n of U1, and must be the one that is n
 // in the container. A caller who is not in the container gets the first number
 // that nobody has there: what the monitor makes in the root needs some owner
-// until it is given to container root.
+// until it is given to container root. Nobody, whom images have files of, stays
+// nobody in a container that has few ids.
 func (m idMap) shown() []fuseoverlay.Shift {
 	shifts := make([]fuseoverlay.Shift, 0, len(m)+1)
 	for _, e := range m {
-		shifts = append(shifts, fuseoverlay.Shift{From: e.ContainerID, To: e.HostID, Size: e.Size})
+		s := fuseoverlay.Shift{From: e.ContainerID, To: e.HostID, Size: e.Size}
+		if e.HostID == 0 && e.ContainerID >= m.size() {
+			// keep-id of a number that is no id of U1's: no file can have it on disk. One
+			// id is left over there, the last.
+			s.From = m.size() - 1
+		}
+		shifts = append(shifts, s)
 	}
-	if !m.hasCaller() {
-		shifts = append(shifts, fuseoverlay.Shift{From: uint32(m.bounds()[1]) + 1, To: 0, Size: 1})
+	if m.hasCaller() {
+		return shifts
+	}
+	shifts = append(shifts, fuseoverlay.Shift{From: m.size(), To: 0, Size: 1})
+	if m.size() < nobody {
+		shifts = append(shifts, fuseoverlay.Shift{From: nobody, To: nobody, Size: 1})
 	}
 	return shifts
 }

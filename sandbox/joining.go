@@ -52,7 +52,8 @@ func (j joiner) checklist() *firstproc.Program {
 	}
 
 	j.way.enter(p)
-	// With keep-id the caller is another than container root inside.
+	// With --userns the caller is another than container root inside, or nobody; with
+	// one id there may be no root (EINVAL).
 	p.Call("become container root", unix.SYS_SETRESGID, []uintptr{0, 0, 0}, unix.EINVAL)
 	p.Call("become container root", unix.SYS_SETRESUID, []uintptr{0, 0, 0}, unix.EINVAL)
 	if j.terminal != nil {

@@ -150,7 +150,7 @@ func (m *monitor) beginning() []step {
 	if m.Start != "" {
 		return []step{m.open, m.enter}
 	}
-	return []step{m.enter, m.openStore, m.findImage, m.create, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
+	return []step{m.enter, m.openStore, m.findImage, m.create, m.takeIDs, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
 }
 
 // bringingUp leads to a program that runs, the first time and at every restart.

@@ -96,7 +96,7 @@ func (m *monitor) generate() (map[string]string, error) {
 	return generated, m.addHelloFacts(generated)
 }
 
-// giveToRoot makes a file the container root's, whom keep-id makes another than
+// giveToRoot makes a file the container root's, whom --userns makes another than
 // us. Its mode does not hang on the umask that the user had.
 func (m *monitor) giveToRoot(path string) error {
 	if err := os.Chmod(path, 0o644); err != nil {

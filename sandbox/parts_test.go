@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +59,18 @@ func TestKeepIDs(t *testing.T) {
 			t.Errorf("extent %+v", e)
 		}
 		seen[e.HostID] = true
+	}
+}
+
+// TestKeepIDBeyondTheOthers is about a caller whose number is higher than he has ids.
+func TestKeepIDBeyondTheOthers(t *testing.T) {
+	m := keepIDs(u1, 70000)
+	want := []fuseoverlay.Shift{{From: 0, To: 1, Size: 500}, {From: 500, To: 501, Size: 65036}, {From: 65536, To: 0, Size: 1}}
+	if got := m.shown(); !reflect.DeepEqual(got, want) {
+		t.Errorf("shown as %v", got)
+	}
+	if want := (fuseoverlay.Shift{From: 65536, To: 0, Size: 1}); !slices.Contains(keepIDs(u1, 65536).shown(), want) {
+		t.Errorf("shown as %v", keepIDs(u1, 65536).shown())
 	}
 }
 

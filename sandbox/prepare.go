@@ -46,6 +46,12 @@ func (m *monitor) mapIDs() error {
 			Fix: "have an administrator add some: see rootlet info; or use --userns keep-id, in which the container is you",
 		}
 	}
+	if own := m.Spec.UserNS.IDs; own.Count > min(m.uids.size(), m.gids.size()) {
+		return &Failure{
+			Code: codeEngine, Message: fmt.Sprintf("--userns auto: the %d ids of the container, from your subordinate id %d on, are not all yours any more", own.Count, own.First),
+			Fix: "have an administrator give them back, or make the container anew",
+		}
+	}
 	return nil
 }
 
@@ -138,6 +144,9 @@ func (m *monitor) mountRoot() error {
 	o := fuseoverlay.MountOptions{Dir: m.container.Dir, Volatile: m.Spec.Remove, Progress: m.copyProgress()}
 	if m.uids.shifts() || m.gids.shifts() {
 		o.UIDs, o.GIDs = m.uids.shown(), m.gids.shown()
+		o.Copies = func(why error) {
+			m.notice(fmt.Sprintf("--userns %s: the image is copied for this container, as only %s can show its files under other owners: %v", m.Spec.UserNS, fuseoverlay.FuseOverlayfs, why))
+		}
 	}
 	var err error
 	m.root, err = m.store.Mount(m.image, o)
@@ -236,6 +245,11 @@ func (m *monitor) checkIdentity() error {
 
 func (m *monitor) unmapped(what string, id int) error {
 	f := &Failure{Code: codeEngine, Message: fmt.Sprintf("run as %s %d: it has no id on this host (%s)", what, id, m.Host.IDMode)}
+	if m.Spec.UserNS.Mode == record.Auto {
+		f.Message = fmt.Sprintf("run as %s %d: the container has %d ids", what, id, m.uids.size())
+		f.Fix = fmt.Sprintf("use --userns auto:size=%d", id+1)
+		return f
+	}
 	f.Fix = "use --user 0, or have an administrator add subordinate ids: see rootlet info"
 	return f
 }

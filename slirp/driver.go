@@ -115,10 +115,10 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	} else {
 		args = append(args, "--ipv4-only")
 	}
-	if o.netns == nil {
+	child, err := o.pastaNetns()
+	if child == nil && err == nil {
 		return append(args, strconv.Itoa(o.PID)), forget, nil
 	}
-	child, err := duplicate(o.netns)
 	if err != nil {
 		forget()
 		return nil, nil, err
@@ -126,6 +126,18 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	_ = p.child[0].Close()
 	p.child[0] = child // the one descriptor that it keeps and does not write to
 	return append(args, "--no-netns-quit", "--netns", "/proc/self/fd/0"), forget, nil
+}
+
+// pastaNetns is the namespace for pasta to be handed, nil where it finds it by
+// Options.PID.
+func (o Options) pastaNetns() (*os.File, error) {
+	switch {
+	case o.netns != nil:
+		return duplicate(o.netns)
+	case o.OtherUser:
+		return os.Open(fmt.Sprintf("/proc/%d/ns/net", o.PID))
+	}
+	return nil, nil
 }
 
 // Choose is the driver that Auto stands for on this host: the first whose program is

@@ -93,7 +93,8 @@ func ListXattrs(fd int) ([]string, error) {
 	if n, err = unix.Flistxattr(fd, buf); err != nil {
 		return nil, err
 	}
-	return strings.Split(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00"), nil
+	// fuse-overlayfs counts its own at first, and then lists the others, if any.
+	return strings.FieldsFunc(string(buf[:n]), func(r rune) bool { return r == 0 }), nil
 }
 
 // GetXattr reads one attribute of an open file.

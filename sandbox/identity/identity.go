@@ -105,6 +105,28 @@ func findUser(passwd, name string) (Identity, bool, error) {
 	return Identity{}, false, fmt.Errorf("unable to find user %s: no matching entries in the image's /etc/passwd", name)
 }
 
+// Highest is the highest id in a passwd or group file, but for nobody's: the user
+// of no files needs no id.
+func Highest(file string) int {
+	highest := 0
+	for fields := range entries(file, 3) {
+		ids := fields[2:3]
+		if len(fields) >= 7 { // passwd
+			ids = fields[2:4]
+		}
+		for _, field := range ids {
+			id, err := strconv.Atoi(field)
+			if err == nil && id <= maxID && id != nobody && fields[0] != "nobody" && fields[0] != "nogroup" {
+				highest = max(highest, id)
+			}
+		}
+	}
+	return highest
+}
+
+// nobody is the id of a user by this name in all distributions.
+const nobody = 65534
+
 func home(field string) string {
 	if field == "" {
 		return "/"

@@ -125,3 +125,22 @@ func FuzzResolve(f *testing.F) {
 		}
 	})
 }
+
+func TestHighest(t *testing.T) {
+	for text, want := range map[string]int{
+		"":                               0,
+		"root:x:0:0::/:/bin/sh\n":        0,
+		"a:x:5:70:::\nb:x:9:3:::":        70,
+		"wheel:x:10:a,b\nusers:x:100:":   100,
+		"nobody:x:65534:65534:::":        0,
+		"nogroup:x:99999:\nstaff:x:50:":  50,
+		"a:x:65534:2:::":                 2,
+		"b:x:65533:2:::":                 65533,
+		"bad:x:4294967295:-7:::\nc:x:1:": 1,
+		"short:x\nalso:x:y:":             0,
+	} {
+		if got := Highest(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}

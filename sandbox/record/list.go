@@ -97,7 +97,7 @@ func (r Root) nameOf(id string) string {
 // Spec reads what a container is, under its present name and restart policy.
 func (r Root) Spec(id string) (Spec, error) {
 	var s Spec
-	// Until 2026 the one mode of --userns was a flag.
+	// In records of before nomap the one mode of --userns is a flag.
 	stored := struct {
 		*Spec
 		KeepID bool `json:"keepID"`

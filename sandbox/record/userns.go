@@ -11,6 +11,7 @@ import (
 const (
 	KeepID = "keep-id" // his own id is his inside, too
 	NoMap  = "nomap"   // his own id is nobody's inside
+	Auto   = "auto"    // likewise, and it has ids that no other container of this mode has
 )
 
 // UserNS is what --userns asks for.
@@ -18,10 +19,13 @@ type UserNS struct {
 	Mode string  `json:"mode,omitempty"` // empty: he is root inside
 	UID  *uint32 `json:"uid,omitempty"`  // keep-id: what he is called inside; nil: as outside
 	GID  *uint32 `json:"gid,omitempty"`  // likewise
+
+	Size uint32 `json:"size,omitempty"` // auto: how many ids; 0: as many as it needs
+	IDs  Range  `json:"ids,omitzero"`   // auto: those that it has got
 }
 
 // userNSModes is what an error names.
-const userNSModes = "keep-id[:uid=N,gid=N] and nomap"
+const userNSModes = "keep-id[:uid=N,gid=N], nomap and auto[:size=N]"
 
 // ParseUserNS reads a value of --userns.
 func ParseUserNS(text string) (UserNS, error) {
@@ -30,7 +34,7 @@ func ParseUserNS(text string) (UserNS, error) {
 	switch mode {
 	case "host":
 		return u, errors.New("--userns host: a container of rootlet always has a user namespace of its own; without the flag its root is you")
-	case KeepID:
+	case KeepID, Auto:
 	case "", NoMap:
 		if given {
 			return u, fmt.Errorf("--userns %q: %q has no options", text, mode)
@@ -49,23 +53,28 @@ func ParseUserNS(text string) (UserNS, error) {
 	return u, nil
 }
 
-// maxUserID is as in package identity: larger ids read as negative in some programs.
+// maxUserID is as in package identity: larger ids, which need more than these 31
+// bits, read as negative in some programs.
 const maxUserID = 1<<31 - 1
 
 func (u *UserNS) set(option string) error {
 	key, value, _ := strings.Cut(option, "=")
-	n, err := strconv.ParseUint(value, 10, 32)
-	if err != nil || n > maxUserID {
-		return fmt.Errorf("%q: want uid=N or gid=N, with N from 0 to %d", option, maxUserID)
-	}
+	n, err := strconv.ParseUint(value, 10, 31)
 	id := uint32(n)
-	switch key {
-	case "uid":
+	switch {
+	case u.Mode == KeepID && key == "uid":
 		u.UID = &id
-	case "gid":
+	case u.Mode == KeepID && key == "gid":
 		u.GID = &id
+	case u.Mode == Auto && key == "size":
+		if u.Size = id; id == 0 {
+			err = strconv.ErrRange
+		}
 	default:
-		return fmt.Errorf("%s has no option %q: rootlet knows uid and gid", u.Mode, key)
+		return fmt.Errorf("%s has no option %q: rootlet knows %s", u.Mode, key, userNSModes)
+	}
+	if err != nil {
+		return fmt.Errorf("%s=%s: want a number up to %d", key, value, maxUserID)
 	}
 	return nil
 }
@@ -84,13 +93,14 @@ func (u UserNS) Kept(uid, gid int) (int, int) {
 // String is the value of --userns.
 func (u UserNS) String() string {
 	var options []string
-	for _, o := range []struct {
-		name string
-		id   *uint32
-	}{{"uid", u.UID}, {"gid", u.GID}} {
-		if o.id != nil {
-			options = append(options, fmt.Sprintf("%s=%d", o.name, *o.id))
-		}
+	if u.UID != nil {
+		options = append(options, fmt.Sprintf("uid=%d", *u.UID))
+	}
+	if u.GID != nil {
+		options = append(options, fmt.Sprintf("gid=%d", *u.GID))
+	}
+	if u.Size != 0 {
+		options = append(options, fmt.Sprintf("size=%d", u.Size))
 	}
 	if len(options) == 0 {
 		return u.Mode

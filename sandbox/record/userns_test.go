@@ -8,7 +8,7 @@ import (
 )
 
 func TestParseUserNS(t *testing.T) {
-	for _, text := range []string{"", "keep-id", "keep-id:uid=200,gid=210", "keep-id:gid=0", "nomap"} {
+	for _, text := range []string{"", "keep-id", "keep-id:uid=200,gid=210", "keep-id:gid=0", "nomap", "auto", "auto:size=4096"} {
 		u, err := ParseUserNS(text)
 		if err != nil || u.String() != text {
 			t.Errorf("%q is %q, %v", text, u, err)
@@ -23,11 +23,13 @@ func TestParseUserNS(t *testing.T) {
 		"host":                   "always has a user namespace",
 		"nomap:uid=1":            "no options",
 		":uid=1":                 "no options",
-		"keep-id:":               "want uid=N",
-		"keep-id:uid":            "want uid=N",
-		"keep-id:uid=-1":         "from 0 to 2147483647",
-		"keep-id:uid=2147483648": "from 0 to 2147483647",
+		"keep-id:":               `no option ""`,
+		"keep-id:uid":            "want a number",
+		"keep-id:uid=-1":         "up to 2147483647",
+		"keep-id:uid=2147483648": "up to 2147483647",
 		"keep-id:size=5":         `no option "size"`,
+		"auto:size=0":            "want a number",
+		"auto:uidmapping=0:1:5":  `no option "uidmapping"`,
 	} {
 		if _, err := ParseUserNS(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
