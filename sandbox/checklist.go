@@ -184,6 +184,7 @@ func cover(p *firstproc.Program, m mask) {
 		return
 	}
 	mount(p, "mask /"+m.path, "dev/null", m.path, "", unix.MS_BIND, "")
+	mount(p, "mask /"+m.path, "", m.path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NOEXEC, "")
 }
 
 func readOnly(p *firstproc.Program, m mask) {
