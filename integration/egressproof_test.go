@@ -100,6 +100,8 @@ func egressStage() func() error {
 		return egressProbe
 	case stageSeccomp:
 		return seccompProbe
+	case stageCard:
+		return printCard
 	}
 	return nil
 }

@@ -27,8 +27,10 @@ const (
 	// unmade is an errno that the kernel does not have.
 	unmade = 4000
 
-	allowed = "allowed"
-	killed  = "killed"
+	// Allowed is the verdict on a call that is let through.
+	Allowed = "allowed"
+
+	killed = "killed"
 )
 
 // abi is a way to make system calls: its column in numbers, and the instruction.
@@ -192,7 +194,7 @@ func answer(what string) {
 		fatal(err)
 	}
 	go supervise(listener)
-	if got := ask(question{call: "getpid"}); abis[0].name == group && got != allowed {
+	if got := ask(question{call: "getpid"}); abis[0].name == group && got != Allowed {
 		fatal(fmt.Errorf("getpid: %s: nothing can be asked", got))
 	}
 	for _, name := range sortedKeys(questions)[next:] {
@@ -215,7 +217,7 @@ func ask(q question) string {
 	result := int(abis[q.abi].call(nr, q.args[0], q.args[1], q.args[2], q.args[3], q.args[4], mark))
 	switch {
 	case result == -unmade:
-		return allowed
+		return Allowed
 	case result < 0 && result > -unmade:
 		return unix.ErrnoName(syscall.Errno(-result))
 	}

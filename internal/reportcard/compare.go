@@ -11,7 +11,7 @@ import (
 // Closed are the names of the calls that are not let through.
 func (c *Card) Closed(abi string) (names []string) {
 	for _, name := range sortedKeys(c.Calls[abi]) {
-		if c.Calls[abi][name] != allowed {
+		if c.Calls[abi][name] != Allowed {
 			names = append(names, name)
 		}
 	}
@@ -36,7 +36,7 @@ func verdictRow(name, refused string, verdicts func(*Card) map[string]string, op
 
 // callsRow leaves out of the comparison what the peer's filter cannot know.
 func callsRow(abi string) Row {
-	row := verdictRow("calls of "+abi, "closed", func(c *Card) map[string]string { return c.Calls[abi] }, allowed)
+	row := verdictRow("calls of "+abi, "closed", func(c *Card) map[string]string { return c.Calls[abi] }, Allowed)
 	row.Weaker = func(c, peer *Card) []string {
 		return without(without(row.exposed(c), row.exposed(peer)), Unknown(peer, abi))
 	}
@@ -55,7 +55,7 @@ func newest(c *Card, abi string) int32 {
 	const x32Own = 512
 	highest := int32(-1)
 	for name, verdict := range c.Calls[abi] {
-		if nr := numberOf(name, abi); verdict == allowed && nr&0xffff < x32Own {
+		if nr := numberOf(name, abi); verdict == Allowed && nr&0xffff < x32Own {
 			highest = max(highest, nr)
 		}
 	}

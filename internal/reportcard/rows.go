@@ -37,7 +37,7 @@ func Rows(outside map[string]string) []Row {
 		rows = append(rows, callsRow(a.name))
 	}
 	return append(append(rows,
-		verdictRow("calls by argument", "closed", func(c *Card) map[string]string { return c.Arguments }, allowed),
+		verdictRow("calls by argument", "closed", func(c *Card) map[string]string { return c.Arguments }, Allowed),
 		verdictRow("calls made in earnest", "refused", func(c *Card) map[string]string { return c.Attempts }, works),
 	), sights(outside)...)
 }
