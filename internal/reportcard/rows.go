@@ -2,6 +2,7 @@ package reportcard
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,8 +62,8 @@ func sights(outside map[string]string) []Row {
 	return []Row{
 		listed("descriptors left open", func(c *Card) []string { return c.Descriptors }),
 		{Name: "mounts", Shown: shownMounts, Weaker: weakerMounts},
-		listed("kernel files to be read", func(c *Card) []string { return c.Readable }),
-		listed("kernel files to be written", func(c *Card) []string { return c.Writable }),
+		listed("kernel files to be read", func(c *Card) []string { return kinds(c.Readable) }),
+		listed("kernel files to be written", func(c *Card) []string { return kinds(c.Writable) }),
 		listed("devices", func(c *Card) []string { return c.Devices }).shownAs(shownDevices),
 		listed("keys seen", func(c *Card) []string { return c.Keys }),
 		listed("other processes seen", func(c *Card) []string { return c.Processes }),
@@ -71,6 +72,19 @@ func sights(outside map[string]string) []Row {
 			return slices.DeleteFunc(slices.Clone(c.Environment), func(name string) bool { return !strings.HasPrefix(name, Canary) })
 		}),
 	}
+}
+
+var digits = regexp.MustCompile("[0-9]+")
+
+// kinds have one name for what there is once per processor, mount or device: a mount that
+// somebody else made in the meantime is nothing of the container's.
+func kinds(paths []string) []string {
+	names := make([]string, len(paths))
+	for i, path := range paths {
+		names[i] = digits.ReplaceAllString(path, "N")
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // listed is a property of things that are exposed, of which each is one too many.
