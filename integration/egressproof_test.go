@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"rootlet/internal/reportcard"
 	"rootlet/internal/testenv"
 )
 
@@ -101,7 +102,9 @@ func egressStage() func() error {
 	case stageSeccomp:
 		return seccompProbe
 	case stageCard:
-		return printCard
+		return func() error { return printCard(reportcard.Take) }
+	case stageGlance:
+		return func() error { return printCard(reportcard.Glance) }
 	}
 	return nil
 }

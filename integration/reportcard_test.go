@@ -15,11 +15,14 @@ import (
 	"rootlet/internal/testenv"
 )
 
-// stageCard is the program in a container that prints its report card.
-const stageCard = "report-card"
+// The programs in a container that print its report card, or part of it.
+const (
+	stageCard   = "report-card"
+	stageGlance = "report-glance"
+)
 
-func printCard() error {
-	card, err := reportcard.Take()
+func printCard(take func() (*reportcard.Card, error)) error {
+	card, err := take()
 	if err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ type carded struct {
 	probe []string // flags of run
 }
 
-func newCarded(t *testing.T) carded {
+func newCarded(t *testing.T, stage string) carded {
 	t.Helper()
 	testenv.NeedUser(t)
 	binary, err := os.Executable()
@@ -52,7 +55,7 @@ func newCarded(t *testing.T) carded {
 		t.Fatal(err)
 	}
 	p, image := someone(t, "busybox")
-	return carded{p, image, []string{"--network", "none", "-v", binary + ":/probe:ro", "-e", stageKey + "=" + stageCard}}
+	return carded{p, image, []string{"--network", "none", "-v", binary + ":/probe:ro", "-e", stageKey + "=" + stage}}
 }
 
 // output runs a command with files open and a variable set, as a careless caller has them.
@@ -100,7 +103,7 @@ func (c carded) run(flags ...string) *reportcard.Card {
 func TestReportCard(t *testing.T) {
 	testenv.NeedSubIDs(t) // as podman does
 	testenv.NeedProgram(t, "podman")
-	c := newCarded(t)
+	c := newCarded(t, stageCard)
 	own, peer := c.run(), c.podmans()
 	outside, err := reportcard.Namespaces()
 	if err != nil {
@@ -141,7 +144,7 @@ func checkClosed(t *testing.T, card *reportcard.Card) {
 // TestNothingIsHandedDown looks at what no program in a container has, however it was
 // started: descriptors of the caller's, and capabilities that outlive an exec.
 func TestNothingIsHandedDown(t *testing.T) {
-	c := newCarded(t)
+	c := newCarded(t, stageGlance)
 	c.output(rootlet, slices.Concat([]string{"run", "-d", "--name", "up"}, c.probe, []string{
 		"--health-cmd", "/probe > /tmp/health.new && mv /tmp/health.new /tmp/health", "--health-interval", "1s", c.image, "sleep", "1000",
 	})...)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// works is the outcome of an attempt that was not refused.
-const works = "works"
+// Works is the outcome of an attempt that was not refused.
+const Works = "works"
 
 // tries are made in earnest. What they make is gone with the process that made it.
 var tries = map[string]func() error{
@@ -70,7 +70,7 @@ func attempt(name string) {
 	err := tries[name]()
 	switch {
 	case err == nil:
-		fmt.Println(works)
+		fmt.Println(Works)
 	case errors.As(err, &errno):
 		fmt.Println(unix.ErrnoName(errno))
 	default:

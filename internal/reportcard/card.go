@@ -72,6 +72,12 @@ func Take() (*Card, error) {
 	return c, nil
 }
 
+// Glance fills in what comes down from who started the program: it takes no time.
+func Glance() (*Card, error) {
+	c := &Card{Descriptors: inherited()}
+	return c, identity(c)
+}
+
 // inContainer looks for the one thing that all rootless engines have in common.
 func inContainer() error {
 	ids, err := os.ReadFile("/proc/self/uid_map")

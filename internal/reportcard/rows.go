@@ -39,7 +39,7 @@ func Rows(outside map[string]string) []Row {
 	}
 	return append(append(rows,
 		verdictRow("calls by argument", "closed", func(c *Card) map[string]string { return c.Arguments }, Allowed),
-		verdictRow("calls made in earnest", "refused", func(c *Card) map[string]string { return c.Attempts }, works),
+		verdictRow("calls made in earnest", "refused", func(c *Card) map[string]string { return c.Attempts }, Works),
 	), sights(outside)...)
 }
 
