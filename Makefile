@@ -3,6 +3,8 @@
 # make fuzz     run every fuzz target for ten minutes (FUZZ_TIME=SECONDS)
 # make browser  run the tests that a browser has a part in (root installs Chromium)
 # make bench    measure against podman and write docs/benchmarks.md
+# make report   look from within at containers of rootlet, podman and bubblewrap, which
+#               have to be installed, and write the table in docs/security.md
 # make clean    remove what make built
 
 GO ?= go
@@ -19,7 +21,7 @@ export CGO_ENABLED := 0
 export GOFLAGS :=
 export GOWORK := off
 
-.PHONY: rootlet test browser fuzz bench clean need-go
+.PHONY: rootlet test browser fuzz bench report clean need-go
 rootlet: need-go
 	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ .
 
@@ -35,6 +37,10 @@ fuzz: need-go
 
 bench: rootlet
 	@$(GO) run ./testdata/bench -rootlet ./rootlet
+
+report: rootlet
+	@$(GO) build -trimpath -buildvcs=false -o probe ./testdata/probe
+	@$(GO) run ./testdata/report -rootlet ./rootlet -probe ./probe; status=$$?; rm -f probe; exit $$status
 
 clean:
 	rm -f rootlet

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"rootlet/internal/reportcard"
 	"rootlet/internal/testenv"
 )
 
@@ -100,6 +101,10 @@ func egressStage() func() error {
 		return egressProbe
 	case stageSeccomp:
 		return seccompProbe
+	case stageCard:
+		return func() error { return printCard(reportcard.Take) }
+	case stageGlance:
+		return func() error { return printCard(reportcard.Glance) }
 	}
 	return nil
 }

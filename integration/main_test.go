@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rootlet/internal/reportcard"
 	"rootlet/internal/testenv"
 )
 
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 	if report := os.Getenv(measureKey); report != "" {
 		os.Exit(measure(report))
 	}
+	reportcard.Stage()
 	if stage := egressStage(); stage != nil {
 		if err := stage(); err != nil {
 			fmt.Fprintln(os.Stderr, os.Getenv(stageKey)+":", err)

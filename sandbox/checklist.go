@@ -250,6 +250,7 @@ func (f first) cover(p *firstproc.Program, m mask) {
 		return
 	}
 	mount(p, "mask /"+m.path, fmt.Sprintf("proc/self/fd/%d", f.null), m.path, "", unix.MS_BIND, "")
+	mount(p, "mask /"+m.path, "", m.path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NOEXEC, "")
 }
 
 func readOnly(p *firstproc.Program, m mask) {

@@ -7,12 +7,12 @@ import (
 )
 
 // What of /proc and /sys no container sees or writes: moby's list of 2026
-// (daemon/pkg/oci/defaults.go). The kernel's own files decide which exist; a
+// (daemon/pkg/oci/defaults.go), and of Podman's /sys/dev/block and /sys/fs/selinux. The kernel's own files decide which exist; a
 // mask over a directory is an empty file system, over a file /dev/null.
 var (
 	maskedProc   = []string{"acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats"}
 	readOnlyProc = []string{"bus", "fs", "irq", "sys", "sysrq-trigger"}
-	maskedSys    = []string{"firmware", "devices/virtual/powercap", "devices/system/cpu/cpu*/thermal_throttle"}
+	maskedSys    = []string{"dev/block", "firmware", "fs/selinux", "devices/virtual/powercap", "devices/system/cpu/cpu*/thermal_throttle"}
 )
 
 // mask is one path below the root of a container, without a leading slash.

@@ -281,7 +281,15 @@ func (d bindDevice) apply(a *assembly) error {
 		return err
 	}
 	defer target.Close()
-	return linux.Mount(linux.FDPath(source), linux.FDPath(target), d.target, "", unix.MS_BIND, "")
+	if err := linux.Mount(linux.FDPath(source), linux.FDPath(target), d.target, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	top, err := a.find(d.target) // the old descriptor names what is below the mount
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	return linux.SetMountAttributes(top, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, false)
 }
 
 func (d bindDevice) check(fd int) error {

@@ -101,7 +101,7 @@ func devOps(c Config) []Op {
 	owner := ownedBy(c, 0, 0)
 	ops := []Op{
 		ownDir{"/dev"},
-		mountFS{fstype: "tmpfs", target: "/dev", data: "mode=755,size=65536k" + owner, flags: unix.MS_NOSUID | unix.MS_STRICTATIME},
+		mountFS{fstype: "tmpfs", target: "/dev", data: "mode=755,size=65536k" + owner, flags: unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_STRICTATIME},
 	}
 	for _, d := range hostDevices {
 		ops = append(ops, bindDevice{source: d.path, target: d.path, number: d.number})
