@@ -43,7 +43,7 @@ func (m *monitor) mapIDs() error {
 	if len(m.uids) == 0 || len(m.gids) == 0 {
 		return &Failure{
 			Code: codeEngine, Message: fmt.Sprintf("--userns %s: you have no subordinate ids, which the container would have in place of yours", m.Spec.UserNS),
-			Fix: "have an administrator add some: see rootlet info; or use --userns keep-id, in which the container is you",
+			Fix: "have an administrator add some: see rootlet info; or use --userns keep-id, where it runs as you",
 		}
 	}
 	if own := m.Spec.UserNS.IDs; own.Count > min(m.uids.size(), m.gids.size()) {
