@@ -58,6 +58,7 @@ type runFlags struct {
 	ReadOnly    bool     `name:"read-only" help:"Mount the root read-only."`
 	Remove      bool     `name:"rm" help:"Remove the container when it ends."`
 	Restart     string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
+	Sandbox     bool     `name:"sandbox" help:"For code that nobody trusts: no rights, no network, nothing to write to but memory."`
 	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined."`
 	ShmSize     string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal  string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
@@ -101,7 +102,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	}
 	for _, fill := range []func(*sandbox.Request) error{
 		c.checkWords, c.fillUserNS, c.fillNetwork, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
-		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a),
+		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a), c.fillSandbox,
 	} {
 		if err := fill(&r); err != nil {
 			return r, err

@@ -31,6 +31,9 @@ type MountOptions struct {
 	// as it serves them; otherwise the layers are copied. Every id must be
 	// covered; those that are not show as the overflow id.
 	UIDs, GIDs []Shift
+	// AnyOwner takes a root whose owners are not shifted, where what shifts them is
+	// a copy, or the native overlay is asked for by name.
+	AnyOwner bool
 	// Progress is told how far a copy is, in bytes; it may be nil.
 	Progress func(done, total int64)
 }

@@ -99,7 +99,9 @@ func egressStage() func() error {
 	case stageProbe:
 		return egressProbe
 	case stageSeccomp:
-		return seccompProbe
+		return func() error { return seccompProbe(probedCalls()) }
+	case stageSandbox:
+		return func() error { return seccompProbe(sandboxCalls()) }
 	}
 	return nil
 }

@@ -19,6 +19,11 @@ func filterFor(s record.Seccomp, caps capSet) (*seccomp.Filter, error) {
 	if s.Profile == record.Unconfined {
 		return nil, nil
 	}
+	if s.Profile == record.Sandboxed {
+		filter := seccomp.Sandbox()
+		filter.Flags = seccomp.Supported(filter.Flags)
+		return &filter, nil
+	}
 	machine, err := seccomp.Here(caps.has)
 	if err != nil {
 		return nil, err

@@ -105,20 +105,24 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 	if err != nil {
 		return first{}, err
 	}
+	rules := rulesetFor(s, Landlock())
+	if m.state.Landlock = 0; rules != nil {
+		m.state.Landlock = Landlock()
+	}
 	setGroups, err := os.ReadFile("/proc/self/setgroups")
 	if err != nil {
 		return first{}, err
 	}
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname,
-		ownNetwork: !m.onHost() && m.net.shared == nil, groups: m.gids.bounds(), terminal: m.streams.terminal,
+		ownNetwork: !m.onHost() && m.net.shared == nil, groups: m.gids.bounds(), terminal: m.streams.terminal, sandbox: s.Sandbox,
 		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
 		sysMasks: findMasks("/sys", maskedSys),
 		program: program{
 			workDir: s.Process.WorkingDir, who: m.who,
 			setGroups:       strings.TrimSpace(string(setGroups)) == "allow",
-			noNewPrivileges: s.NoNewPrivileges, caps: caps, filter: filter,
-			limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
+			noNewPrivileges: s.NoNewPrivileges, caps: caps, ruleset: rules, filter: filter,
+			limits: limitsOf(Limits(s)), ignored: ignoredSignals(),
 			argv: s.Process.Args(), env: environment(s, m.who.Home, s.Process.TTY),
 		},
 	}

@@ -53,6 +53,13 @@ type HostConfig struct {
 	MaskedPaths   []string
 	ReadonlyPaths []string
 	Init          *bool
+	Sandbox       *Sandbox `json:",omitempty"` // nil: it is none
+}
+
+// Sandbox says what --sandbox has come to on this host.
+type Sandbox struct {
+	Landlock  int  // the version that confines its files; 0: none has so far
+	CallersID bool // it has its user's own id, who has no others
 }
 
 // Resources are the limits of a container. It has none but its ulimits.
@@ -131,7 +138,7 @@ type Ulimit struct {
 	Soft int64
 }
 
-func hostConfigOf(s record.Spec, from Sources) HostConfig {
+func hostConfigOf(s record.Spec, state record.State, from Sources) HostConfig {
 	h := HostConfig{
 		LogConfig:   LogConfig{Type: s.Log.Driver, Config: s.Log.Options},
 		NetworkMode: networkMode(s), PortBindings: wanted(s.Ports), PublishAllPorts: s.PublishAll,
@@ -157,6 +164,12 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	}
 	if s.Seccomp.Profile != "" {
 		h.SecurityOpt = append(h.SecurityOpt, "seccomp="+s.Seccomp.Profile)
+	}
+	if s.Sandbox {
+		h.Sandbox = &Sandbox{Landlock: state.Landlock, CallersID: state.CallersID}
+		if !state.CallersID {
+			h.UsernsMode = record.NoMap
+		}
 	}
 	h.addMounts(s)
 	return h

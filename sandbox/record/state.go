@@ -56,6 +56,10 @@ type State struct {
 	IDMode          string `json:"idMode,omitempty"`
 	Cgroup          string `json:"cgroup,omitempty"` // directory of its cgroup; empty: it has none of its own
 
+	// Of a sandbox.
+	Landlock  int  `json:"landlock,omitempty"`  // the version by which its files are confined, too; 0: none
+	CallersID bool `json:"callersID,omitempty"` // it has the user's own id, who has no others
+
 	// Who the program runs as, for those that join it.
 	Who Who `json:"who,omitzero"`
 }
