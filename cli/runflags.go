@@ -189,7 +189,10 @@ func (c *newContainer) fillEnv(r *sandbox.Request) error {
 	if err != nil {
 		return err
 	}
-	proxies, err := containerProxies(dockerConfig(), env)
+	var proxies []string
+	if !c.Sandbox { // they may have a password in them
+		proxies, err = containerProxies(dockerConfig(), env)
+	}
 	r.Spec.Process.Env = append(proxies, env...)
 	return err
 }
