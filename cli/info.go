@@ -114,6 +114,7 @@ func (c *infoCmd) Run(a *app) error {
 	info := knownInfo()
 	info.addHost("/")
 	info.addSeccomp(seccomp.Actions())
+	info.addLandlock(sandbox.Landlock())
 	info.addCgroup("/")
 	paths, err := findPaths()
 	if err != nil {
@@ -145,6 +146,13 @@ func (i *hostInfo) addSeccomp(actions []string) {
 	i.SeccompActions = actions
 	if len(actions) > 0 {
 		i.SecurityOptions = append([]string{"name=seccomp,profile=" + record.Builtin}, i.SecurityOptions...)
+	}
+}
+
+// addLandlock says whether files are closed to a sandbox in this way, too.
+func (i *hostInfo) addLandlock(version int) {
+	if version > 0 {
+		i.SecurityOptions = append(i.SecurityOptions, fmt.Sprintf("name=landlock,abi=%d", version))
 	}
 }
 

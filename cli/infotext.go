@@ -60,10 +60,10 @@ func (i *hostInfo) printServer(t *text) {
 	t.line("Default Runtime", i.DefaultRuntime)
 	t.line("Security Options", "")
 	for _, option := range i.SecurityOptions {
-		name, profile, _ := strings.Cut(strings.TrimPrefix(option, "name="), ",profile=")
+		name, more, _ := strings.Cut(strings.TrimPrefix(option, "name="), ",")
 		t.item(name)
-		if profile != "" {
-			t.at(3, "Profile", profile)
+		if key, value, ok := strings.Cut(more, "="); ok {
+			t.at(3, map[string]string{"profile": "Profile", "abi": "ABI"}[key], value)
 		}
 	}
 	t.line("Kernel Version", i.KernelVersion)

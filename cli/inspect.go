@@ -165,6 +165,7 @@ func (f *finder) container(given string) (any, error) {
 			return nil, err
 		}
 	}
+	e.Spec.Ulimits = sandbox.Limits(&e.Spec)
 	return inspect.ContainerOf(e, from), nil
 }
 

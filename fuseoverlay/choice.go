@@ -79,12 +79,18 @@ func (s *Store) driverFor(o MountOptions) (string, error) {
 	if err != nil || len(o.UIDs)+len(o.GIDs) == 0 || c.Driver != Native {
 		return c.Driver, err
 	}
+	if c.Forced && o.AnyOwner {
+		return Native, nil
+	}
 	if c.Forced {
 		return "", errors.New("the native overlay cannot shift owners: leave the storage driver to rootlet, or use fuse-overlayfs or copy")
 	}
 	why := s.works(FuseOverlayfs)
 	if why == nil {
 		return FuseOverlayfs, nil
+	}
+	if o.AnyOwner {
+		return Native, nil
 	}
 	if o.Copies != nil {
 		o.Copies(why)

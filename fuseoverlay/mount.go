@@ -34,6 +34,9 @@ type MountOptions struct {
 	// Copies is told why the layers are copied only because owners are shifted; it
 	// may be nil.
 	Copies func(why error)
+	// AnyOwner takes a root whose owners are not shifted, where what shifts them is
+	// a copy, or the native overlay is asked for by name.
+	AnyOwner bool
 	// Progress is told how far a copy is, in bytes; it may be nil.
 	Progress func(done, total int64)
 }

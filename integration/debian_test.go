@@ -46,6 +46,14 @@ func testDebian(p *person, cache, image, network string) {
 	if got := p.rootlet("run", "--rm", "--network", "none", image, "cat", "/etc/debian_version"); !strings.HasPrefix(got, "12.") {
 		t.Errorf("debian_version is %q", got)
 	}
+	owner := "0"
+	if strings.Contains(strings.Join(p.env, " "), "ROOTLET_STORAGE_DRIVER=native") {
+		owner = "65534" // shown by nobody: see docs/security.md
+	}
+	const work = `set -o pipefail; cd; ls /usr/bin | sort -r | head -n 3 >/tmp/list && perl -e 'print 6 * 7' && stat -c " %u" /etc/passwd`
+	if got := p.rootlet("run", "--rm", "--sandbox", image, "bash", "-c", work); got != "42 "+owner+"\n" {
+		t.Errorf("in a sandbox: %q, want files of %s's", got, owner)
+	}
 	const install = "apt-get -q update && apt-get -q install -y hello && hello"
 	output := p.rootlet(
 		"run", "--name", "installed", "--network", network,

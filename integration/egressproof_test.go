@@ -100,11 +100,13 @@ func egressStage() func() error {
 	case stageProbe:
 		return egressProbe
 	case stageSeccomp:
-		return seccompProbe
+		return func() error { return seccompProbe(probedCalls()) }
 	case stageCard:
 		return func() error { return printCard(reportcard.Take) }
 	case stageGlance:
 		return func() error { return printCard(reportcard.Glance) }
+	case stageSandbox:
+		return func() error { return seccompProbe(sandboxCalls()) }
 	}
 	return nil
 }

@@ -18,6 +18,9 @@ import (
 // stageSeccomp is the program in a container that makes calls which it must not make.
 const stageSeccomp = "seccomp-probe"
 
+// stageSandbox is the same in a sandbox.
+const stageSandbox = "sandbox-probe"
+
 // probedCall is a call of the probe's, with arguments by which it comes to nothing where
 // the filter lets it through.
 type probedCall struct {
@@ -28,19 +31,9 @@ type probedCall struct {
 	refused, by syscall.Errno
 }
 
+const high = 1 << 32
+
 func probedCalls() []probedCall {
-	raw := func(nr uintptr, args ...uintptr) func() error {
-		return func() error {
-			var a [6]uintptr
-			copy(a[:], args)
-			_, _, errno := unix.RawSyscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5])
-			if errno == 0 {
-				return nil
-			}
-			return errno
-		}
-	}
-	const high = 1 << 32
 	minusOne := ^uintptr(0)
 	return []probedCall{
 		{"mount", raw(unix.SYS_MOUNT), unix.EPERM, 0},
@@ -78,6 +71,42 @@ func probedCalls() []probedCall {
 	}
 }
 
+// sandboxCalls are those and the ones that a sandbox closes besides.
+func sandboxCalls() []probedCall {
+	return append(probedCalls(), []probedCall{
+		{"ptrace", raw(unix.SYS_PTRACE, unix.PTRACE_ATTACH, 1), unix.EPERM, 0},
+		{"process_vm_readv", raw(unix.SYS_PROCESS_VM_READV, 1), unix.EPERM, 0},
+		{"process_vm_writev", raw(unix.SYS_PROCESS_VM_WRITEV, 1), unix.EPERM, 0},
+		{"kcmp", raw(unix.SYS_KCMP, 1, 1), unix.EPERM, 0},
+		{"name_to_handle_at", raw(unix.SYS_NAME_TO_HANDLE_AT), unix.EPERM, 0},
+		{"chroot", raw(unix.SYS_CHROOT), unix.EPERM, 0},
+		{"io_setup", raw(unix.SYS_IO_SETUP), unix.ENOSYS, 0},
+		{"msgget", raw(unix.SYS_MSGGET), unix.ENOSYS, 0},
+		{"mq_open", raw(unix.SYS_MQ_OPEN), unix.ENOSYS, 0},
+		{"vmsplice", raw(unix.SYS_VMSPLICE), unix.ENOSYS, 0},
+		{"socket AF_PACKET", raw(unix.SYS_SOCKET, unix.AF_PACKET, unix.SOCK_RAW), unix.EPERM, 0},
+		{"socket AF_NETLINK, netfilter", raw(unix.SYS_SOCKET, unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER), unix.EPERM, 0},
+		{"socket AF_NETLINK, route", raw(unix.SYS_SOCKET, unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE), 0, 0},
+		{"socket of MPTCP", raw(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP|high), unix.EPROTONOSUPPORT, 0},
+		{"ioctl TIOCSETD", raw(unix.SYS_IOCTL, 0, unix.TIOCSETD|high), unix.EPERM, unix.ENOTTY},
+		{"mknod of a device", raw(unix.SYS_MKNODAT, 0, 0, unix.S_IFCHR), unix.EPERM, 0},
+		{"a call of x32's", raw(0x40000000), unix.ENOSYS, 0},
+	}...)
+}
+
+// raw makes a call.
+func raw(nr uintptr, args ...uintptr) func() error {
+	return func() error {
+		var a [6]uintptr
+		copy(a[:], args)
+		_, _, errno := unix.RawSyscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5])
+		if errno == 0 {
+			return nil
+		}
+		return errno
+	}
+}
+
 // newUser starts a program in a user namespace of its own.
 func newUser() error {
 	c := exec.Command("/bin/true")
@@ -86,8 +115,8 @@ func newUser() error {
 }
 
 // seccompProbe prints what became of each call.
-func seccompProbe() error {
-	for _, p := range probedCalls() {
+func seccompProbe(calls []probedCall) error {
+	for _, p := range calls {
 		var errno syscall.Errno
 		if err := p.call(); err != nil && !errors.As(err, &errno) {
 			return fmt.Errorf("%s: %w", p.name, err)
@@ -119,12 +148,12 @@ func TestSystemCallsOfAContainer(t *testing.T) {
 		"exec":              p.rootlet("exec", "up", "/probe"),
 		"exec -u":           p.rootlet("exec", "-u", "0", "-w", "/", "up", "/probe"),
 	} {
-		checkProbe(t, name, printed, func(c probedCall) (syscall.Errno, bool) { return c.refused, true })
+		checkProbe(t, name, printed, probedCalls(), refusedAlways)
 	}
 	if testenv.Kind() != testenv.WithoutSubIDs {
-		checkProbe(t, "run as another", run("-u", "1000"), func(c probedCall) (syscall.Errno, bool) { return c.refused, true })
+		checkProbe(t, "run as another", run("-u", "1000"), probedCalls(), refusedAlways)
 	}
-	checkProbe(t, "unconfined", run("--security-opt", "seccomp=unconfined"), func(c probedCall) (syscall.Errno, bool) { return c.by, c.by != 0 })
+	checkProbe(t, "unconfined", run("--security-opt", "seccomp=unconfined"), probedCalls(), func(c probedCall) (syscall.Errno, bool) { return c.by, c.by != 0 })
 
 	// Capabilities open what they are about, and nothing else.
 	opens := []string{"unshare user", "setns", "clone3"}
@@ -132,7 +161,7 @@ func TestSystemCallsOfAContainer(t *testing.T) {
 		"with CAP_SYS_ADMIN": run("--cap-add", "SYS_ADMIN"),
 		"exec --privileged":  p.rootlet("exec", "--privileged", "up", "/probe"),
 	} {
-		checkProbe(t, name, printed, func(c probedCall) (syscall.Errno, bool) {
+		checkProbe(t, name, printed, probedCalls(), func(c probedCall) (syscall.Errno, bool) {
 			if slices.Contains(opens, c.name) {
 				return c.by, true
 			}
@@ -143,12 +172,13 @@ func TestSystemCallsOfAContainer(t *testing.T) {
 	p.rootlet("rm", "-f", "up")
 }
 
+func refusedAlways(c probedCall) (syscall.Errno, bool) { return c.refused, true }
+
 // checkProbe compares what the probe printed with what is wanted of each call, if that
 // is known.
-func checkProbe(t *testing.T, name, printed string, want func(probedCall) (syscall.Errno, bool)) {
+func checkProbe(t *testing.T, name, printed string, calls []probedCall, want func(probedCall) (syscall.Errno, bool)) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(printed), "\n")
-	calls := probedCalls()
 	if len(lines) != len(calls) {
 		t.Errorf("%s: the probe printed\n%s", name, printed)
 		return

@@ -28,6 +28,7 @@ type first struct {
 	noQueues bool        // no message queues to be seen: --ipc none
 	hostPIDs bool        // it has the host's pid namespace
 	terminal *terminal
+	sandbox  bool // see sandboxed.go
 
 	null                              int // a descriptor whose number cover may use; 0 where nothing is covered
 	procMasks, procReadOnly, sysMasks []mask
@@ -115,6 +116,11 @@ func (f first) checklist() *firstproc.Program {
 	if f.own(unix.CLONE_NEWNET) {
 		loopbackUp(p)
 		f.setNetwork(p)
+	}
+	if f.sandbox {
+		// U2 has no user namespaces below it, whatever the filter of system calls lets
+		// through (namespaces(7), "The /proc/sys/user directory").
+		setSysctl(p, "user/max_user_namespaces", "0")
 	}
 
 	// The copied root is locked in its place; a bind of it is not, and becomes /.
@@ -279,12 +285,17 @@ func (f first) setNetwork(p *firstproc.Program) {
 		{"ipv4/ping_group_range", fmt.Sprintf("%d %d", f.groups[0], f.groups[1])},
 		{"ipv4/ip_unprivileged_port_start", "0"},
 	} {
-		what := "set net/" + s[0]
-		p.Call(what, unix.SYS_OPENAT, []uintptr{0, p.String("/proc/sys/net/" + s[0]), unix.O_WRONLY | unix.O_CLOEXEC})
-		p.SaveResult()
-		p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(s[1]), uintptr(len(s[1]))})
-		p.CallSaved(what, unix.SYS_CLOSE, nil)
+		setSysctl(p, "net/"+s[0], s[1])
 	}
+}
+
+// setSysctl writes below the host's /proc/sys, still in sight.
+func setSysctl(p *firstproc.Program, name, value string) {
+	what := "set " + name
+	p.Call(what, unix.SYS_OPENAT, []uintptr{0, p.String("/proc/sys/" + name), unix.O_WRONLY | unix.O_CLOEXEC})
+	p.SaveResult()
+	p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(value), uintptr(len(value))})
+	p.CallSaved(what, unix.SYS_CLOSE, nil)
 }
 
 func chdir(p *firstproc.Program, what, dir string) {

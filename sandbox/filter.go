@@ -19,6 +19,11 @@ func filterFor(s *record.Spec, caps capSet) (*seccomp.Filter, error) {
 	if s.Seccomp.Profile == record.Unconfined || s.Privileged && s.Seccomp.Profile == "" {
 		return nil, nil
 	}
+	if s.Seccomp.Profile == record.Sandboxed {
+		filter := seccomp.Sandbox()
+		filter.Flags = seccomp.Supported(filter.Flags)
+		return &filter, nil
+	}
 	machine, err := seccomp.Here(caps.has)
 	if err != nil {
 		return nil, err

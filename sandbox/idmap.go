@@ -15,21 +15,24 @@ import (
 // is an id of U1.
 type idMap []userns.Extent
 
-// mapsFor are the maps of --userns, within those of U1, of a caller who has these
-// ids on the host.
-func mapsFor(u record.UserNS, uids, gids []userns.Extent, uid, gid int) (idMap, idMap) {
-	switch u.Mode {
+// mapsFor are a container's maps, within those of U1, of a caller who has these ids on
+// the host. A sandbox has the caller's own only where he has no others.
+func mapsFor(s *record.Spec, uids, gids []userns.Extent, uid, gid int) (idMap, idMap) {
+	switch s.UserNS.Mode {
 	case record.KeepID:
-		uid, gid = u.Kept(uid, gid)
+		uid, gid = s.UserNS.Kept(uid, gid)
 		return keepIDs(uids, uint32(uid)), keepIDs(gids, uint32(gid))
 	case record.NoMap:
 		return subIDs(uids), subIDs(gids)
 	case record.Auto:
-		if u.IDs.Count == 0 { // all that there are to choose from
+		if s.UserNS.IDs.Count == 0 { // all that there are to choose from
 			return subIDs(uids), subIDs(gids)
 		}
-		own := idMap{{ContainerID: 0, HostID: u.IDs.First, Size: u.IDs.Count}}
+		own := idMap{{ContainerID: 0, HostID: s.UserNS.IDs.First, Size: s.UserNS.IDs.Count}}
 		return own.within(uids), own.within(gids)
+	}
+	if others, groups := subIDs(uids), subIDs(gids); s.Sandbox && len(others) > 0 && len(groups) > 0 {
+		return others, groups
 	}
 	return sameIDs(uids), sameIDs(gids)
 }

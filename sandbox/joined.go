@@ -107,6 +107,9 @@ func (t *Target) program(r ExecRequest) (program, error) {
 	if err != nil {
 		return program{}, err
 	}
+	if r.Privileged && t.spec.Sandbox {
+		return program{}, &Failure{Code: codeEngine, Message: "--privileged: the container was made with --sandbox, in which no program has a capability"}
+	}
 	if r.Privileged {
 		caps = allCaps()
 	}
@@ -125,8 +128,8 @@ func (t *Target) program(r ExecRequest) (program, error) {
 	spec.Process.Env = mergeEnv(spec.Process.Env, r.Env)
 	g := program{
 		workDir: path.Clean(workDir), who: who,
-		setGroups: t.setGroups, noNewPrivileges: spec.NoNewPrivileges, caps: caps, filter: filter,
-		limits: limitsOf(spec.Ulimits), ignored: ignoredSignals(),
+		setGroups: t.setGroups, noNewPrivileges: spec.NoNewPrivileges, caps: caps, ruleset: rulesetFor(&spec, Landlock()), filter: filter,
+		limits: limitsOf(Limits(&spec)), ignored: ignoredSignals(),
 		argv: r.Args, env: environment(&spec, who.Home, r.TTY),
 	}
 	g.paths = candidates(g.argv[0], g.env)

@@ -133,21 +133,25 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 	if err != nil {
 		return first{}, err
 	}
+	rules := rulesetFor(s, Landlock())
+	if m.state.Landlock = 0; rules != nil {
+		m.state.Landlock = Landlock()
+	}
 	setGroups, err := os.ReadFile("/proc/self/setgroups")
 	if err != nil {
 		return first{}, err
 	}
 	f := first{
 		root: m.root.Path, sync: sync, hostname: s.Hostname,
-		groups: m.gids.bounds(), terminal: m.streams.terminal,
+		groups: m.gids.bounds(), terminal: m.streams.terminal, sandbox: s.Sandbox,
 		foreign: m.shared.foreign, others: m.shared.others, shm: m.shared.shm,
 		noQueues: s.IPC == record.NoShm, hostPIDs: m.sharesPIDs() && m.shared.pids == nil,
 		sysWritable: s.SystemPathsOpen,
 		program: program{
 			workDir: s.Process.WorkingDir, who: m.who,
 			setGroups:       strings.TrimSpace(string(setGroups)) == "allow",
-			noNewPrivileges: s.NoNewPrivileges, caps: caps, filter: filter,
-			limits: limitsOf(s.Ulimits), ignored: ignoredSignals(),
+			noNewPrivileges: s.NoNewPrivileges, caps: caps, ruleset: rules, filter: filter,
+			limits: limitsOf(Limits(s)), ignored: ignoredSignals(),
 			argv: s.Process.Args(), env: environment(s, m.who.Home, s.Process.TTY),
 		},
 	}

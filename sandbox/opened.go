@@ -83,7 +83,7 @@ func (o *Opened) read(root record.Root, id string) (err error) {
 		return errors.New("this user namespace has no ids")
 	}
 	// The caller is 0 in U1: see userns.Plan.
-	o.uids, o.gids = mapsFor(o.Spec.UserNS, uids, gids, int(uids[0].HostID), int(gids[0].HostID))
+	o.uids, o.gids = mapsFor(&o.Spec, uids, gids, int(uids[0].HostID), int(gids[0].HostID))
 	return nil
 }
 
@@ -136,6 +136,7 @@ func (o *Opened) OpenRoot() error {
 // mount namespace.
 func (o *Opened) mount() error {
 	options := fuseoverlay.MountOptions{Dir: record.Root(o.paths.Data).Dir(o.Spec.ID), Volatile: o.Spec.Remove}
+	options.AnyOwner = o.Spec.Sandbox
 	if o.uids.shifts() || o.gids.shifts() {
 		options.UIDs, options.GIDs = o.uids.shown(), o.gids.shown()
 	}

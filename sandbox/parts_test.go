@@ -83,7 +83,7 @@ func TestKeepIDsWithOneID(t *testing.T) {
 
 // TestNoMap is about containers without the caller.
 func TestNoMap(t *testing.T) {
-	m, _ := mapsFor(record.UserNS{Mode: record.NoMap}, u1, u1, 1000, 1000)
+	m, _ := mapsFor(&record.Spec{UserNS: record.UserNS{Mode: record.NoMap}}, u1, u1, 1000, 1000)
 	if want := "0 1 500\n500 501 65036\n"; m.text() != want || !m.shifts() || m.hasCaller() {
 		t.Errorf("map %q, shifts %v, has the caller %v", m.text(), m.shifts(), m.hasCaller())
 	}

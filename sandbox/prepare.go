@@ -39,7 +39,7 @@ func (m *monitor) mapIDs() error {
 	if err != nil {
 		return err
 	}
-	m.uids, m.gids = mapsFor(m.Spec.UserNS, uids, gids, m.Host.UID, m.Host.GID)
+	m.uids, m.gids = mapsFor(&m.Spec, uids, gids, m.Host.UID, m.Host.GID)
 	if len(m.uids) == 0 || len(m.gids) == 0 {
 		return &Failure{
 			Code: codeEngine, Message: fmt.Sprintf("--userns %s: you have no subordinate ids, which the container would have in place of yours", m.Spec.UserNS),
@@ -52,8 +52,14 @@ func (m *monitor) mapIDs() error {
 			Fix: "have an administrator give them back, or make the container anew",
 		}
 	}
+	if m.hasCallersID() {
+		m.notice("--sandbox: you have no subordinate ids, so its programs have your own id; --userns nomap would insist on others")
+	}
 	return nil
 }
+
+// hasCallersID says of a sandbox that it could not be without.
+func (m *monitor) hasCallersID() bool { return m.Spec.Sandbox && m.uids.hasCaller() }
 
 // open takes a container that is there.
 func (m *monitor) open() error {
@@ -141,7 +147,7 @@ func (m *monitor) create() error {
 
 // mountRoot mounts the image with a layer of the container's own on top.
 func (m *monitor) mountRoot() error {
-	o := fuseoverlay.MountOptions{Dir: m.container.Dir, Volatile: m.Spec.Remove, Progress: m.copyProgress()}
+	o := fuseoverlay.MountOptions{Dir: m.container.Dir, Volatile: m.Spec.Remove, AnyOwner: m.Spec.Sandbox, Progress: m.copyProgress()}
 	if m.uids.shifts() || m.gids.shifts() {
 		o.UIDs, o.GIDs = m.uids.shown(), m.gids.shown()
 		o.Copies = func(why error) {
@@ -199,7 +205,7 @@ func (m *monitor) assemble() error {
 	if m.who, err = identity.Resolve(root, m.Spec.Process.User, m.Spec.Process.GroupAdd); err != nil {
 		return err
 	}
-	m.state.IDMode = m.Host.IDMode
+	m.state.IDMode, m.state.CallersID = m.Host.IDMode, m.hasCallersID()
 	m.state.Who = record.Who{UID: m.who.UID, GID: m.who.GID, Groups: m.who.Groups, Home: m.who.Home}
 	if err := m.checkIdentity(); err != nil {
 		return err
@@ -209,6 +215,9 @@ func (m *monitor) assemble() error {
 		if err := identity.Introduce(root, m.Host.Name, uid, gid); err != nil {
 			return err
 		}
+	}
+	if err := m.addHome(root); err != nil {
+		return err
 	}
 	failpoint.At("monitor before volumes")
 	if err := m.prepareVolumes(root); err != nil {

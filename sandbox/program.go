@@ -18,6 +18,7 @@ type program struct {
 	setGroups       bool // setgroups(2) is allowed in this user namespace
 	noNewPrivileges bool
 	caps            capSet
+	ruleset         *ruleset        // of files; nil: none
 	filter          *seccomp.Filter // of system calls; nil: none
 	limits          []limit
 	ignored         []int // signals that the user's shell had us ignore
@@ -67,6 +68,9 @@ func (g program) become(p *firstproc.Program) {
 	g.enterWorkDir(p)
 
 	g.dropRights(p)
+	if g.ruleset != nil {
+		g.ruleset.enforce(p)
+	}
 }
 
 // enterWorkDir enters a directory that an image chose; the monitor has made it

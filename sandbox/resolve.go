@@ -218,7 +218,12 @@ func addVolumes(s *record.Spec, volumes map[string]struct{}) error {
 		target = path.Clean(target)
 		taken := slices.ContainsFunc(s.Mounts, func(m record.Mount) bool { return path.Clean(m.Target) == target })
 		if !taken {
-			s.Mounts = append(s.Mounts, record.Mount{Type: record.Volume, Target: target, Anonymous: true})
+			m := record.Mount{Type: record.Volume, Target: target, Anonymous: true}
+			if s.Sandbox {
+				// On the disk it would have no limit.
+				m = record.Mount{Type: record.Tmpfs, Target: target, Size: smallSize}
+			}
+			s.Mounts = append(s.Mounts, m)
 		}
 	}
 	return nil

@@ -107,7 +107,7 @@ func ContainerOf(e record.Entry, from Sources) Container {
 		ID: e.ID, Created: stamp(s.Created), Args: []string{}, State: stateOf(e.State), Image: imageID(s.ImageID),
 		ResolvConfPath: filepath.Join(from.Dir, "resolv.conf"), HostnamePath: filepath.Join(from.Dir, "hostname"),
 		HostsPath: filepath.Join(from.Dir, "hosts"), Name: "/" + s.Name, RestartCount: e.State.Restarts,
-		Driver: from.Driver.Name, Platform: platformOS(s.Platform), HostConfig: hostConfigOf(s, from),
+		Driver: from.Driver.Name, Platform: platformOS(s.Platform), HostConfig: hostConfigOf(s, e.State, from),
 		GraphDriver: from.Driver, Mounts: mountsOf(s, from), Config: configOf(s), NetworkSettings: networkSettingsOf(e, from.Refused),
 	}
 	if args := s.Process.Args(); len(args) > 0 {

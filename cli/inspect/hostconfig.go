@@ -54,6 +54,13 @@ type HostConfig struct {
 	MaskedPaths   []string
 	ReadonlyPaths []string
 	Init          *bool
+	Sandbox       *Sandbox `json:",omitempty"` // nil: it is none
+}
+
+// Sandbox says what --sandbox has come to on this host.
+type Sandbox struct {
+	Landlock  int  // the version that confines its files; 0: none has so far
+	CallersID bool // it has its user's own id, who has no others
 }
 
 // Resources are the limits of a container. It has none but its ulimits.
@@ -132,7 +139,7 @@ type Ulimit struct {
 	Soft int64
 }
 
-func hostConfigOf(s record.Spec, from Sources) HostConfig {
+func hostConfigOf(s record.Spec, state record.State, from Sources) HostConfig {
 	h := HostConfig{
 		LogConfig:   LogConfig{Type: s.Log.Driver, Config: s.Log.Options},
 		NetworkMode: networkMode(s), PortBindings: wanted(s.Ports), PublishAllPorts: s.PublishAll,
@@ -164,6 +171,12 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	}
 	if s.SystemPathsOpen && !s.Privileged {
 		h.SecurityOpt = append(h.SecurityOpt, "systempaths="+record.Unconfined)
+	}
+	if s.Sandbox {
+		h.Sandbox = &Sandbox{Landlock: state.Landlock, CallersID: state.CallersID}
+		if !state.CallersID {
+			h.UsernsMode = record.NoMap
+		}
 	}
 	h.addMounts(s)
 	return h

@@ -50,6 +50,7 @@ type Spec struct {
 	PublishAll      bool              `json:"publishAll,omitempty"` // -P
 	Egress          []string          `json:"egress,omitempty"`     // --egress, as given; none: everything
 
+	Sandbox         bool     `json:"sandbox,omitempty"` // --sandbox, which much of the rest comes from
 	ReadOnly        bool     `json:"readOnly,omitempty"`
 	Privileged      bool     `json:"privileged,omitempty"`      // every capability; no seccomp filter unless one was asked for; SystemPathsOpen
 	SystemPathsOpen bool     `json:"systemPathsOpen,omitempty"` // nothing of /proc and /sys is masked or read-only: --security-opt systempaths=unconfined
@@ -83,13 +84,14 @@ type Spec struct {
 
 // Seccomp says which system calls a container may make.
 type Seccomp struct {
-	Profile string          `json:"profile,omitempty"` // Builtin (as is an empty one), Unconfined, or the file that JSON was read from
+	Profile string          `json:"profile,omitempty"` // Builtin (as is an empty one), Sandboxed, Unconfined, or the file that JSON was read from
 	JSON    json.RawMessage `json:"json,omitempty"`
 }
 
 // Profiles that are no files.
 const (
 	Builtin    = "builtin"
+	Sandboxed  = "sandbox" // that of --sandbox; no user can name it
 	Unconfined = "unconfined"
 )
 

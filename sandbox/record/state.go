@@ -59,6 +59,9 @@ type State struct {
 	// UserNS is its user namespace, as "user:[4026531837]", where its pid namespace is
 	// not its own: what belongs to it is told by that then.
 	UserNS string `json:"userNS,omitempty"`
+	// Of a sandbox.
+	Landlock  int  `json:"landlock,omitempty"`  // the version by which its files are confined, too; 0: none
+	CallersID bool `json:"callersID,omitempty"` // it has the user's own id, who has no others
 
 	// Who the program runs as, for those that join it.
 	Who Who `json:"who,omitzero"`

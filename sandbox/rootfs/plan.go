@@ -98,10 +98,13 @@ func Plan(c Config) ([]Op, error) {
 // devOps give the container a /dev of its own; the image's is never used
 // (CVE-2025-31133, CVE-2025-52565, CVE-2026-41579).
 func devOps(c Config) []Op {
-	owner := ownedBy(c, 0, 0)
+	owner, size := ownedBy(c, 0, 0), "65536k"
+	if c.Spec.Sandbox {
+		size = "64k,nr_inodes=1k"
+	}
 	ops := []Op{
 		ownDir{"/dev"},
-		mountFS{fstype: "tmpfs", target: "/dev", data: "mode=755,size=65536k" + owner, flags: unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_STRICTATIME},
+		mountFS{fstype: "tmpfs", target: "/dev", data: "mode=755,size=" + size + owner, flags: unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_STRICTATIME},
 	}
 	for _, d := range hostDevices {
 		ops = append(ops, bindDevice{source: d.path, target: d.path, number: d.number})
@@ -142,7 +145,7 @@ func ipcOps(c Config, owner string) []Op {
 			ops = append(ops, bind{source: dir, target: dir, recursive: true, set: kernel, ifThere: true})
 		}
 	default:
-		ops = append(ops, mountFS{fstype: "tmpfs", target: "/dev/shm", data: fmt.Sprintf("mode=1777,size=%d", c.Spec.ShmSize) + owner, flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC})
+		ops = append(ops, mountFS{fstype: "tmpfs", target: "/dev/shm", data: fmt.Sprintf("mode=1777,size=%d", c.Spec.ShmSize) + inodes(c, c.Spec.ShmSize) + owner, flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC})
 	}
 	return ops
 }
@@ -160,12 +163,25 @@ func ownedBy(c Config, containerUID, containerGID int) string {
 	return data
 }
 
+// inodes bounds how many files a sandbox can make in memory, which are not counted in
+// what it writes: as many as there are pages.
+func inodes(c Config, size int64) string {
+	if !c.Spec.Sandbox {
+		return ""
+	}
+	return fmt.Sprintf(",nr_inodes=%d", max(size/4096, 16))
+}
+
 // generatedOps bind the files that the runtime writes.
 func generatedOps(c Config) []Op {
 	var ops []Op
+	set := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
+	if c.Spec.ReadOnly {
+		set |= unix.MOUNT_ATTR_RDONLY // as Docker
+	}
 	for target, source := range c.Generated {
 		if !mounted(c.Spec, target) {
-			ops = append(ops, bind{source: source, target: target, file: true, set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV})
+			ops = append(ops, bind{source: source, target: target, file: true, set: set})
 		}
 	}
 	sort.Slice(ops, func(i, k int) bool { return ops[i].String() < ops[k].String() })
@@ -225,7 +241,11 @@ func userOp(c Config, m record.Mount, target string) Op {
 	case record.Tmpfs:
 		return tmpfsOp(c, m, target)
 	case record.Volume:
-		return bind{source: c.VolumePath(m.Source), target: target, set: attributes(m) | unix.MOUNT_ATTR_NODEV, recursive: m.Recursive, propagation: m.Propagation}
+		set := attributes(m) | unix.MOUNT_ATTR_NODEV
+		if c.Spec.NoNewPrivileges {
+			set |= unix.MOUNT_ATTR_NOSUID // as sealOp
+		}
+		return bind{source: c.VolumePath(m.Source), target: target, set: set, recursive: m.Recursive, propagation: m.Propagation}
 	default:
 		// nosuid and nodev always: a set-id program or a device that a container
 		// leaves in a host directory is nobody's to use.
@@ -240,7 +260,7 @@ func tmpfsOp(c Config, m record.Mount, target string) Op {
 	}
 	data := fmt.Sprintf("mode=%o", mode)
 	if m.Size > 0 {
-		data += fmt.Sprintf(",size=%d", m.Size)
+		data += fmt.Sprintf(",size=%d", m.Size) + inodes(c, m.Size)
 	}
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
 	if m.NoExec {

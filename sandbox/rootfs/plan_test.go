@@ -67,3 +67,12 @@ func TestOneIDHasNoTerminalGroup(t *testing.T) {
 		t.Errorf("devpts names an unmapped group:\n%s", text)
 	}
 }
+
+// What a sandbox writes to is memory, of which there is a bound.
+func TestPlanOfASandbox(t *testing.T) {
+	c := config(&record.Spec{
+		Sandbox: true, ReadOnly: true, NoNewPrivileges: true, ShmSize: 64 << 20,
+		Mounts: []record.Mount{{Type: record.Tmpfs, Target: "/tmp", Size: 64 << 20}},
+	})
+	testenv.Golden(t, "plan-sandbox.golden", printed(t, c))
+}

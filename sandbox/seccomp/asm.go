@@ -46,18 +46,18 @@ const (
 	opMaskedEqual  = specs.OpMaskedEqual
 )
 
-// assemble puts the tables of a machine's architectures together. A program of any
-// other one is killed.
-func assemble(archs []arch, tables [][]span) []unix.SockFilter {
+// assemble puts the tables of a machine's architectures together. foreign is the verdict
+// on a program of any other one, ofX32 that on x32's.
+func assemble(archs []arch, tables [][]span, foreign, ofX32 verdict) []unix.SockFilter {
 	var a asm
-	next := a.ret(unix.SECCOMP_RET_KILL_THREAD)
+	next := a.ret(foreign)
 	for i := len(archs) - 1; i >= 0; i-- {
 		if archs[i] == x32 {
 			continue // it is a part of amd64
 		}
 		numbers := a.tree(tables[i])
 		if archs[i] == amd64 {
-			beyond := a.ret(unix.SECCOMP_RET_KILL_THREAD)
+			beyond := a.ret(ofX32)
 			for j, also := range archs {
 				if also == x32 {
 					beyond = a.tree(tables[j])

@@ -21,7 +21,7 @@ func (p *Profile) Compile(m Machine) (Filter, error) {
 	for i, a := range covered {
 		tables[i] = p.table(rules, a)
 	}
-	code := assemble(covered, tables)
+	code := assemble(covered, tables, p.foreign, p.x32)
 	if len(code) > maxCode {
 		return Filter{}, fmt.Errorf("the profile makes a filter of %d instructions: the kernel takes %d", len(code), maxCode)
 	}

@@ -20,27 +20,29 @@ func everyNumber() []uint32 {
 }
 
 func TestEveryVerdictIsTheProfiles(t *testing.T) {
-	p, err := Docker()
-	if err != nil {
-		t.Fatal(err)
-	}
-	checked, most := 0, 0
-	for _, m := range machines() {
-		code, oracle := compiled(t, p, m), newOracle(p, m)
-		for _, audit := range audits {
-			for _, nr := range everyNumber() {
-				for _, d := range []data{{nr: nr, arch: audit}, {nr: nr, arch: audit, args: [6]uint64{1, 2, 3, 4, 5, 6}}} {
-					got, steps, err := run(code, d)
-					if want := oracle.verdict(d); err != nil || got != want {
-						t.Fatalf("%s: %+v: %v, want %v (%v)", m.Arch, d, got, want, err)
+	for name, profile := range map[string]func() (*Profile, error){"Docker's": Docker, "the sandbox's": sandboxProfile} {
+		p, err := profile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		checked, most := 0, 0
+		for _, m := range machines() {
+			code, oracle := compiled(t, p, m), newOracle(p, m)
+			for _, audit := range audits {
+				for _, nr := range everyNumber() {
+					for _, d := range []data{{nr: nr, arch: audit}, {nr: nr, arch: audit, args: [6]uint64{1, 2, 3, 4, 5, 6}}} {
+						got, steps, err := run(code, d)
+						if want := oracle.verdict(d); err != nil || got != want {
+							t.Fatalf("%s: %s: %+v: %v, want %v (%v)", name, m.Arch, d, got, want, err)
+						}
+						checked++
+						most = max(most, steps)
 					}
-					checked++
-					most = max(most, steps)
 				}
 			}
 		}
+		t.Logf("%s: %d verdicts, at most %d instructions each", name, checked, most)
 	}
-	t.Logf("%d verdicts, at most %d instructions each", checked, most)
 }
 
 // verdictOn is what Docker's profile and ours say of a call.

@@ -119,8 +119,14 @@ func newOracle(p *Profile, m Machine) *oracle {
 
 func (o *oracle) verdict(d data) verdict {
 	a, ok := archOf(o.m, d)
-	if !ok || !slices.Contains(o.p.covers(o.m), a) {
-		return unix.SECCOMP_RET_KILL_THREAD
+	if !ok {
+		return o.p.foreign
+	}
+	if !slices.Contains(o.p.covers(o.m), a) {
+		if a == x32 {
+			return o.p.x32
+		}
+		return o.p.foreign
 	}
 	otherwise := o.p.fallback
 	if int64(d.nr) > o.highest[a] && !o.p.fallback.permits() {

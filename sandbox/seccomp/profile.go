@@ -18,6 +18,8 @@ type Profile struct {
 	archMap  []profiles.Architecture // or those that come with each machine
 	flags    uint
 	rules    []rule
+	foreign  verdict // on programs of an architecture that is not covered; zero kills their thread
+	x32      verdict // the same on those of x32
 }
 
 // rule is about some calls: all of them, or those whose arguments are as it says.
