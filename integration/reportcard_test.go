@@ -122,6 +122,46 @@ func TestReportCard(t *testing.T) {
 	}
 }
 
+// TestReportCardOfASandbox has the same program look around in one: no line is weaker than
+// in a container without --sandbox, and at least 110 calls are closed.
+func TestReportCardOfASandbox(t *testing.T) {
+	c := newCarded(t, stageCard)
+	plain, strict := c.run(), c.run("--sandbox")
+	for _, row := range reportcard.Rows(nil) {
+		if row.Weaker == nil {
+			continue
+		}
+		if weaker := row.Weaker(strict, plain); len(weaker) > 0 {
+			t.Errorf("%s: weaker than without --sandbox: %s", row.Name, strings.Join(weaker, ", "))
+		}
+	}
+	if runtime.GOARCH != "amd64" {
+		return
+	}
+	checkClosed(t, strict)
+	closed := strict.Closed("x86-64")
+	if len(closed) < 110 {
+		t.Errorf("%d calls are closed: want 110", len(closed))
+	}
+	for _, name := range []string{"ptrace", "io_uring_setup", "userfaultfd", "keyctl", "process_vm_readv", "add_key"} {
+		if !slices.Contains(closed, name) {
+			t.Errorf("%s is open", name)
+		}
+	}
+	for _, other := range []string{"i386", "x32"} {
+		for name, verdict := range strict.Calls[other] {
+			if verdict == reportcard.Allowed {
+				t.Errorf("%s of %s is open", name, other)
+			}
+		}
+	}
+	for name, outcome := range strict.Attempts {
+		if outcome == reportcard.Works {
+			t.Errorf("%s works", name)
+		}
+	}
+}
+
 // checkClosed has a list of its own, as the peer's profile is of any age.
 func checkClosed(t *testing.T, card *reportcard.Card) {
 	t.Helper()
