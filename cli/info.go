@@ -6,6 +6,7 @@ import (
 
 	"rootlet/cli/inspect"
 	"rootlet/fuseoverlay"
+	"rootlet/internal/landlock"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/seccomp"
@@ -56,6 +57,7 @@ type hostInfo struct {
 	Network         networkInfo
 	UserNamespaces  usernsInfo
 	SeccompActions  []string // that the kernel knows; none: it has no filters of system calls
+	Landlock        landlockInfo
 	RuntimeDir      string
 	SettingFiles    settingFiles
 }
@@ -106,6 +108,19 @@ type usernsInfo struct {
 // limit is a sysctl that bounds user namespaces.
 type limit struct{ Name, Value string }
 
+// landlockInfo says by what rootlet restricts its own processes.
+type landlockInfo struct {
+	ABI int    // 0: it has nothing to do so
+	Why string `json:",omitempty"`
+}
+
+func (i *hostInfo) addLandlock(abi int, err error) {
+	i.Landlock.ABI = abi
+	if err != nil {
+		i.Landlock.Why = err.Error()
+	}
+}
+
 // Run gathers and prints.
 func (c *infoCmd) Run(a *app) error {
 	if c.Seccomp {
@@ -114,6 +129,7 @@ func (c *infoCmd) Run(a *app) error {
 	info := knownInfo()
 	info.addHost("/")
 	info.addSeccomp(seccomp.Actions())
+	info.addLandlock(landlock.ABI())
 	info.addCgroup("/")
 	paths, err := findPaths()
 	if err != nil {
