@@ -37,7 +37,7 @@ func TestInfoText(t *testing.T) {
 	best.addSeccomp([]string{"kill_process", "errno", "allow"})
 	best.addLandlock(7, nil)
 	poor := best
-	poor.addLandlock(0, errors.New("Landlock is not among the kernel's lsm= at boot"))
+	poor.addLandlock(0, errors.New("the kernel's lsm= at boot does not name landlock"))
 	poor.SeccompActions, poor.SecurityOptions = nil, known.SecurityOptions
 	poor.SettingFiles, poor.RegistryConfig = settingFiles{}, known.RegistryConfig
 	poor.CgroupDriver, poor.CgroupWhy = "none", "cgroup.procs: permission denied"

@@ -85,11 +85,11 @@ func judge(version int, errno syscall.Errno) (int, error) {
 	case errno == unix.ENOSYS:
 		return 0, errors.New("this kernel has no Landlock, or something forbids to ask it")
 	case errno == unix.EOPNOTSUPP:
-		return 0, errors.New("Landlock is not among the kernel's lsm= at boot")
+		return 0, errors.New("the kernel's lsm= at boot does not name landlock")
 	case errno != 0:
-		return 0, fmt.Errorf("Landlock: %w", errno)
+		return 0, fmt.Errorf("ask for Landlock: %w", errno)
 	case version < leastABI:
-		return 0, fmt.Errorf("Landlock of ABI %d lets nothing be renamed into another directory (Linux 5.19 does)", version)
+		return 0, fmt.Errorf("the Landlock of ABI %d lets nothing be renamed into another directory (Linux 5.19 does)", version)
 	}
 	return version, nil
 }
