@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -66,14 +68,61 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A kernel without Landlock, as seen through a filter of system calls, is no error and
+// leaves all as it is but for no_new_privs.
+func TestRestrictWithout(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EOPNOTSUPP} {
+		process := exec.Command("/proc/self/exe")
+		process.Env = append(os.Environ(), fmt.Sprintf("%s=%d", lacks, errno))
+		out, err := process.CombinedOutput()
+		if err != nil || string(out) != "nil, read: nil, no_new_privs: 1" {
+			t.Errorf("%v: %q, %v", errno, out, err)
+		}
+	}
+}
+
+// without is the process that has none.
+func without(errno int) string {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // seccomp_data.nr
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_LANDLOCK_CREATE_RULESET, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err.Error()
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))); errno != 0 {
+		return errno.Error()
+	}
+	said := func(err error) string {
+		if err != nil {
+			return err.Error()
+		}
+		return "nil"
+	}
+	restricted := Restrict(Needs{})
+	_, read := os.ReadFile("/proc/self/status")
+	nnp, _ := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	return fmt.Sprintf("%s, read: %s, no_new_privs: %d", said(restricted), said(read), nnp)
+}
+
 // act names, for the process that gives up its rights, where it may work.
-const act = "ROOTLET_TEST_LANDLOCK"
+const (
+	act   = "ROOTLET_TEST_LANDLOCK"
+	lacks = "ROOTLET_TEST_NO_LANDLOCK" // the errno by which it has none
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(act); dir != "" {
 		for _, line := range restricted(dir) {
 			fmt.Println(line)
 		}
+		os.Exit(0)
+	}
+	if errno, err := strconv.Atoi(os.Getenv(lacks)); err == nil {
+		fmt.Print(without(errno))
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
