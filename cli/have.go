@@ -12,6 +12,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/stage"
 	"rootlet/sandbox"
+	"rootlet/sandbox/events"
 	"rootlet/userns"
 )
 
@@ -52,7 +53,7 @@ func (a *app) haveBy(start func(userns.Command) (*os.Process, error), w work, ev
 	}
 	failpoint.At("worker told")
 	ended := make(chan error, 1)
-	go func() { ended <- a.hear(conn, event, result) }()
+	go func() { ended <- a.hear(conn, w.Paths.Data, event, result) }()
 	for {
 		select {
 		case err := <-ended:
@@ -112,7 +113,7 @@ func (a *app) catchSignalsSoon() {
 var errSilent = errors.New("worker: no answer")
 
 // hear handles a worker's frames until its last.
-func (a *app) hear(conn *stage.Conn, event func([]byte), result any) error {
+func (a *app) hear(conn *stage.Conn, data string, event func([]byte), result any) error {
 	for {
 		kind, payload, err := conn.Recv()
 		if err != nil {
@@ -125,6 +126,11 @@ func (a *app) hear(conn *stage.Conn, event func([]byte), result any) error {
 			}
 		case kindNotice:
 			a.notice(string(payload))
+		case kindHappened:
+			var e events.Event
+			if err := json.Unmarshal(payload, &e); err == nil {
+				_ = events.Append(data, e)
+			}
 		case kindDone:
 			failpoint.At("worker is done")
 			return json.Unmarshal(payload, result)

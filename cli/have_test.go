@@ -30,7 +30,12 @@ func playWorker() int {
 		return ExitEngine
 	}
 	gone := func() { _, _, _ = conn.Recv() }
-	switch os.Getenv(playedPart) {
+	part, more, _ := strings.Cut(os.Getenv(playedPart), " with ")
+	switch part {
+	case "intruder":
+		if err := intruder(conn, w, more); err != nil {
+			_ = conn.SendJSON(kindFailed, packed(err))
+		}
 	case "answers":
 		_ = conn.Send(kindNotice, []byte("by the way"))
 		_ = conn.Send(kindEvent, []byte("one"))

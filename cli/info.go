@@ -6,6 +6,7 @@ import (
 
 	"rootlet/cli/inspect"
 	"rootlet/fuseoverlay"
+	"rootlet/internal/landlock"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/seccomp"
@@ -56,6 +57,7 @@ type hostInfo struct {
 	Network         networkInfo
 	UserNamespaces  usernsInfo
 	SeccompActions  []string // that the kernel knows; none: it has no filters of system calls
+	Landlock        landlockInfo
 	RuntimeDir      string
 	SettingFiles    settingFiles
 }
@@ -106,6 +108,21 @@ type usernsInfo struct {
 // limit is a sysctl that bounds user namespaces.
 type limit struct{ Name, Value string }
 
+// landlockInfo says by what sandboxes, and processes of rootlet's own, are restricted.
+type landlockInfo struct {
+	ABI int    // 0: it has nothing to do so
+	Why string `json:",omitempty"`
+}
+
+func (i *hostInfo) addLandlock(abi int, err error) {
+	i.Landlock.ABI = abi
+	if err != nil {
+		i.Landlock.Why = err.Error()
+		return
+	}
+	i.SecurityOptions = append(i.SecurityOptions, fmt.Sprintf("name=landlock,abi=%d", abi))
+}
+
 // Run gathers and prints.
 func (c *infoCmd) Run(a *app) error {
 	if c.Seccomp {
@@ -114,7 +131,7 @@ func (c *infoCmd) Run(a *app) error {
 	info := knownInfo()
 	info.addHost("/")
 	info.addSeccomp(seccomp.Actions())
-	info.addLandlock(sandbox.Landlock())
+	info.addLandlock(landlock.ABI())
 	info.addCgroup("/")
 	paths, err := findPaths()
 	if err != nil {
@@ -146,13 +163,6 @@ func (i *hostInfo) addSeccomp(actions []string) {
 	i.SeccompActions = actions
 	if len(actions) > 0 {
 		i.SecurityOptions = append([]string{"name=seccomp,profile=" + record.Builtin}, i.SecurityOptions...)
-	}
-}
-
-// addLandlock says whether files are closed to a sandbox in this way, too.
-func (i *hostInfo) addLandlock(version int) {
-	if version > 0 {
-		i.SecurityOptions = append(i.SecurityOptions, fmt.Sprintf("name=landlock,abi=%d", version))
 	}
 }
 

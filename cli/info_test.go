@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,7 +35,9 @@ func TestInfoText(t *testing.T) {
 		"evil.example": {Name: "evil.example", Secure: true, Blocked: true},
 	}
 	best.addSeccomp([]string{"kill_process", "errno", "allow"})
+	best.addLandlock(7, nil)
 	poor := best
+	poor.addLandlock(0, errors.New("the kernel's lsm= at boot does not name landlock"))
 	poor.SeccompActions, poor.SecurityOptions = nil, known.SecurityOptions
 	poor.SettingFiles, poor.RegistryConfig = settingFiles{}, known.RegistryConfig
 	poor.CgroupDriver, poor.CgroupWhy = "none", "cgroup.procs: permission denied"

@@ -31,6 +31,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	i.printNetwork(&t)
 	i.printUserNamespaces(&t)
 	i.printSeccomp(&t)
+	i.printLandlock(&t)
 	t.line("Runtime Directory", i.RuntimeDir)
 	i.printSettings(&t)
 	t.line("Go Version", i.ClientInfo.GoVersion)
@@ -186,6 +187,16 @@ func (i *hostInfo) printSeccomp(t *text) {
 	}
 	t.line("Seccomp", record.Builtin)
 	t.below("Actions", strings.Join(i.SeccompActions, " "))
+}
+
+// printLandlock is about what a sandbox and processes of rootlet's own are restricted by.
+func (i *hostInfo) printLandlock(t *text) {
+	if i.Landlock.ABI == 0 {
+		t.line("Landlock", "none")
+		t.because(i.Landlock.Why, "")
+		return
+	}
+	t.line("Landlock", fmt.Sprintf("ABI %d", i.Landlock.ABI))
 }
 
 // text collects lines.

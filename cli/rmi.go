@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"rootlet/fuseoverlay"
 	"rootlet/pull"
@@ -165,9 +166,12 @@ func (t *task) dropBlobs(gone *fuseoverlay.Image) error {
 	return errors.Join(errs...)
 }
 
+// imageEvent has the command write down what happened to an image: a worker that is
+// confined cannot.
 func (t *task) imageEvent(action, id, name string) {
-	attributes := map[string]string{"name": name}
-	_ = events.Append(t.Paths.Data, events.Event{Type: events.Image, Action: action, ID: "sha256:" + id, Attributes: attributes})
+	_ = t.conn.SendJSON(kindHappened, events.Event{
+		Type: events.Image, Action: action, ID: "sha256:" + id, Time: time.Now(), Attributes: map[string]string{"name": name},
+	})
 }
 
 // unused refuses to remove an image from below a container.

@@ -21,11 +21,12 @@ import (
 
 // Frames between a command and its worker.
 const (
-	kindWork   stage.Kind = iota + 1 // command: work, the first frame
-	kindEvent                        // worker: progress, as the work defines it
-	kindNotice                       // worker: text for the user
-	kindDone                         // worker: the work's result; the last frame
-	kindFailed                       // worker: failed; the last frame
+	kindWork     stage.Kind = iota + 1 // command: work, the first frame
+	kindEvent                          // worker: progress, as the work defines it
+	kindNotice                         // worker: text for the user
+	kindDone                           // worker: the work's result; the last frame
+	kindFailed                         // worker: failed; the last frame
+	kindHappened                       // worker: events.Event, to be written down
 )
 
 // work is what a worker is told to do: exactly one of its fields is set.
@@ -102,8 +103,14 @@ func (t *task) run() (any, error) {
 		_, _, _ = t.conn.Recv()
 		cancel()
 	}()
-	if t.Remove != nil || t.Pull != nil || t.Load != nil || t.Import != nil || t.Served != nil || t.Volumes != nil {
+	if t.Remove != nil || t.Volumes != nil {
 		defer t.sweep()
+	}
+	if t.Pull != nil || t.Load != nil || t.Import != nil || t.Served != nil {
+		t.sweep() // which it has no right to afterwards
+		if err := t.confine(); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case t.Check != nil:

@@ -59,6 +59,7 @@ func TestControlSocketIsAttacked(t *testing.T) {
 		conn.Close()
 	}
 	p.rootlet("exec", "it", "true")
+	bounded(t, monitor)
 
 	var all []net.Conn
 	for range 1000 {
@@ -69,6 +70,7 @@ func TestControlSocketIsAttacked(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("a client behind a thousand silent ones waits %v", took)
 	}
+	bounded(t, monitor)
 	for _, conn := range all {
 		conn.Close()
 	}
@@ -84,6 +86,17 @@ func TestControlSocketIsAttacked(t *testing.T) {
 	until(t, "to sleep again", func() bool { return sleeps(monitor) })
 	p.rootlet("stop", "-t", "0", "it")
 	p.rootlet("rm", "it")
+}
+
+// bounded fails the test where a monitor has taken more memory, at any time since it last
+// woke up, than clients can make it.
+func bounded(t *testing.T, monitor int) {
+	t.Helper()
+	const most = 64 << 10 // KiB; one that has just begun has 20
+	peak, err := strconv.Atoi(strings.TrimSuffix(statusOf(monitor, "VmHWM"), " kB"))
+	if err != nil || peak > most {
+		t.Errorf("the monitor has taken %d KiB, %v", peak, err)
+	}
 }
 
 // A client that has stopped reading, though it is attached to a program that

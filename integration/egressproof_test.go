@@ -84,10 +84,11 @@ type egressProof struct {
 
 // A test binary that finds stageKey set is no test but one of these.
 const (
-	stageKey   = "ROOTLET_TEST_STAGE"
-	stageHost  = "egress-host"
-	stageWorld = "egress-world"
-	stageProbe = "egress-probe"
+	stageKey     = "ROOTLET_TEST_STAGE"
+	stageHost    = "egress-host"
+	stageWorld   = "egress-world"
+	stageProbe   = "egress-probe"
+	stageAnother = "another"
 )
 
 // egressStage is the stage that this process is, nil for a test.
@@ -99,6 +100,8 @@ func egressStage() func() error {
 		return egressWorld
 	case stageProbe:
 		return egressProbe
+	case stageAnother:
+		return another
 	case stageSeccomp:
 		return func() error { return seccompProbe(probedCalls()) }
 	case stageCard:

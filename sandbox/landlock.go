@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/landlock"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
 )
@@ -36,17 +37,10 @@ const (
 	mayMakeDevices = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 )
 
-// leastLandlock is the first version that lets files be moved between directories, without
-// which git does not work: Linux 5.19.
-const leastLandlock = 2
-
 // Landlock is the version by which this kernel can confine a sandbox; 0: by none.
 func Landlock() int {
-	version, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	if errno != 0 || version < leastLandlock {
-		return 0
-	}
-	return int(version)
+	version, _ := landlock.ABI()
+	return version
 }
 
 // rulesetFor is a container's; nil: it has none.

@@ -88,6 +88,9 @@ func (m *monitor) open() error {
 }
 
 func (m *monitor) openStore() error {
+	// What it makes is the user's alone, whatever his shell's umask. That one is for the
+	// rest: mount points in the container's root go by it.
+	defer unix.Umask(unix.Umask(0o077))
 	var err error
 	m.store, err = fuseoverlay.Open(StoreConfig(m.Paths, m.Spec.StorageDriver))
 	return err

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/landlock"
 	"rootlet/internal/linux"
 	"rootlet/slirp/builtin"
 	"rootlet/slirp/egress"
@@ -149,6 +150,9 @@ func serve(args []string) error {
 	if _, err := os.NewFile(readyFD, "ready").Write([]byte("1")); err != nil {
 		return err
 	}
+	if err := landlock.Restrict(needs()); err != nil {
+		return err
+	}
 	if err := confine(len(t.Bound) > 0 || t.Gated != ""); err != nil {
 		return err
 	}
@@ -266,6 +270,15 @@ func renounce() error {
 		return fmt.Errorf("no_new_privs: %w", errno)
 	}
 	return nil
+}
+
+// needs are what the process goes on reading: where names are looked up, and its own
+// maps. Of what a container sends it, nothing may lead to another file, or change one.
+func needs() landlock.Needs {
+	return landlock.Needs{
+		Read:    append([]string{"/etc", "/proc"}, landlock.Behind("/etc/resolv.conf", "/etc/hosts")...),
+		Connect: true, Bind: true,
+	}
 }
 
 // confine gives up what the process needs no more: it stays root of U1 in name, with no

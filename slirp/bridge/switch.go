@@ -9,11 +9,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"rootlet/internal/landlock"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
 	"rootlet/slirp/builtin"
@@ -41,8 +39,8 @@ func serve() error {
 	if err := conn.RecvJSON(kindTask, &t); err != nil {
 		return fmt.Errorf("read the task: %w", err)
 	}
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return fmt.Errorf("no_new_privs: %w", errno)
+	if err := landlock.Restrict(t.needs()); err != nil {
+		return err
 	}
 	builtin.Tune()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -63,6 +61,16 @@ func serve() error {
 		cancel()
 	}()
 	return errors.Join(w.Run(), <-told)
+}
+
+// needs are what the process goes on reading: where names are looked up, be it with
+// another network's holder, and its own maps.
+func (t task) needs() landlock.Needs {
+	read := []string{"/etc", "/proc", t.Store.root(), t.Store.Runtime}
+	return landlock.Needs{
+		Read:    append(read, landlock.Behind("/etc/resolv.conf", "/etc/hosts")...),
+		Sockets: true, Connect: true, Bind: true,
+	}
 }
 
 // follow does what the holder says until it is gone.
