@@ -135,8 +135,7 @@ func (o *Opened) OpenRoot() error {
 // mount mounts the root of a container that does not run, in this process's own
 // mount namespace.
 func (o *Opened) mount() error {
-	options := fuseoverlay.MountOptions{Dir: record.Root(o.paths.Data).Dir(o.Spec.ID), Volatile: o.Spec.Remove}
-	options.AnyOwner = o.Spec.Sandbox
+	options := fuseoverlay.MountOptions{Dir: record.Root(o.paths.Data).Dir(o.Spec.ID), Volatile: o.Spec.Remove, AnyOwner: o.Spec.Sandbox}
 	if o.uids.shifts() || o.gids.shifts() {
 		options.UIDs, options.GIDs = o.uids.shown(), o.gids.shown()
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,9 @@ var smallMounts = []record.Mount{
 
 const smallSize = 64 << 20
 
+// sandboxLog is how long its log gets, in bytes, unless the user says so.
+const sandboxLog = 10_000_000
+
 // Sandboxed makes what a user has asked for a container for code that nobody trusts.
 func Sandboxed(s *record.Spec) {
 	s.Sandbox = true
@@ -37,6 +41,9 @@ func Sandboxed(s *record.Spec) {
 	s.Seccomp = record.Seccomp{Profile: record.Sandboxed}
 	if len(s.Egress) == 0 {
 		s.Network = slirp.None
+	}
+	if s.Log.Driver != record.LogNone && s.Log.MaxSize == 0 {
+		s.Log.MaxSize, s.Log.Options = sandboxLog, merged(s.Log.Options, map[string]string{"max-size": strconv.Itoa(sandboxLog)})
 	}
 	for i := range s.Mounts {
 		if m := &s.Mounts[i]; m.Type == record.Tmpfs && m.Size == 0 {

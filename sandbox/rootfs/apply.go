@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -385,8 +386,15 @@ type seal struct{ set uint64 }
 
 func (s seal) String() string { return "root set=" + linux.MountAttributes(s.set) }
 
+// While a file of the root's is open for writing that cannot be made read-only. A clone of
+// ours on its way to execve(2), as the network's process may be, holds what was open in us.
 func (s seal) apply(a *assembly) error {
-	if err := linux.SetMountAttributes(a.root, s.set, false); err != nil {
+	err := linux.SetMountAttributes(a.root, s.set, false)
+	for until := time.Now().Add(5 * time.Second); errors.Is(err, unix.EBUSY) && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+		err = linux.SetMountAttributes(a.root, s.set, false)
+	}
+	if err != nil {
 		return fmt.Errorf("set %s on the root: %w", linux.MountAttributes(s.set), err)
 	}
 	return nil
