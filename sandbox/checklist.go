@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ type first struct {
 	hostname string
 
 	groups     [2]int // the lowest and the highest group that is mapped
+	nesting    int    // how many user namespaces there may be inside at a time
 	ownNetwork bool   // neither the host's nor another container's
 	network    int    // descriptor of the namespace of another container, 0 where it has none
 	terminal   *terminal
@@ -69,6 +71,7 @@ func (f first) checklist() *firstproc.Program {
 	f.resetSignals(p)
 	chdir(p, "enter the root", f.root)
 	mount(p, "mount /proc", "proc", "proc", "proc", kernelFS, "")
+	f.boundNesting(p) // before /proc/sys is read-only
 	for _, m := range f.procMasks {
 		cover(p, m)
 	}
@@ -192,6 +195,17 @@ func readOnly(p *firstproc.Program, m mask) {
 	mount(p, what, "", m.path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|kernelFS, "")
 }
 
+// maxNesting is how many user namespaces there may be below a container's own, whatever
+// capabilities it has: enough for container tools and browsers inside.
+const maxNesting = 32
+
+// boundNesting has the kernel count what is below U1, U2 too. Inside nobody has a right
+// over U1, so that the bound holds where a filter does not (user_namespaces(7),
+// namespaces(7) on /proc/sys/user).
+func (f first) boundNesting(p *firstproc.Program) {
+	writeSetting(p, "bound the user namespaces", "proc/sys/user/max_user_namespaces", strconv.Itoa(1+f.nesting))
+}
+
 // loopbackUp is netdevice(7)'s SIOCSIFFLAGS on lo.
 func loopbackUp(p *firstproc.Program) {
 	request := new([40]byte) // struct ifreq: name, then flags
@@ -212,12 +226,18 @@ func (f first) setNetwork(p *firstproc.Program) {
 		{"ipv4/ping_group_range", fmt.Sprintf("%d %d", f.groups[0], f.groups[1])},
 		{"ipv4/ip_unprivileged_port_start", "0"},
 	} {
-		what := "set net/" + s[0]
-		p.Call(what, unix.SYS_OPENAT, []uintptr{0, p.String("/proc/sys/net/" + s[0]), unix.O_WRONLY | unix.O_CLOEXEC})
-		p.SaveResult()
-		p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(s[1]), uintptr(len(s[1]))})
-		p.CallSaved(what, unix.SYS_CLOSE, nil)
+		writeSetting(p, "set net/"+s[0], "/proc/sys/net/"+s[0], s[1])
 	}
+}
+
+// here is AT_FDCWD.
+const here = ^uintptr(-unix.AT_FDCWD - 1)
+
+func writeSetting(p *firstproc.Program, what, path, value string) {
+	p.Call(what, unix.SYS_OPENAT, []uintptr{here, p.String(path), unix.O_WRONLY | unix.O_CLOEXEC})
+	p.SaveResult()
+	p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(value), uintptr(len(value))})
+	p.CallSaved(what, unix.SYS_CLOSE, nil)
 }
 
 func chdir(p *firstproc.Program, what, dir string) {

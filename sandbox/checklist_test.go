@@ -13,7 +13,7 @@ import (
 
 func example() first {
 	return first{
-		root: "/c/rootfs", sync: 7, hostname: "box", groups: [2]int{0, 65536}, ownNetwork: true,
+		root: "/c/rootfs", sync: 7, hostname: "box", groups: [2]int{0, 65536}, nesting: 2, ownNetwork: true,
 		procMasks:    []mask{{path: "proc/acpi", dir: true}, {path: "proc/kcore"}},
 		procReadOnly: []mask{{path: "proc/sys", dir: true}},
 		sysMasks:     []mask{{path: "sys/firmware", dir: true}},
@@ -60,7 +60,7 @@ func TestTheOrderThatKeepsTheHostOut(t *testing.T) {
 	f := example()
 	f.noNewPrivileges = true
 	plan := f.checklist().Plan()
-	order(t, plan, "mask /proc/kcore", "new user namespace", "wait for the id maps", "mount /sys", "pivot_root",
+	order(t, plan, "bound the user namespaces", "make /proc/sys read-only", "new user namespace", "wait for the id maps", "mount /sys", "pivot_root",
 		"let go of the host's root", "wait to be released", "close all descriptors", "enter the working directory",
 		"check the working directory", "drop CAP_SYS_ADMIN", "set supplementary groups", "set the group", "set the user",
 		"set capabilities", "set no_new_privs", "tie its life", filterStep+"\n"+execStep+"\n")

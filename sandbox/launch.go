@@ -110,7 +110,7 @@ func (m *monitor) firstProcess(sync int) (first, error) {
 		return first{}, err
 	}
 	f := first{
-		root: m.root.Path, sync: sync, hostname: s.Hostname,
+		root: m.root.Path, sync: sync, hostname: s.Hostname, nesting: maxNesting,
 		ownNetwork: !m.onHost() && m.net.shared == nil, groups: m.gids.bounds(), terminal: m.streams.terminal,
 		procMasks: findMasks("/proc", maskedProc), procReadOnly: findMasks("/proc", readOnlyProc),
 		sysMasks: findMasks("/sys", maskedSys),
