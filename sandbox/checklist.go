@@ -70,6 +70,11 @@ func (f first) checklist() *firstproc.Program {
 	p.Call("new session", unix.SYS_SETSID, nil)
 	f.resetSignals(p)
 	chdir(p, "enter the root", f.root)
+	if f.ownNetwork {
+		// The monitor mounts /sys, which shows a network namespace that is yet to be made;
+		// nothing of what is mounted here is to reach the monitor (sysfs.go).
+		mount(p, "take mounts from the monitor", "", ".", "", unix.MS_SLAVE, "")
+	}
 	mount(p, "mount /proc", "proc", "proc", "proc", kernelFS, "")
 	f.boundNesting(p) // before /proc/sys is read-only
 	for _, m := range f.procMasks {
@@ -82,6 +87,11 @@ func (f first) checklist() *firstproc.Program {
 	if f.network > 0 {
 		f.joinNetwork(p)
 	}
+	if !f.ownNetwork {
+		for _, m := range f.sysMasks {
+			cover(p, m)
+		}
+	}
 
 	// Into U2. Its maps are the monitor's to write: nobody may map ids that
 	// are not his own. Credentials change, which clears the death signal.
@@ -90,13 +100,10 @@ func (f first) checklist() *firstproc.Program {
 	p.Await("wait for the id maps", f.sync)
 	f.dieWithMonitor(p)
 
-	// What belongs to U2's own namespaces. sysfs shows a network namespace, and
-	// must be mounted while the host's is still in sight (mount_too_revealing).
+	// What belongs to U2's own namespaces.
 	if f.ownNetwork {
-		mount(p, "mount /sys", "sysfs", "sys", "sysfs", kernelFS|unix.MS_RDONLY, "")
-	}
-	for _, m := range f.sysMasks {
-		cover(p, m)
+		mount(p, "take no more mounts", "", ".", "", unix.MS_PRIVATE, "")
+		mount(p, "take no more mounts", "", "sys", "", unix.MS_PRIVATE|unix.MS_REC, "")
 	}
 	mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT)
 	mount(p, "mount /dev/mqueue", "mqueue", "dev/mqueue", "mqueue", kernelFS, "", unix.ENODEV)
@@ -183,11 +190,17 @@ func (f first) dieWithMonitor(p *firstproc.Program) {
 // directory. /dev/null is ours, bound from the host and checked (CVE-2025-31133).
 func cover(p *firstproc.Program, m mask) {
 	if m.dir {
-		mount(p, "mask /"+m.path, "tmpfs", m.path, "tmpfs", kernelFS|unix.MS_RDONLY, "size=0,nr_inodes=2")
+		mount(p, "mask /"+m.path, "tmpfs", m.path, "tmpfs", emptyFS, emptyData)
 		return
 	}
 	mount(p, "mask /"+m.path, "dev/null", m.path, "", unix.MS_BIND, "")
 }
+
+// The empty file system over a directory.
+const (
+	emptyFS   = kernelFS | unix.MS_RDONLY
+	emptyData = "size=0,nr_inodes=2"
+)
 
 func readOnly(p *firstproc.Program, m mask) {
 	what := "make /" + m.path + " read-only"

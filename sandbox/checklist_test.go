@@ -86,7 +86,7 @@ func TestHostNetworkKeepsItsHandsOffTheNetwork(t *testing.T) {
 	f := example()
 	f.ownNetwork = false
 	plan := f.checklist().Plan()
-	for _, step := range []string{"bring up lo", "ping_group_range", "mount /sys\n"} {
+	for _, step := range []string{"bring up lo", "ping_group_range", "mount /sys\n", "take mounts from the monitor"} {
 		if strings.Contains(plan, step) {
 			t.Errorf("step %q with the host's network", step)
 		}
@@ -101,7 +101,7 @@ func TestASharedNetworkIsEnteredBeforeU2(t *testing.T) {
 	f := example()
 	f.ownNetwork, f.network = false, 9
 	plan := f.checklist().Plan()
-	order(t, plan, "new session", "mask /proc/kcore", joinStep, "mount /sys\n", "new user namespace", "mask /sys/firmware", "pivot_root")
+	order(t, plan, "new session", "mask /proc/kcore", joinStep, "mount /sys\n", "mask /sys/firmware", "new user namespace", "pivot_root")
 	for _, step := range []string{"bring up lo", "ping_group_range"} {
 		if strings.Contains(plan, step) {
 			t.Errorf("step %q with another container's network", step)

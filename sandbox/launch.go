@@ -49,6 +49,11 @@ func (m *monitor) launch() error {
 	}
 	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
 	m.net.ahead.Await()
+	if f.ownNetwork {
+		if err := m.shareRoot(); err != nil {
+			return err
+		}
+	}
 	m.process, err = firstproc.Start(f.checklist(), cloneFlags, m.streams.inside)
 	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()
@@ -65,7 +70,7 @@ func (m *monitor) launch() error {
 	// A user who gives up need not wait for whatever it is that takes so long.
 	settled := context.AfterFunc(m.ctx, func() { m.deliver(int(unix.SIGKILL)) })
 	defer settled()
-	err = m.bringUp(ours)
+	err = m.bringUp(f, ours)
 	if err == nil {
 		err = m.begin()
 	}
@@ -180,9 +185,15 @@ func ignoredSignals() []int {
 
 // bringUp takes the monitor's turns: maps once the namespaces are there, the
 // network while the first process does its root, release when both are done.
-func (m *monitor) bringUp(turn *os.File) error {
+func (m *monitor) bringUp(f first, turn *os.File) error {
 	if err := awaitTurn(turn, turnNamespaces); err != nil {
 		return err
+	}
+	if f.ownNetwork {
+		defer m.withdrawSys()
+		if err := m.offerSys(f.sysMasks); err != nil {
+			return err
+		}
 	}
 	if err := m.writeMaps(); err != nil {
 		return err
