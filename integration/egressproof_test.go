@@ -100,6 +100,8 @@ func egressStage() func() error {
 		return egressProbe
 	case stageSeccomp:
 		return seccompProbe
+	case stageAttack:
+		return attack
 	}
 	return nil
 }
