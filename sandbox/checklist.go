@@ -101,10 +101,6 @@ func (f first) checklist() *firstproc.Program {
 	f.dieWithMonitor(p)
 
 	// What belongs to U2's own namespaces.
-	if f.ownNetwork {
-		mount(p, "take no more mounts", "", ".", "", unix.MS_PRIVATE, "")
-		mount(p, "take no more mounts", "", "sys", "", unix.MS_PRIVATE|unix.MS_REC, "")
-	}
 	mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT)
 	mount(p, "mount /dev/mqueue", "mqueue", "dev/mqueue", "mqueue", kernelFS, "", unix.ENODEV)
 	p.Call("set the hostname", unix.SYS_SETHOSTNAME, []uintptr{p.String(f.hostname), uintptr(len(f.hostname))})

@@ -190,7 +190,6 @@ func (m *monitor) bringUp(f first, turn *os.File) error {
 		return err
 	}
 	if f.ownNetwork {
-		defer m.withdrawSys()
 		if err := m.offerSys(f.sysMasks); err != nil {
 			return err
 		}

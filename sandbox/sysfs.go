@@ -33,6 +33,7 @@ func (m *monitor) offerSys(masks []mask) error {
 		return fmt.Errorf("mount /sys: %w", err)
 	}
 	defer network.Close()
+	defer m.withdrawSys()
 	return linux.InNetwork(int(network.Fd()), func() error {
 		// What is below the top of a tree is locked, and not what is mounted on it later:
 		// it is put together elsewhere. Mounts on /dev do not reach the first process.
@@ -60,8 +61,12 @@ func (m *monitor) maskSys(mask mask, target string) error {
 	return unix.Mount(filepath.Join(m.root.Path, "dev/null"), target, "", unix.MS_BIND, "")
 }
 
-// withdrawSys has the monitor's own namespace as it was: a sysfs keeps a network namespace.
+// withdrawSys has the monitor's own namespace as it was, before there is a helper: one that
+// has a copy of it and unmounts everything, as slirp4netns does, would also unmount what the
+// first process has, and a sysfs keeps a network namespace.
 func (m *monitor) withdrawSys() {
+	sys := filepath.Join(m.root.Path, "sys")
 	_ = unix.Mount("", m.root.Path, "", unix.MS_PRIVATE, "")
-	_ = unix.Unmount(filepath.Join(m.root.Path, "sys"), unix.MNT_DETACH)
+	_ = unix.Mount("", sys, "", unix.MS_PRIVATE|unix.MS_REC, "")
+	_ = unix.Unmount(sys, unix.MNT_DETACH)
 }
