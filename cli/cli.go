@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"rootlet/internal/linux"
 	"rootlet/sandbox"
 )
 
@@ -27,6 +28,9 @@ type app struct {
 
 // Main parses the arguments, runs the command and returns the exit status.
 func Main(args []string) int {
+	// What the shell has open is for this process: a monitor would keep it for as long
+	// as its container lives. Where this fails, that is what happens.
+	_ = linux.CloseOnExecFrom(3)
 	a := &app{began: time.Now(), stdin: os.Stdin, stdout: os.Stdout, printer: &printer{out: os.Stderr}}
 	return a.exit(a.run(args))
 }

@@ -110,6 +110,8 @@ func egressStage() func() error {
 		return func() error { return printCard(reportcard.Glance) }
 	case stageSandbox:
 		return func() error { return seccompProbe(sandboxCalls()) }
+	case stageAttack:
+		return attack
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 const soon = 2 * time.Second
 
 // in is the same person in a subtest.
-func (p *person) in(t *testing.T) *person { return &person{t, p.env} }
+func (p *person) in(t *testing.T) *person { return &person{t, p.env, p.binary} }
 
 // inspect is a field of a container.
 func (p *person) inspect(name, field string) string {

@@ -15,8 +15,9 @@ import (
 
 // person is somebody with an empty home who types commands.
 type person struct {
-	t   *testing.T
-	env []string
+	t      *testing.T
+	env    []string
+	binary string // what rootlet is to him
 }
 
 // newPerson also sees to it that all is as before when the test is over.
@@ -25,7 +26,13 @@ func newPerson(t *testing.T) *person {
 	if os.Geteuid() != 0 {
 		t.Cleanup(testenv.Snapshot(t, runtimeBase(t)).Check)
 	}
-	home := filepath.Join(t.TempDir(), "home")
+	return newPersonIn(t, t.TempDir(), rootlet)
+}
+
+// newPersonIn is one of several that are there at the same time; his home is in dir.
+func newPersonIn(t *testing.T, dir, binary string) *person {
+	t.Helper()
+	home := filepath.Join(dir, "home")
 	runtime, err := os.MkdirTemp(runtimeBase(t), "p")
 	if err == nil {
 		err = os.Mkdir(home, 0o700)
@@ -39,8 +46,8 @@ func newPerson(t *testing.T) *person {
 	})
 	return &person{t, []string{
 		"HOME=" + home, "XDG_RUNTIME_DIR=" + runtime, "USER=" + os.Getenv("USER"),
-		"PATH=" + filepath.Dir(rootlet) + ":" + os.Getenv("PATH"),
-	}}
+		"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"),
+	}, binary}
 }
 
 // runtime is his runtime directory; its name is short.
@@ -48,7 +55,7 @@ func (p *person) runtime() string { return strings.TrimPrefix(p.env[1], "XDG_RUN
 
 // command is rootlet with these arguments, not started yet.
 func (p *person) command(args ...string) *exec.Cmd {
-	c := exec.Command(rootlet, args...)
+	c := exec.Command(p.binary, args...)
 	c.Env = p.env
 	c.WaitDelay = patience // for whom it left behind with its output in hand
 	return c

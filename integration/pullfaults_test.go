@@ -296,7 +296,7 @@ func (p *person) withStore(t *testing.T, name string) *person {
 			t.Fatal(err)
 		}
 	}
-	return &person{t, append([]string{"HOME=" + home, "XDG_RUNTIME_DIR=" + runtime}, p.env[2:]...)}
+	return &person{t, append([]string{"HOME=" + home, "XDG_RUNTIME_DIR=" + runtime}, p.env[2:]...), p.binary}
 }
 
 // dataOf is where rootlet keeps this person's things.

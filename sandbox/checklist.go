@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,8 @@ type first struct {
 	cgroup   int    // descriptor of its cgroup's cgroup.procs, 0 where it has none
 	hostname string
 
-	groups [2]int // the lowest and the highest group that is mapped
+	groups  [2]int // the lowest and the highest group that is mapped
+	nesting int    // how many user namespaces there may be inside at a time
 	// foreign are the CLONE_NEW flags of the namespaces that are not its own, but
 	// another container's or the host's.
 	foreign  uintptr
@@ -80,7 +82,13 @@ func (f first) checklist() *firstproc.Program {
 	p.Call("new session", unix.SYS_SETSID, nil)
 	f.resetSignals(p)
 	chdir(p, "enter the root", f.root)
+	if f.own(unix.CLONE_NEWNET) {
+		// The monitor mounts /sys, which shows a network namespace that is yet to be made;
+		// nothing of what is mounted here is to reach the monitor (sysfs.go).
+		mount(p, "take mounts from the monitor", "", ".", "", unix.MS_SLAVE, "")
+	}
 	f.mountProc(p)
+	f.boundNesting(p) // before /proc/sys is read-only
 	f.openNull(p)
 	for _, m := range f.procMasks {
 		f.cover(p, m)
@@ -90,6 +98,11 @@ func (f first) checklist() *firstproc.Program {
 	}
 
 	f.joinOthers(p)
+	if !f.own(unix.CLONE_NEWNET) {
+		for _, m := range f.sysMasks {
+			f.cover(p, m)
+		}
+	}
 
 	// Into U2. Its maps are the monitor's to write: nobody may map ids that
 	// are not his own. Credentials change, which clears the death signal.
@@ -98,14 +111,7 @@ func (f first) checklist() *firstproc.Program {
 	p.Await("wait for the id maps", f.sync)
 	f.dieWithMonitor(p)
 
-	// What belongs to U2's own namespaces. sysfs shows a network namespace, and
-	// must be mounted while the host's is still in sight (mount_too_revealing).
-	if f.own(unix.CLONE_NEWNET) {
-		f.mountSys(p)
-	}
-	for _, m := range f.sysMasks {
-		f.cover(p, m)
-	}
+	// What belongs to U2's own namespaces.
 	mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT)
 	if f.own(unix.CLONE_NEWIPC) && !f.noQueues {
 		mountQueues(p)
@@ -120,7 +126,7 @@ func (f first) checklist() *firstproc.Program {
 	if f.sandbox {
 		// U2 has no user namespaces below it, whatever the filter of system calls lets
 		// through (namespaces(7), "The /proc/sys/user directory").
-		setSysctl(p, "user/max_user_namespaces", "0")
+		setSysctl(p, "/proc", "user/max_user_namespaces", "0")
 	}
 
 	// The copied root is locked in its place; a bind of it is not, and becomes /.
@@ -220,13 +226,12 @@ func mountQueues(p *firstproc.Program) {
 	mount(p, "mount /dev/mqueue", "mqueue", "dev/mqueue", "mqueue", kernelFS, "", unix.ENODEV)
 }
 
-// mountSys shows the network namespace that the process is in.
-func (f first) mountSys(p *firstproc.Program) {
-	flags := uintptr(kernelFS | unix.MS_RDONLY)
+// sysFlags are those of a sysfs.
+func (f first) sysFlags() uintptr {
 	if f.sysWritable {
-		flags = kernelFS
+		return kernelFS
 	}
-	mount(p, "mount /sys", "sysfs", "sys", "sysfs", flags, "")
+	return kernelFS | unix.MS_RDONLY
 }
 
 // openNull opens what files are covered with, once: the device by its number, whatever
@@ -252,17 +257,35 @@ const cwd = ^uintptr(-(unix.AT_FDCWD + 1))
 // The former is bound by its descriptor, which /proc, ours too by now, leads to.
 func (f first) cover(p *firstproc.Program, m mask) {
 	if m.dir {
-		mount(p, "mask /"+m.path, "tmpfs", m.path, "tmpfs", kernelFS|unix.MS_RDONLY, "size=0,nr_inodes=2")
+		mount(p, "mask /"+m.path, "tmpfs", m.path, "tmpfs", emptyFS, emptyData)
 		return
 	}
 	mount(p, "mask /"+m.path, fmt.Sprintf("proc/self/fd/%d", f.null), m.path, "", unix.MS_BIND, "")
-	mount(p, "mask /"+m.path, "", m.path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NOEXEC, "")
+	mount(p, "mask /"+m.path, "", m.path, "", unix.MS_BIND|unix.MS_REMOUNT|nullFlags, "")
 }
+
+// What masks are: /dev/null, as which it is a device, and an empty file system.
+const (
+	nullFlags = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NOEXEC
+	emptyFS   = kernelFS | unix.MS_RDONLY
+	emptyData = "size=0,nr_inodes=2"
+)
 
 func readOnly(p *firstproc.Program, m mask) {
 	what := "make /" + m.path + " read-only"
 	mount(p, what, m.path, m.path, "", unix.MS_BIND|unix.MS_REC, "")
 	mount(p, what, "", m.path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|kernelFS, "")
+}
+
+// maxNesting is how many user namespaces there may be below a container's own, whatever
+// capabilities it has: enough for container tools and browsers inside.
+const maxNesting = 32
+
+// boundNesting has the kernel count what is below U1, U2 too. Inside nobody has a right
+// over U1, so that the bound holds where a filter does not (user_namespaces(7),
+// namespaces(7) on /proc/sys/user).
+func (f first) boundNesting(p *firstproc.Program) {
+	setSysctl(p, "proc", "user/max_user_namespaces", strconv.Itoa(1+f.nesting))
 }
 
 // loopbackUp is netdevice(7)'s SIOCSIFFLAGS on lo.
@@ -285,14 +308,15 @@ func (f first) setNetwork(p *firstproc.Program) {
 		{"ipv4/ping_group_range", fmt.Sprintf("%d %d", f.groups[0], f.groups[1])},
 		{"ipv4/ip_unprivileged_port_start", "0"},
 	} {
-		setSysctl(p, "net/"+s[0], s[1])
+		setSysctl(p, "/proc", "net/"+s[0], s[1])
 	}
 }
 
-// setSysctl writes below the host's /proc/sys, still in sight.
-func setSysctl(p *firstproc.Program, name, value string) {
+// setSysctl writes below sys of a /proc: the container's own, or the host's while that is
+// still in sight.
+func setSysctl(p *firstproc.Program, proc, name, value string) {
 	what := "set " + name
-	p.Call(what, unix.SYS_OPENAT, []uintptr{0, p.String("/proc/sys/" + name), unix.O_WRONLY | unix.O_CLOEXEC})
+	p.Call(what, unix.SYS_OPENAT, []uintptr{cwd, p.String(proc + "/sys/" + name), unix.O_WRONLY | unix.O_CLOEXEC})
 	p.SaveResult()
 	p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(value), uintptr(len(value))})
 	p.CallSaved(what, unix.SYS_CLOSE, nil)

@@ -13,7 +13,7 @@ import (
 
 func example() first {
 	return first{
-		root: "/c/rootfs", sync: 7, hostname: "box", groups: [2]int{0, 65536},
+		root: "/c/rootfs", sync: 7, hostname: "box", groups: [2]int{0, 65536}, nesting: 2,
 		null:         17,
 		procMasks:    []mask{{path: "proc/acpi", dir: true}, {path: "proc/kcore"}},
 		procReadOnly: []mask{{path: "proc/sys", dir: true}},
@@ -61,7 +61,7 @@ func TestTheOrderThatKeepsTheHostOut(t *testing.T) {
 	f := example()
 	f.noNewPrivileges = true
 	plan := f.checklist().Plan()
-	order(t, plan, "hide from tracers", "mount /proc", "check that it is /dev/null", "mask /proc/kcore", "new user namespace", "wait for the id maps", "mount /sys", "pivot_root",
+	order(t, plan, "hide from tracers", "mount /proc", "set user/max_user_namespaces", "check that it is /dev/null", "mask /proc/kcore", "make /proc/sys read-only", "new user namespace", "wait for the id maps", "mount /sys", "pivot_root",
 		"let go of the host's root", "wait to be released", "close all descriptors", "enter the working directory",
 		"check the working directory", "drop CAP_SYS_ADMIN", "set supplementary groups", "set the group", "set the user",
 		"set capabilities", "set no_new_privs", "tie its life", filterStep+"\n"+execStep+"\n")
@@ -87,7 +87,7 @@ func TestHostNetworkKeepsItsHandsOffTheNetwork(t *testing.T) {
 	f := example()
 	f.foreign = unix.CLONE_NEWNET
 	plan := f.checklist().Plan()
-	for _, step := range []string{"bring up lo", "ping_group_range", "mount /sys\n"} {
+	for _, step := range []string{"bring up lo", "ping_group_range", "mount /sys\n", "take mounts from the monitor"} {
 		if strings.Contains(plan, step) {
 			t.Errorf("step %q with the host's network", step)
 		}
@@ -106,7 +106,7 @@ func TestWhatIsSharedIsEnteredBeforeU2(t *testing.T) {
 	plan := f.checklist().Plan()
 	order(t, plan, "hide from tracers", "new session", "mount /proc\n", "mask /proc/kcore", joinStep+"net\n", "mount /sys\n",
 		joinStep+"ipc\n", "mount /dev/mqueue\n", joinStep+"uts\n", joinStep+"/dev/shm\n", "enter the root again\n",
-		"new user namespace", "mask /sys/firmware", "pivot_root")
+		"mask /sys/firmware", "new user namespace", "pivot_root")
 	for _, step := range []string{"bring up lo", "ping_group_range", "set the hostname"} {
 		if strings.Contains(plan, step) {
 			t.Errorf("step %q with another container's namespaces", step)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +45,7 @@ func (j joiner) checklist() *firstproc.Program {
 	// looked into from the moment that the container can see it: its memory, its
 	// environment, what it was executed from (CVE-2016-9962).
 	hide(p)
+	forgetArguments(p)
 	// Ctrl-C and Ctrl-Z at the user's terminal are for his command alone.
 	p.Call("new session", unix.SYS_SETSID, nil)
 	j.resetSignals(p)
@@ -78,6 +80,24 @@ func (j joiner) checklist() *firstproc.Program {
 	j.loadFilter(p)
 	p.Exec(execStep, programFD, j.paths, j.argv, j.env)
 	return p
+}
+
+// forgetArguments clears the copy of what the user typed, which /proc/PID/cmdline shows
+// to everybody, tracer or not. /dev/zero is where a system call gets zeros from.
+func forgetArguments(p *firstproc.Program) {
+	const what = "forget the command line"
+	args := os.Args
+	for len(args) > 1 && args[len(args)-1] == "" {
+		args = args[:len(args)-1]
+	}
+	last := args[len(args)-1]
+	// They lie one behind the other, as the kernel has put them.
+	begin := uintptr(unsafe.Pointer(unsafe.StringData(args[0])))
+	end := uintptr(unsafe.Pointer(unsafe.StringData(last))) + uintptr(len(last))
+	p.Call(what, unix.SYS_OPENAT, []uintptr{cwd, p.String("/dev/zero"), unix.O_RDONLY | unix.O_CLOEXEC})
+	p.SaveResult()
+	p.CallSaved(what, unix.SYS_READ, []uintptr{begin, end - begin})
+	p.CallSaved(what, unix.SYS_CLOSE, nil)
 }
 
 // enterCgroup has what a container may use, and what pauses it, hold for the

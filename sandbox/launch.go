@@ -51,6 +51,11 @@ func (m *monitor) launch() error {
 	}
 	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
 	m.net.ahead.Await()
+	if f.own(unix.CLONE_NEWNET) {
+		if err := m.shareRoot(); err != nil {
+			return err
+		}
+	}
 	m.process, err = m.startFirst(f)
 	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()
@@ -67,7 +72,7 @@ func (m *monitor) launch() error {
 	// A user who gives up need not wait for whatever it is that takes so long.
 	settled := context.AfterFunc(m.ctx, func() { m.deliver(int(unix.SIGKILL)) })
 	defer settled()
-	err = m.bringUp(ours)
+	err = m.bringUp(f, ours)
 	if err == nil {
 		err = m.begin()
 	}
@@ -142,7 +147,7 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 		return first{}, err
 	}
 	f := first{
-		root: m.root.Path, sync: sync, hostname: s.Hostname,
+		root: m.root.Path, sync: sync, hostname: s.Hostname, nesting: maxNesting,
 		groups: m.gids.bounds(), terminal: m.streams.terminal, sandbox: s.Sandbox,
 		foreign: m.shared.foreign, others: m.shared.others, shm: m.shared.shm,
 		noQueues: s.IPC == record.NoShm, hostPIDs: m.sharesPIDs() && m.shared.pids == nil,
@@ -216,9 +221,14 @@ func ignoredSignals() []int {
 
 // bringUp takes the monitor's turns: maps once the namespaces are there, the
 // network while the first process does its root, release when both are done.
-func (m *monitor) bringUp(turn *os.File) error {
+func (m *monitor) bringUp(f first, turn *os.File) error {
 	if err := awaitTurn(turn, turnNamespaces); err != nil {
 		return err
+	}
+	if f.own(unix.CLONE_NEWNET) {
+		if err := m.offerSys(f); err != nil {
+			return err
+		}
 	}
 	if err := m.writeMaps(); err != nil {
 		return err

@@ -341,7 +341,7 @@ func (f first) joinOthers(p *firstproc.Program) {
 		p.Call(joinStep+n.name, unix.SYS_SETNS, []uintptr{uintptr(n.fd), n.flag})
 		switch n.flag {
 		case unix.CLONE_NEWNET:
-			f.mountSys(p)
+			mount(p, "mount /sys", "sysfs", "sys", "sysfs", f.sysFlags(), "")
 		case unix.CLONE_NEWIPC:
 			mountQueues(p)
 		}
