@@ -68,7 +68,7 @@ func asAnother(t *testing.T, probes []probe, given ...*os.File) []string {
 	}
 	_, _ = done.WriteString("1")
 	var said []string
-	if err := c.Wait(); err == nil {
+	if err = c.Wait(); err == nil {
 		err = json.Unmarshal([]byte(out.String()), &said)
 	}
 	if err != nil || len(said) != len(probes) {
