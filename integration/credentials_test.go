@@ -329,7 +329,7 @@ func (p *person) byHelper(a *aviary, image string) string {
 	if err := os.WriteFile(config, fmt.Appendf(nil, `{"credHelpers":{%q:"canary"}}`, a.address()), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	his := &person{p.t, append(slices.Clone(p.env), "REGISTRY_AUTH_FILE="+config, "PATH="+bin+":"+os.Getenv("PATH"))}
+	his := &person{p.t, append(slices.Clone(p.env), "REGISTRY_AUTH_FILE="+config, "PATH="+bin+":"+os.Getenv("PATH")), p.binary}
 	a.set(true, nil)
 	his.rootlet("rmi", "-f", image)
 	out, errs, code := his.try("pull", image)

@@ -253,7 +253,7 @@ func TestTrapsOfAnother(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := &person{t, slices.Clone(p.env)}
+			p := &person{t, slices.Clone(p.env), rootlet}
 			for _, runtime := range []string{trap, ""} {
 				p.env[1] = "XDG_RUNTIME_DIR=" + runtime
 				if got := strings.TrimSpace(p.rootlet("info", "-f", "{{.RuntimeDir}}")); got != p.data()+"/run" {
