@@ -141,7 +141,7 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 	case "type":
 		c.offer(objectKinds[:]...)
 	case "userns":
-		c.offer("keep-id")
+		c.offer(record.KeepID, record.NoMap)
 	case "volumes-from":
 		c.containers(anyStatus)
 	case "volume":

@@ -67,7 +67,7 @@ type runFlags struct {
 	TTY         bool     `name:"tty" short:"t" help:"Give the container a terminal."`
 	Ulimit      []string `name:"ulimit" sep:"none" placeholder:"NAME=SOFT[:HARD]" help:"Set a resource limit."`
 	User        string   `name:"user" short:"u" placeholder:"USER[:GROUP]" help:"Run as this user, by name or number."`
-	UserNS      string   `name:"userns" placeholder:"MODE" help:"keep-id: have your own id inside too."`
+	UserNS      string   `name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N]: have your own id inside too; nomap: have none inside."`
 	Volume      []string `name:"volume" short:"v" sep:"none" placeholder:"SOURCE:TARGET[:OPTIONS]" help:"Bind a path or volume."`
 	VolumesFrom []string `name:"volumes-from" sep:"none" placeholder:"CONTAINER[:ro]" help:"Mount the volumes of another container."`
 	WorkDir     string   `name:"workdir" short:"w" placeholder:"DIR" help:"Working directory inside."`
@@ -86,7 +86,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	r := sandbox.Request{Spec: record.Spec{
 		Name: strings.TrimPrefix(c.Name, "/"), Image: c.Image, Hostname: c.Hostname,
 		DNS: c.DNS, DNSSearch: c.DNSSearch, ExtraHosts: c.AddHost,
-		ReadOnly: c.ReadOnly, KeepID: c.UserNS == "keep-id", CapAdd: c.CapAdd, CapDrop: c.CapDrop,
+		ReadOnly: c.ReadOnly, CapAdd: c.CapAdd, CapDrop: c.CapDrop,
 		StopSignal: c.StopSignal, StopTimeout: c.StopTimeout, OOMScoreAdj: c.OOMScoreAdj, Remove: c.Remove, Init: c.Init, Interactive: c.Interactive,
 		StorageDriver: a.storageDriver,
 		Process: record.Process{
@@ -100,7 +100,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillNetwork, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
+		c.checkWords, c.fillUserNS, c.fillNetwork, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
 		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a),
 	} {
 		if err := fill(&r); err != nil {
@@ -140,13 +140,6 @@ func (c *newContainer) checkWords(*sandbox.Request) error {
 			return err
 		}
 	}
-	switch c.UserNS {
-	case "", "keep-id":
-	case "host":
-		return errors.New("--userns host: a container of rootlet always has a user namespace of its own; without the flag its root is you")
-	default:
-		return fmt.Errorf("--userns %q: rootlet knows keep-id", c.UserNS)
-	}
 	if c.CIDFile != "" {
 		if _, err := os.Lstat(c.CIDFile); err == nil {
 			return fmt.Errorf("--cidfile: %s is there already", c.CIDFile)
@@ -171,6 +164,11 @@ func (c *newContainer) checkWords(*sandbox.Request) error {
 		return err
 	}
 	return sandbox.CheckCaps(c.CapAdd, c.CapDrop)
+}
+
+func (c *newContainer) fillUserNS(r *sandbox.Request) (err error) {
+	r.Spec.UserNS, err = record.ParseUserNS(c.UserNS)
+	return err
 }
 
 func (c *newContainer) fillPlatform(r *sandbox.Request) error {

@@ -60,7 +60,7 @@ func TestRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := r.Spec
-	if s.Name != "web" || r.ImageName != "docker.io/library/debian:latest" || !s.KeepID || !s.NoNewPrivileges || s.ShmSize != 1<<30 {
+	if s.Name != "web" || r.ImageName != "docker.io/library/debian:latest" || s.UserNS.Mode != record.KeepID || !s.NoNewPrivileges || s.ShmSize != 1<<30 {
 		t.Errorf("%+v", s)
 	}
 	if got := strings.Join(s.Process.Env, " "); got != "A=file B=file A=1 HERE=yes" {
@@ -143,7 +143,7 @@ func TestRequestErrors(t *testing.T) {
 		"security option": {runFlags{SecurityOpt: []string{"sideways=yes"}}, "no-new-privileges"},
 		"no profile":      {runFlags{SecurityOpt: []string{"seccomp=" + here + "/none"}}, "--security-opt seccomp: open " + here + "/none"},
 		"userns host":     {runFlags{UserNS: "host"}, "--userns host"},
-		"userns unknown":  {runFlags{UserNS: "auto"}, "keep-id"},
+		"userns unknown":  {runFlags{UserNS: "sideways"}, "keep-id"},
 		"platform":        {runFlags{Platform: "nonsense/"}, "nonsense/"},
 	} {
 		if _, err := requested(t, test.flags); err == nil || !strings.Contains(err.Error(), test.want) {

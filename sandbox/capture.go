@@ -20,7 +20,7 @@ const rest = 100 * time.Millisecond
 func (t *Target) Capture(ctx context.Context, r ExecRequest, limit int) (status int, output string, err error) {
 	var inside handles
 	defer inside.close()
-	from, to, err := os.Pipe()
+	from, to, err := openPipe()
 	if err != nil {
 		return codeEngine, "", err
 	}

@@ -103,7 +103,7 @@ func (e *session) open(tty, interactive bool) ([3]int, error) {
 		return stdio, err
 	}
 	if interactive {
-		r, w, err := os.Pipe()
+		r, w, err := openPipe()
 		if err != nil {
 			return stdio, err
 		}
@@ -113,7 +113,7 @@ func (e *session) open(tty, interactive bool) ([3]int, error) {
 		}
 	}
 	for fd, to := range map[int]io.Writer{1: e.streams.Stdout, 2: e.streams.Stderr} {
-		r, w, err := os.Pipe()
+		r, w, err := openPipe()
 		if err != nil {
 			return stdio, err
 		}

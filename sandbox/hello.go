@@ -71,7 +71,7 @@ func greeting(f facts, took time.Duration) string {
 	status := procStatus("/proc/self/status")
 	fmt.Fprintf(&b, "Hello from a container that rootlet made, without root and without a daemon.\n\n")
 	line("inside", "uid %d, gid %d, pid %d, hostname %s", os.Getuid(), os.Getgid(), os.Getpid(), hostname)
-	line("outside", "uid %d, gid %d of the host", f.Host.UID, f.Host.GID)
+	line("outside", "%s", outside(f))
 	line("ids", "%s (%s)", countIDs(f.IDs), f.Host.IDMode)
 	line("capabilities", "%s", parseCapSet(status["CapBnd"]))
 	line("seccomp", "%s", seccompMode(status["Seccomp"]))
@@ -115,16 +115,30 @@ func seccompMode(mode string) string {
 	return "unknown"
 }
 
+// outside says who container root is on the host.
+func outside(f facts) string {
+	var inside, u1 uint64
+	if n, _ := fmt.Sscan(f.IDs, &inside, &u1); n == 2 && inside == 0 && u1 != 0 {
+		return fmt.Sprintf("a subordinate id of uid %d", f.Host.UID)
+	}
+	return fmt.Sprintf("uid %d, gid %d of the host", f.Host.UID, f.Host.GID)
+}
+
 // countIDs says how many ids a map has, and which one is the caller's.
 func countIDs(text string) string {
 	var total uint64
+	own := false
 	for l := range strings.Lines(text) {
 		var inside, outside, size uint64
 		if n, _ := fmt.Sscan(l, &inside, &outside, &size); n == 3 {
 			total += size
+			own = own || outside == 0
 		}
 	}
-	if total == 1 {
+	switch {
+	case !own:
+		return fmt.Sprintf("%d: subordinate ids of yours", total)
+	case total == 1:
 		return "1: your own"
 	}
 	return fmt.Sprintf("%d: your own, and your subordinate ids", total)

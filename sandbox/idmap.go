@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rootlet/fuseoverlay"
+	"rootlet/sandbox/record"
 	"rootlet/userns"
 )
 
@@ -13,6 +14,19 @@ import (
 // monitor's user namespace (U1), both ways, as a list of extents whose HostID
 // is an id of U1.
 type idMap []userns.Extent
+
+// mapsFor are the maps of --userns, within those of U1, of a caller who has these
+// ids on the host.
+func mapsFor(u record.UserNS, uids, gids []userns.Extent, uid, gid int) (idMap, idMap) {
+	switch u.Mode {
+	case record.KeepID:
+		uid, gid = u.Kept(uid, gid)
+		return keepIDs(uids, uint32(uid)), keepIDs(gids, uint32(gid))
+	case record.NoMap:
+		return subIDs(uids), subIDs(gids)
+	}
+	return sameIDs(uids), sameIDs(gids)
+}
 
 // sameIDs is the map of a container without --userns: every id of U1 is itself.
 func sameIDs(u1 []userns.Extent) idMap {
@@ -33,6 +47,12 @@ func keepIDs(u1 []userns.Extent, id uint32) idMap {
 		{ContainerID: id + 1, HostID: id + 1, Size: ^uint32(0) - id - 1},
 	}
 	return want.within(u1)
+}
+
+// subIDs is the map of --userns nomap: the ids of U1 from 1 up are those of the
+// container from 0 up, and the caller is none of them.
+func subIDs(u1 []userns.Extent) idMap {
+	return idMap{{ContainerID: 0, HostID: 1, Size: ^uint32(0) - 1}}.within(u1)
 }
 
 // within splits extents so that each lies inside one extent of U1, as the
@@ -78,22 +98,35 @@ func (m idMap) bounds() [2]int {
 
 // shifts reports whether any id differs between container and U1, so that the
 // files of an image have to be shown under other owners than they are stored.
-// Where there is but one id all files are its own, whatever it is called inside:
-// owners that it is not would be nobody's, and closed to everybody.
+// Where the caller's is the one id all files are its own, whatever it is called
+// inside: owners that it is not would be nobody's, and closed to everybody.
 func (m idMap) shifts() bool {
-	if len(m) == 1 && m[0].Size == 1 {
+	if m.callersAlone() {
 		return false
 	}
 	return slices.ContainsFunc(m, func(e userns.Extent) bool { return e.ContainerID != e.HostID })
 }
 
+// callersAlone says that the caller's id is the only one.
+func (m idMap) callersAlone() bool { return len(m) == 1 && m[0].HostID == 0 && m[0].Size == 1 }
+
+// hasCaller says that the caller has an id in the container.
+func (m idMap) hasCaller() bool {
+	return slices.ContainsFunc(m, func(e userns.Extent) bool { return e.HostID == 0 })
+}
+
 // shown says under which owners the files of an image are to be served: a file
 // of the image's user n is stored as id n of U1, and must be the one that is n
-// in the container.
+// in the container. A caller who is not in the container gets the first number
+// that nobody has there: what the monitor makes in the root needs some owner
+// until it is given to container root.
 func (m idMap) shown() []fuseoverlay.Shift {
-	shifts := make([]fuseoverlay.Shift, 0, len(m))
+	shifts := make([]fuseoverlay.Shift, 0, len(m)+1)
 	for _, e := range m {
 		shifts = append(shifts, fuseoverlay.Shift{From: e.ContainerID, To: e.HostID, Size: e.Size})
+	}
+	if !m.hasCaller() {
+		shifts = append(shifts, fuseoverlay.Shift{From: uint32(m.bounds()[1]) + 1, To: 0, Size: 1})
 	}
 	return shifts
 }
@@ -107,12 +140,16 @@ func (m idMap) text() string {
 	return b.String()
 }
 
-// fromU1 translates an id of U1's; what the container has no id for stays.
+// nobody is what the kernel shows for an id that a container does not have
+// (user_namespaces(7), overflowuid).
+const nobody = 65534
+
+// fromU1 translates an id of U1's.
 func (m idMap) fromU1(id uint32) uint32 {
 	for _, e := range m {
 		if id >= e.HostID && id-e.HostID < e.Size {
 			return e.ContainerID + (id - e.HostID)
 		}
 	}
-	return id
+	return nobody
 }

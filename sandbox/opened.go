@@ -79,11 +79,11 @@ func (o *Opened) read(root record.Root, id string) (err error) {
 	if err != nil {
 		return err
 	}
-	o.uids, o.gids = sameIDs(uids), sameIDs(gids)
-	if o.Spec.KeepID && len(uids) > 0 && len(gids) > 0 {
-		// The caller is 0 in U1: see userns.Plan.
-		o.uids, o.gids = keepIDs(uids, uids[0].HostID), keepIDs(gids, gids[0].HostID)
+	if len(uids) == 0 || len(gids) == 0 {
+		return errors.New("this user namespace has no ids")
 	}
+	// The caller is 0 in U1: see userns.Plan.
+	o.uids, o.gids = mapsFor(o.Spec.UserNS, uids, gids, int(uids[0].HostID), int(gids[0].HostID))
 	return nil
 }
 
@@ -221,7 +221,7 @@ func (o *Opened) ToU1(uid, gid int) (int, int, bool) {
 }
 
 // OneID says that all files belong to one owner here, whoever they should.
-func (o *Opened) OneID() bool { return len(o.uids) == 1 && o.uids[0].Size == 1 }
+func (o *Opened) OneID() bool { return o.uids.callersAlone() }
 
 // FromU1 translates owners to what the container knows them as; nil functions
 // keep them.

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/fuseoverlay"
+	"rootlet/sandbox/record"
 	"rootlet/userns"
 )
 
@@ -63,6 +65,30 @@ func TestKeepIDsWithOneID(t *testing.T) {
 	m := keepIDs(u1[:1], 1000)
 	if !reflect.DeepEqual(m, idMap{{ContainerID: 1000, HostID: 0, Size: 1}}) {
 		t.Fatalf("got %+v", m)
+	}
+}
+
+// TestNoMap is about containers without the caller.
+func TestNoMap(t *testing.T) {
+	m, _ := mapsFor(record.UserNS{Mode: record.NoMap}, u1, u1, 1000, 1000)
+	if want := "0 1 500\n500 501 65036\n"; m.text() != want || !m.shifts() || m.hasCaller() {
+		t.Errorf("map %q, shifts %v, has the caller %v", m.text(), m.shifts(), m.hasCaller())
+	}
+	// Every owner in U1 has one on disk, and no two have the same.
+	want := []fuseoverlay.Shift{{From: 0, To: 1, Size: 500}, {From: 500, To: 501, Size: 65036}, {From: 65536, To: 0, Size: 1}}
+	if got := m.shown(); !reflect.DeepEqual(got, want) {
+		t.Errorf("shown as %v", got)
+	}
+	for id, want := range map[uint32]uint32{0: nobody, 1: 0, 500: 499, 501: 500, 65537: nobody} {
+		if got := m.fromU1(id); got != want {
+			t.Errorf("%d of U1 is %d, want %d", id, got, want)
+		}
+	}
+	if two := subIDs([]userns.Extent{u1[0], {ContainerID: 1, HostID: 100000, Size: 1}}); !two.shifts() {
+		t.Errorf("%v shifts nothing", two)
+	}
+	if one := subIDs(u1[:1]); len(one) != 0 {
+		t.Errorf("out of one id came %v", one)
 	}
 }
 

@@ -39,9 +39,12 @@ func (m *monitor) mapIDs() error {
 	if err != nil {
 		return err
 	}
-	m.uids, m.gids = sameIDs(uids), sameIDs(gids)
-	if m.Spec.KeepID {
-		m.uids, m.gids = keepIDs(uids, uint32(m.Host.UID)), keepIDs(gids, uint32(m.Host.GID))
+	m.uids, m.gids = mapsFor(m.Spec.UserNS, uids, gids, m.Host.UID, m.Host.GID)
+	if len(m.uids) == 0 || len(m.gids) == 0 {
+		return &Failure{
+			Code: codeEngine, Message: fmt.Sprintf("--userns %s: you have no subordinate ids, which the container would have in place of yours", m.Spec.UserNS),
+			Fix: "have an administrator add some: see rootlet info; or use --userns keep-id, in which the container is you",
+		}
 	}
 	return nil
 }
@@ -189,8 +192,9 @@ func (m *monitor) assemble() error {
 	if err := m.checkIdentity(); err != nil {
 		return err
 	}
-	if m.Spec.KeepID {
-		if err := identity.Introduce(root, m.Host.Name, m.Host.UID, m.Host.GID); err != nil {
+	if m.Spec.UserNS.Mode == record.KeepID {
+		uid, gid := m.Spec.UserNS.Kept(m.Host.UID, m.Host.GID)
+		if err := identity.Introduce(root, m.Host.Name, uid, gid); err != nil {
 			return err
 		}
 	}

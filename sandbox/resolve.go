@@ -72,8 +72,9 @@ func (r *Request) resolve(config []byte) error {
 			return fmt.Errorf("the command's argument %.100q holds a zero byte", arg)
 		}
 	}
-	if s.Process.User == "" && s.KeepID {
-		s.Process.User = fmt.Sprintf("%d:%d", r.Host.UID, r.Host.GID) // as Podman does
+	if s.Process.User == "" && s.UserNS.Mode == record.KeepID {
+		uid, gid := s.UserNS.Kept(r.Host.UID, r.Host.GID)
+		s.Process.User = fmt.Sprintf("%d:%d", uid, gid) // as Podman does
 	}
 	if s.Process.User == "" {
 		s.Process.User = c.User

@@ -48,7 +48,7 @@ func (m *monitor) openStreams() error {
 func (s *streams) openPipes(interactive bool) error {
 	in, err := os.Open(os.DevNull)
 	if interactive {
-		in, s.stdin, err = os.Pipe()
+		in, s.stdin, err = openPipe()
 	}
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (s *streams) openPipes(interactive bool) error {
 		return err
 	}
 	for fd, name := range map[int]logfile.Stream{1: logfile.Stdout, 2: logfile.Stderr} {
-		r, w, err := os.Pipe()
+		r, w, err := openPipe()
 		if err != nil {
 			return err
 		}
@@ -71,6 +71,18 @@ func (s *streams) openPipes(interactive bool) error {
 		}
 	}
 	return nil
+}
+
+// openPipe makes a pipe that every user of the container can open anew, by
+// /dev/stdout and the like: nobody comes to it but through one who has it.
+func openPipe() (r, w *os.File, err error) {
+	if r, w, err = os.Pipe(); err != nil {
+		return nil, nil, err
+	}
+	if err := w.Chmod(0o666); err != nil {
+		return nil, nil, errors.Join(err, r.Close(), w.Close())
+	}
+	return r, w, nil
 }
 
 // give duplicates f out of the way of the descriptors that firstproc sets.

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,6 +46,9 @@ func (m *monitor) prepareVolumes(root *os.File) error {
 			if err := copyUp(root, v.Target, m.volumes[v.Source]); err != nil {
 				return err
 			}
+		}
+		if err := m.giveEmpty(m.volumes[v.Source]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -146,6 +150,29 @@ func copyUp(root *os.File, target string, l *volume.Lease) error {
 	defer from.Close()
 	failpoint.At("volumes before copying")
 	return l.Fill(from)
+}
+
+// giveEmpty gives container root a volume that has nothing in it yet and is the
+// caller's, where the caller has no id in the container: nobody could use it.
+func (m *monitor) giveEmpty(l *volume.Lease) error {
+	if l.Device() != "" || m.uids.hasCaller() {
+		return nil
+	}
+	dir, err := os.Open(l.Path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil || st.Uid != 0 {
+		return err
+	}
+	if _, err := dir.Readdirnames(1); !errors.Is(err, io.EOF) {
+		return err
+	}
+	uid, _ := m.uids.toU1(0)
+	gid, _ := m.gids.toU1(0)
+	return dir.Chown(uid, gid)
 }
 
 // letVolumesGo closes the leases, once the container is listed: from then on its

@@ -140,7 +140,7 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 		CgroupnsMode: "private", DNS: filled(s.DNS), DNSOptions: []string{}, DNSSearch: filled(s.DNSSearch),
 		ExtraHosts: s.ExtraHosts, GroupAdd: s.Process.GroupAdd, IpcMode: "private", OomScoreAdj: s.OOMScoreAdj,
 		ReadonlyRootfs: s.ReadOnly, StorageOpt: map[string]string{}, Tmpfs: map[string]string{}, ShmSize: s.ShmSize,
-		Sysctls: map[string]string{}, Runtime: "rootlet", Resources: resourcesOf(s), Mounts: []struct{}{},
+		Sysctls: map[string]string{}, Runtime: "rootlet", UsernsMode: s.UserNS.String(), Resources: resourcesOf(s), Mounts: []struct{}{},
 		MaskedPaths: from.Masked, ReadonlyPaths: from.ReadOnly, Init: &s.Init,
 	}
 	if h.LogConfig.Type == "" {
@@ -157,9 +157,6 @@ func hostConfigOf(s record.Spec, from Sources) HostConfig {
 	}
 	if s.Seccomp.Profile != "" {
 		h.SecurityOpt = append(h.SecurityOpt, "seccomp="+s.Seccomp.Profile)
-	}
-	if s.KeepID {
-		h.UsernsMode = "keep-id"
 	}
 	h.addMounts(s)
 	return h

@@ -35,7 +35,7 @@ func everything() (record.Entry, Sources) {
 				{Type: record.Tmpfs, Target: "/run", NoExec: true, Size: 1 << 20, Mode: 0o755},
 			},
 			Hostname: "web", Network: slirp.Slirp4netns, DNS: []string{"9.9.9.9"}, DNSSearch: []string{"example.com"}, ExtraHosts: []string{"db:10.0.0.1"},
-			ReadOnly: true, KeepID: true, NoNewPrivileges: true, Seccomp: record.Seccomp{Profile: "/home/me/strict.json", JSON: []byte("{}")}, CapAdd: []string{"NET_RAW"}, CapDrop: []string{"ALL"},
+			ReadOnly: true, UserNS: record.UserNS{Mode: record.KeepID}, NoNewPrivileges: true, Seccomp: record.Seccomp{Profile: "/home/me/strict.json", JSON: []byte("{}")}, CapAdd: []string{"NET_RAW"}, CapDrop: []string{"ALL"},
 			Devices: []record.Device{{Source: "/dev/fuse", Target: "/dev/fuse"}}, Ulimits: []record.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}},
 			ShmSize: 64 << 20, Labels: map[string]string{"tier": "front"}, StopSignal: "SIGQUIT", StopTimeout: &timeout, Init: true, Interactive: true,
 			Restart: record.Restart{Policy: record.RestartOnFailure, Retries: 4},

@@ -97,7 +97,15 @@ func (r Root) nameOf(id string) string {
 // Spec reads what a container is, under its present name and restart policy.
 func (r Root) Spec(id string) (Spec, error) {
 	var s Spec
-	err := readJSON(filepath.Join(r.Dir(id), specFile), &s)
+	// Until 2026 the one mode of --userns was a flag.
+	stored := struct {
+		*Spec
+		KeepID bool `json:"keepID"`
+	}{Spec: &s}
+	err := readJSON(filepath.Join(r.Dir(id), specFile), &stored)
+	if stored.KeepID {
+		s.UserNS.Mode = KeepID
+	}
 	if err == nil && s.Version != Version {
 		err = fmt.Errorf("container %s: record of version %d, this rootlet reads version %d", id, s.Version, Version)
 	}

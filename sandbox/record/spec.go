@@ -47,7 +47,7 @@ type Spec struct {
 	Egress          []string          `json:"egress,omitempty"`     // --egress, as given; none: everything
 
 	ReadOnly        bool     `json:"readOnly,omitempty"`
-	KeepID          bool     `json:"keepID,omitempty"` // --userns keep-id
+	UserNS          UserNS   `json:"userNS,omitzero"`
 	NoNewPrivileges bool     `json:"noNewPrivileges,omitempty"`
 	Seccomp         Seccomp  `json:"seccomp,omitzero"`
 	CapAdd          []string `json:"capAdd,omitempty"`

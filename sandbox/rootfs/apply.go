@@ -14,7 +14,8 @@ import (
 
 // assembly is a root while it is being put together.
 type assembly struct {
-	root *os.File // O_PATH, the mount that becomes /
+	root  *os.File // O_PATH, the mount that becomes /
+	owner owner    // of what is made in it
 }
 
 // Apply carries out a plan on the root mounted at dir.
@@ -73,8 +74,15 @@ func (a *assembly) own(path string) (*os.File, error) {
 
 // mkdir makes path, whose parent is a directory of the root or of ours.
 func (a *assembly) mkdir(path string) error {
-	err := unix.Mkdirat(int(a.root.Fd()), strings.TrimPrefix(path, "/"), 0o755)
-	if err != nil && !errors.Is(err, unix.EEXIST) {
+	name := strings.TrimPrefix(path, "/")
+	err := unix.Mkdirat(int(a.root.Fd()), name, 0o755)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	if err == nil {
+		err = a.owner.take(int(a.root.Fd()), name)
+	}
+	if err != nil {
 		return fmt.Errorf("make %s: %w", path, err)
 	}
 	return nil
@@ -86,7 +94,12 @@ type symlink struct{ content, path string }
 func (s symlink) String() string { return "symlink " + s.path + " -> " + s.content }
 
 func (s symlink) apply(a *assembly) error {
-	if err := unix.Symlinkat(s.content, int(a.root.Fd()), strings.TrimPrefix(s.path, "/")); err != nil {
+	name := strings.TrimPrefix(s.path, "/")
+	err := unix.Symlinkat(s.content, int(a.root.Fd()), name)
+	if err == nil {
+		err = a.owner.take(int(a.root.Fd()), name)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", s, err)
 	}
 	return nil
@@ -294,6 +307,26 @@ func BindConsole(dir string, terminal *os.File) error {
 	}
 	defer target.Close()
 	return linux.Mount(linux.FDPath(terminal), linux.FDPath(target), path, "", unix.MS_BIND, "")
+}
+
+// owner is container root where that is another than the one who makes all this:
+// what is made from here on is his.
+type owner struct{ uid, gid int } // in U1
+
+func (o owner) String() string { return fmt.Sprintf("owner %d:%d", o.uid, o.gid) }
+
+func (o owner) apply(a *assembly) error {
+	a.owner = o
+	return nil
+}
+
+// take gives container root what was made at a name in a directory, or what a
+// descriptor is of where the name is empty.
+func (o owner) take(dir int, name string) error {
+	if o == (owner{}) {
+		return nil
+	}
+	return unix.Fchownat(dir, name, o.uid, o.gid, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH)
 }
 
 // workDir makes the working directory where it is missing, as Docker does, in a

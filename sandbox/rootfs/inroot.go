@@ -44,15 +44,36 @@ func (a *assembly) userDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if above := path.Dir(dir); above != "/" {
+		parent, err := a.userDir(above)
+		if err != nil {
+			return nil, err
+		}
+		parent.Close()
+	}
 	var f *os.File
 	err = retryRaced(func() (err error) {
 		f, err = pathrs.MkdirAllHandle(a.root, dir, 0o755)
 		return err
 	})
+	if err == nil {
+		err = a.giveMade(f)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make %s in the container: %w", dir, err)
 	}
 	return f, nil
+}
+
+// giveMade gives container root what was made to mount on. In a mount of the
+// user's it stays the user's.
+func (a *assembly) giveMade(f *os.File) error {
+	var root, made unix.Stat_t
+	err := errors.Join(unix.Fstat(int(a.root.Fd()), &root), unix.Fstat(int(f.Fd()), &made))
+	if err != nil || made.Dev != root.Dev {
+		return err
+	}
+	return a.owner.take(int(f.Fd()), "")
 }
 
 // userFile opens a file to mount on, and makes an empty one where it is missing.
@@ -80,6 +101,9 @@ func (a *assembly) userFile(file string) (*os.File, error) {
 // makeFile makes an empty file below dir, with no symlink on the way.
 func (a *assembly) makeFile(dir *os.File, file string) (*os.File, error) {
 	f, err := linux.OpenBeneath(dir, file, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o644)
+	if err == nil {
+		err = a.giveMade(f)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make %s in the container: %w", file, err)
 	}

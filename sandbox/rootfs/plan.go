@@ -75,8 +75,13 @@ type device struct {
 
 // Plan lists what Apply will do, in order.
 func Plan(c Config) ([]Op, error) {
-	ops := devOps(c)
-	ops = append(ops, ownDir{"/proc"}, ownDir{"/sys"})
+	uid, _ := c.UID(0)
+	gid, _ := c.GID(0)
+	var ops []Op
+	if uid != 0 || gid != 0 {
+		ops = append(ops, owner{uid, gid})
+	}
+	ops = append(append(ops, devOps(c)...), ownDir{"/proc"}, ownDir{"/sys"})
 	if c.HostNetwork {
 		ops = append(ops, hostSys)
 	}
@@ -86,8 +91,6 @@ func Plan(c Config) ([]Op, error) {
 	}
 	ops = append(ops, generatedOps(c)...)
 	ops = append(ops, user...)
-	uid, _ := c.UID(0)
-	gid, _ := c.GID(0)
 	ops = append(ops, workDir{path: c.Spec.Process.WorkingDir, uid: uid, gid: gid})
 	return append(ops, sealOp(c.Spec)), nil
 }
