@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"rootlet/internal/testenv"
 )
 
 // What is outside and alive: the monitor, helpers, who joins; copies; the host.
@@ -129,6 +131,15 @@ func hostEscapes() []escape {
 			s.prints("0", run(s.image, "sh", "-c", "grep -c @ /proc/net/unix || true")...)
 		}},
 	}
+	all = append(all, escape{"46", "", "a file of the user's own, 0600, and his home, bound into a container with `--userns nomap` and ALL", "EACCES: container root is another id", 0, func(s *escapeStage) {
+		args := run("--userns", "nomap", "--cap-add", "ALL", "-v", s.home()+"/.ssh/id_canary:/key", "-v", s.victim()+":/victim", s.image, "sh", "-c",
+			"for f in /key /victim/hello; do cat $f; chmod 666 $f; chown 0 $f; echo x >>$f; done 2>/dev/null; touch /victim/new 2>/dev/null || echo closed")
+		if testenv.Kind() == testenv.WithoutSubIDs {
+			s.refused("no subordinate ids", args...)
+			return
+		}
+		s.prints("closed", args...)
+	}})
 	for _, driver := range []string{"builtin", "slirp4netns", "pasta"} {
 		all = append(all, escape{"40", "", "a service on the host's 127.0.0.1, over TCP and UDP, by 10.0.2.2, 10.0.2.3, fd00::2 and the gateway, under " + driver, "no answer", 0, func(s *escapeStage) { s.loopback(driver) }})
 	}
