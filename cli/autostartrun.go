@@ -41,17 +41,26 @@ func (a *app) startAll() error {
 	if err != nil {
 		return err
 	}
-	return a.toThose(false, 2*runtime.NumCPU(), func(_ sandbox.Paths, id string) error { return startByCommand(program, id) })
+	return a.toThose(ended, 2*runtime.NumCPU(), func(_ sandbox.Paths, id string) error { return startByCommand(program, id) })
 }
 
 // stopAll ends them, in their own time, without that being the user's stop. It
 // is called where the session ends; the signals with which systemd ends what is
 // left know nothing of a program's own signal.
-func (a *app) stopAll() error { return a.toThose(true, 1<<10, sandbox.Down) }
+func (a *app) stopAll() error {
+	alive := func(root record.Root, e record.Entry) bool { return root.Alive(e.ID) }
+	return a.toThose(alive, 1<<10, sandbox.Down)
+}
 
-// toThose does something to the containers that autostart is for and that are
-// alive, or not, several at a time, and prints their ids.
-func (a *app) toThose(alive bool, atOnce int, do func(paths sandbox.Paths, id string) error) error {
+// ended reports whether a container's program has. Its monitor may still be tidying up,
+// for which `rootlet start` waits.
+func ended(_ record.Root, e record.Entry) bool {
+	return !e.State.Status.Up() && e.State.Status != record.Restarting
+}
+
+// toThose does something to those of the containers that autostart is for, several at a
+// time, and prints their ids.
+func (a *app) toThose(wanted func(record.Root, record.Entry) bool, atOnce int, do func(paths sandbox.Paths, id string) error) error {
 	paths, err := findPaths()
 	if err != nil {
 		return err
@@ -67,7 +76,7 @@ func (a *app) toThose(alive bool, atOnce int, do func(paths sandbox.Paths, id st
 		switch {
 		case e.Err != nil:
 			all = append(all, treated{id: e.ID, err: e.Err})
-		case startsAgain(e) && root.Alive(e.ID) == alive:
+		case startsAgain(e) && wanted(root, e):
 			all = append(all, treated{id: e.ID, behind: behind(e, entries)})
 		}
 	}
