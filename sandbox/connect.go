@@ -161,10 +161,8 @@ func (m *monitor) startPorts() error {
 }
 
 func (m *monitor) networkOptions() slirp.Options {
-	uid, _ := m.uids.toU1(0)
-	gid, _ := m.gids.toU1(0)
 	return slirp.Options{
-		PID: m.hostPID, Driver: m.state.Network, Settings: m.networkSettings(), Dir: m.container.Dir, OtherUser: uid != 0 || gid != 0,
+		PID: m.hostPID, Driver: m.state.Network, Settings: m.networkSettings(), Dir: m.container.Dir,
 	}
 }
 

@@ -116,9 +116,6 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 		args = append(args, "--ipv4-only")
 	}
 	child, err := o.pastaNetns()
-	if child == nil && err == nil {
-		return append(args, strconv.Itoa(o.PID)), forget, nil
-	}
 	if err != nil {
 		forget()
 		return nil, nil, err
@@ -128,16 +125,13 @@ func pastaArguments(o Options, p *pipes) ([]string, func(), error) {
 	return append(args, "--no-netns-quit", "--netns", "/proc/self/fd/0"), forget, nil
 }
 
-// pastaNetns is the namespace for pasta to be handed, nil where it finds it by
-// Options.PID.
+// pastaNetns is the namespace for pasta to be handed. It could find it by the process, but
+// that hides from all who keep no right over it, as pasta does.
 func (o Options) pastaNetns() (*os.File, error) {
-	switch {
-	case o.netns != nil:
+	if o.netns != nil {
 		return duplicate(o.netns)
-	case o.OtherUser:
-		return os.Open(fmt.Sprintf("/proc/%d/ns/net", o.PID))
 	}
-	return nil, nil
+	return os.Open(fmt.Sprintf("/proc/%d/ns/net", o.PID))
 }
 
 // Choose is the driver that Auto stands for on this host: the first whose program is

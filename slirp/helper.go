@@ -48,9 +48,6 @@ type Options struct {
 	// Log receives what the helper prints, as it comes; may be nil.
 	Log io.Writer
 
-	// OtherUser says that PID's user is another one than ours. Pasta, which keeps no
-	// capability to look at other users' processes, gets its namespace handed then.
-	OtherUser bool
 	// netns is where a driver behind a gate makes its interface, instead of PID's. It is
 	// the caller's.
 	names bool // answer the container's questions for names
