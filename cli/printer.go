@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"rootlet/internal/need"
 	"rootlet/sandbox"
 )
 
@@ -38,6 +39,10 @@ func (p *printer) failed(err error) {
 		for hint := range strings.Lines(hinted.Hint()) {
 			p.line("rootlet: hint: ", hint)
 		}
+	}
+	var lacking interface{ Need() string }
+	if errors.As(err, &lacking) && lacking.Need() != "" {
+		p.line("rootlet: hint: ", need.See(lacking.Need()))
 	}
 }
 

@@ -181,6 +181,10 @@ func packed(err error) failed {
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
 	}
+	var lacking interface{ Need() string }
+	if errors.As(err, &lacking) {
+		f.Lacks = lacking.Need()
+	}
 	var forbidden *userns.Forbidden
 	if errors.As(err, &forbidden) {
 		f.Setting, f.Value, f.Cause = forbidden.Setting, forbidden.Value, fmt.Sprint(forbidden.Err)
