@@ -40,9 +40,8 @@ func (p *printer) failed(err error) {
 			p.line("rootlet: hint: ", hint)
 		}
 	}
-	var lacking interface{ Need() string }
-	if errors.As(err, &lacking) && lacking.Need() != "" {
-		p.line("rootlet: hint: ", need.See(lacking.Need()))
+	if name := need.Of(err); name != "" {
+		p.line("rootlet: hint: ", need.See(name))
 	}
 }
 

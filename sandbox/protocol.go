@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/need"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/record"
 	"rootlet/slirp/publish"
@@ -188,14 +189,11 @@ func failureOf(err error) *Failure {
 	f = &Failure{
 		Message: err.Error(), Code: codeEngine,
 		NoImage: errors.Is(err, fuseoverlay.ErrNoImage), Alive: errors.Is(err, record.ErrAlive), NotRunning: errors.Is(err, ErrNotRunning),
+		Lacks: need.Of(err),
 	}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
-	}
-	var lacking interface{ Need() string }
-	if errors.As(err, &lacking) {
-		f.Lacks = lacking.Need()
 	}
 	errors.As(err, &f.Port)
 	return f

@@ -2,6 +2,8 @@
 // `rootlet doctor`, and what an error that comes of one of them points to.
 package need
 
+import "errors"
+
 // The needs, in the order in which doctor shows them.
 const (
 	UserNamespaces   = "user namespaces"
@@ -19,3 +21,12 @@ const (
 
 // See is the hint that points to a need's line.
 func See(name string) string { return "see " + `"` + name + `"` + " in `rootlet doctor`" }
+
+// Of is the need that an error comes of not having; empty where it is none.
+func Of(err error) string {
+	var lacking interface{ Need() string }
+	if errors.As(err, &lacking) {
+		return lacking.Need()
+	}
+	return ""
+}
