@@ -119,6 +119,9 @@ var conditions = []struct {
 		h.Driver = fuseoverlay.Choice{Driver: fuseoverlay.Native, Forced: true, RuledOut: []fuseoverlay.RuledOut{{Driver: fuseoverlay.Native, Why: "no xattrs"}}}
 		h.Start = Start{Err: "storage driver native does not work here: no xattrs"}
 	}},
+	{"a lesser storage driver asked for", []string{need.RootFilesystem}, func(_ *testing.T, h *Host) {
+		h.Driver = fuseoverlay.Choice{Driver: fuseoverlay.Copy, Forced: true}
+	}},
 	{"no /dev/net/tun", []string{need.Network}, func(_ *testing.T, h *Host) {
 		h.Network = Network{Driver: "none", None: true, Why: "open /dev/net/tun: no such file or directory", Fix: "as root: modprobe tun; in a container, give it the device /dev/net/tun"}
 	}},

@@ -35,7 +35,12 @@ func (h Host) rootFilesystem() Need {
 	if h.Driver.Forced {
 		n.Now += " (asked for)"
 	}
-	if len(h.Driver.RuledOut) == 0 {
+	switch {
+	case len(h.Driver.RuledOut) > 0:
+	case h.Driver.Forced && h.Driver.Driver != fuseoverlay.Native:
+		n.Status, n.Better, n.Why = Better, "the best that works here", "--storage-driver, ROOTLET_STORAGE_DRIVER or config.toml asks for this one"
+		return n
+	default:
 		return n
 	}
 	n.Status, n.Better = Better, "native overlay"
