@@ -164,10 +164,15 @@ func startByCommand(program, id string) error {
 	if err == nil {
 		return nil
 	}
+	return printedError(output, fmt.Errorf("start: %w", err))
+}
+
+// printedError is the error that a rootlet printed which ended with err.
+func printedError(output []byte, err error) error {
 	for line := range strings.Lines(string(output)) {
 		if text, ok := strings.CutPrefix(line, errorPrefix); ok {
 			return errors.New(strings.TrimSpace(text))
 		}
 	}
-	return fmt.Errorf("start: %w", err)
+	return err
 }

@@ -36,10 +36,10 @@ func (i *hostInfo) addCgroup(root string) {
 		}
 		procs := filepath.Join(base, path, "cgroup.procs")
 		if err := unix.Access(procs, unix.W_OK); err != nil {
-			i.CgroupWhy = procs + ": " + err.Error() + "; a login by systemd gives each user a cgroup of his own"
+			i.CgroupWhy = procs + ": " + err.Error()
 			return
 		}
-		i.CgroupDriver = "cgroupfs"
+		i.CgroupDriver, i.cgroup = "cgroupfs", filepath.Dir(procs)
 		return
 	}
 	i.CgroupWhy = "this process is in no cgroup of version 2"

@@ -25,6 +25,7 @@ func commands() []command {
 	cp := verb[cpCmd]("cp", "Copy files between a container and the host")
 	create := verb[createCmd]("create", "Create a container and do not start it")
 	diff := verb[diffCmd]("diff", "List what a container has changed in its root")
+	doctor := verb[doctorCmd]("doctor", "Say what this host lacks, and the lines that mend it")
 	events := verb[eventsCmd]("events", "Show what happens, and what happened")
 	exec := verb[execCmd]("exec", "Run a command in a container that runs")
 	export := verb[exportCmd]("export", "Write a container's root as a tar archive")
@@ -94,6 +95,7 @@ func commands() []command {
 		cp,
 		create,
 		diff,
+		doctor,
 		events,
 		export,
 		history,

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/distro"
 )
 
 // limits are the sysctls that bound user namespaces: the kernel's own, Debian's
@@ -21,7 +23,7 @@ var limits = [...]string{
 // addHost reads what this machine is. root is "/" but in tests.
 func (i *hostInfo) addHost(root string) {
 	i.NCPU, i.OSType = runtime.NumCPU(), runtime.GOOS
-	i.OperatingSystem = osName(root)
+	i.OperatingSystem = distro.Read(root).Name
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
 		i.KernelVersion, i.Architecture = unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Machine[:])
@@ -38,22 +40,6 @@ func (i *hostInfo) addLimit(root, name string) {
 	if text, err := os.ReadFile(path); err == nil {
 		i.UserNamespaces.Limits = append(i.UserNamespaces.Limits, limit{name, strings.TrimSpace(string(text))})
 	}
-}
-
-// osName is PRETTY_NAME of os-release(5).
-func osName(root string) string {
-	for _, file := range []string{"etc/os-release", "usr/lib/os-release"} {
-		text, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(text)) {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
-				return strings.Trim(value, `"'`)
-			}
-		}
-	}
-	return "Linux"
 }
 
 // memory is MemTotal of /proc/meminfo, in bytes, or 0.

@@ -53,6 +53,7 @@ type hostInfo struct {
 	DriverForced    bool
 	DriversRuledOut []fuseoverlay.RuledOut
 	CgroupWhy       string // why containers have no cgroup of their own
+	cgroup          string // the directory of ours, where they have
 	IDs             idInfo
 	Network         networkInfo
 	UserNamespaces  usernsInfo
@@ -129,33 +130,45 @@ func (c *infoCmd) Run(a *app) error {
 		return c.printFilter(a)
 	}
 	info := knownInfo()
-	info.addHost("/")
-	info.addSeccomp(seccomp.Actions())
-	info.addLandlock(landlock.ABI())
-	info.addCgroup("/")
-	paths, err := findPaths()
-	if err != nil {
-		info.warn(err)
-	} else {
-		info.DockerRootDir, info.RuntimeDir = paths.Data, paths.Runtime
-		info.addContainers(paths)
-		info.addImages(paths)
+	if found := info.probe(a); found.pathsErr == nil {
+		info.addContainers(found.paths)
+		info.addImages(found.paths)
 	}
 	info.addSettings(a)
-	info.addNetwork()
-	plan, planErr := userns.NewPlan()
-	if planErr != nil {
-		info.warn(planErr)
-	} else {
-		info.addIDs(plan)
-	}
-	if err == nil && planErr == nil {
-		info.addStore(a, plan, paths)
-	}
 	if c.Format == "" {
 		return info.print(a.stdout)
 	}
 	return printFormatted(a.stdout, c.Format, info)
+}
+
+// probed is what came of the probes besides what is shown of them.
+type probed struct {
+	paths                       sandbox.Paths
+	plan                        *userns.Plan
+	pathsErr, planErr, storeErr error
+}
+
+// probe asks the host, for info and doctor.
+func (i *hostInfo) probe(a *app) (p probed) {
+	i.addHost("/")
+	i.addSeccomp(seccomp.Actions())
+	i.addLandlock(landlock.ABI())
+	i.addCgroup("/")
+	if p.paths, p.pathsErr = findPaths(); p.pathsErr != nil {
+		i.warn(p.pathsErr)
+	} else {
+		i.DockerRootDir, i.RuntimeDir = p.paths.Data, p.paths.Runtime
+	}
+	i.addNetwork()
+	if p.plan, p.planErr = userns.NewPlan(); p.planErr != nil {
+		i.warn(p.planErr)
+	} else {
+		i.addIDs(p.plan)
+	}
+	if p.pathsErr == nil && p.planErr == nil {
+		p.storeErr = i.addStore(a, p.plan, p.paths)
+	}
+	return p
 }
 
 // addSeccomp says whether a container gets a filter, as docker info does.
@@ -259,7 +272,7 @@ func (i *hostInfo) addNetwork() {
 
 // addStore asks a worker: the store, and what drivers work, show only in a user
 // namespace. That there is none is the one thing that it then finds out.
-func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) {
+func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) error {
 	var answer storeInfo
 	err := a.have(plan, work{Paths: paths, Info: &infoWork{}}, nil, &answer)
 	var forbidden *userns.Forbidden
@@ -278,6 +291,7 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) {
 		i.UserNamespaces.Error = err.Error()
 		i.warn(err)
 	}
+	return err
 }
 
 // infoWork asks about the store, for the worker.

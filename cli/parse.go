@@ -36,7 +36,7 @@ func (c chosen) run(a *app) error {
 // is wrong: it tells about that, or has no use for it.
 func unconfigured(target runner) bool {
 	switch target.(type) {
-	case *infoCmd, *versionCmd, *completionCmd:
+	case *infoCmd, *doctorCmd, *versionCmd, *completionCmd:
 		return true
 	}
 	return false

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"rootlet/cli/doctor"
+	"rootlet/internal/need"
 	"rootlet/sandbox"
 )
 
@@ -15,16 +17,29 @@ import (
 func findPaths() (sandbox.Paths, error) {
 	data, err := dataDir()
 	if err != nil {
-		return sandbox.Paths{}, err
+		return sandbox.Paths{}, &lackError{need.Storage, err}
 	}
 	p := sandbox.Paths{Data: data, Runtime: runtimeDir(data)}
 	for _, dir := range []string{p.Data, p.Runtime} {
 		if err := makePrivate(dir); err != nil {
-			return sandbox.Paths{}, err
+			return sandbox.Paths{}, &lackError{need.Storage, err}
 		}
 	}
 	return p, nil
 }
+
+// lackError is an error that comes of what this host, or the user's surroundings,
+// lack.
+type lackError struct {
+	need string
+	err  error
+}
+
+func (e *lackError) Error() string { return e.err.Error() }
+func (e *lackError) Unwrap() error { return e.err }
+
+// Need is the line of doctor about it.
+func (e *lackError) Need() string { return e.need }
 
 // dataDir is $XDG_DATA_HOME/rootlet (XDG Base Directory Specification).
 func dataDir() (string, error) {
@@ -43,15 +58,10 @@ func dataDir() (string, error) {
 // su.
 func runtimeDir(data string) string {
 	dir := os.Getenv("XDG_RUNTIME_DIR")
-	if info, err := os.Lstat(dir); filepath.IsAbs(dir) && err == nil && ownedPrivately(info) {
+	if doctor.RuntimeDir(dir, os.Geteuid()) == nil {
 		return filepath.Join(dir, "rootlet")
 	}
 	return filepath.Join(data, "run")
-}
-
-func ownedPrivately(info os.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.IsDir() && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o077 == 0
 }
 
 // makePrivate makes a directory that only the user may enter, or checks that

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"rootlet/internal/need"
 	"rootlet/sandbox"
 )
 
@@ -38,6 +39,9 @@ func (p *printer) failed(err error) {
 		for hint := range strings.Lines(hinted.Hint()) {
 			p.line("rootlet: hint: ", hint)
 		}
+	}
+	if name := need.Of(err); name != "" {
+		p.line("rootlet: hint: ", need.See(name))
 	}
 }
 

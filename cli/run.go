@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/need"
 	"rootlet/pull"
 	"rootlet/sandbox"
 	"rootlet/userns"
@@ -230,6 +231,7 @@ func (a *app) plan(paths sandbox.Paths) (*userns.Plan, error) {
 		for _, line := range plan.Fix {
 			a.line("rootlet: hint: ", line)
 		}
+		a.line("rootlet: hint: ", need.See(need.IDs))
 	}
 	return plan, nil
 }

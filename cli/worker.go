@@ -10,6 +10,7 @@ import (
 
 	"rootlet/fuseoverlay"
 	"rootlet/internal/linux"
+	"rootlet/internal/need"
 	"rootlet/internal/stage"
 	"rootlet/sandbox"
 	"rootlet/userns"
@@ -176,7 +177,7 @@ type failed struct {
 }
 
 func packed(err error) failed {
-	f := failed{Failure: sandbox.Failure{Message: err.Error(), Code: ExitError, NoImage: errors.Is(err, fuseoverlay.ErrNoImage)}}
+	f := failed{Failure: sandbox.Failure{Message: err.Error(), Code: ExitError, NoImage: errors.Is(err, fuseoverlay.ErrNoImage), Lacks: need.Of(err)}}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
@@ -190,8 +191,12 @@ func packed(err error) failed {
 
 // nameDisk says which disk is full, where one is.
 func (f *failed) nameDisk(err error, data string) {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	if full {
 		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
+	}
+	if f.Lacks == "" && (full || errors.Is(err, unix.EROFS)) {
+		f.Lacks = need.Storage
 	}
 }
 

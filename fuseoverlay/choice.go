@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/need"
 )
 
 // The drivers, best first.
@@ -35,6 +37,22 @@ func validDriver(name string) bool {
 	return name == "" || name == Native || name == FuseOverlayfs || name == Copy
 }
 
+// DriverError says that the storage driver that was asked for does not work.
+type DriverError struct {
+	Driver string
+	Err    error
+}
+
+func (e *DriverError) Error() string {
+	return fmt.Sprintf("storage driver %s does not work here: %v", e.Driver, e.Err)
+}
+
+// Unwrap gives the probe's error.
+func (e *DriverError) Unwrap() error { return e.Err }
+
+// Need is the line of doctor about it.
+func (e *DriverError) Need() string { return need.RootFilesystem }
+
 // Choice says which driver containers get whose owners need no shifting.
 func (s *Store) Choice() Choice {
 	c, _ := s.choose()
@@ -52,7 +70,7 @@ func (s *Store) findChoice() (Choice, error) {
 		c := Choice{Driver: forced, Forced: true}
 		if err := s.works(forced); err != nil {
 			c.RuledOut = []RuledOut{{Driver: forced, Why: err.Error()}}
-			return c, fmt.Errorf("storage driver %s does not work here: %w", forced, err)
+			return c, &DriverError{Driver: forced, Err: err}
 		}
 		return c, nil
 	}

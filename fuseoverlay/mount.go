@@ -10,6 +10,7 @@ import (
 	"rootlet/fuseoverlay/tree"
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
+	"rootlet/internal/need"
 
 	"golang.org/x/sys/unix"
 )
@@ -137,9 +138,33 @@ func (s *Store) Mount(img *Image, o MountOptions) (*Root, error) {
 	if err != nil {
 		// What was probed once may have ceased to be true.
 		s.forgetProbe(driver)
-		return nil, fmt.Errorf("mount root with %s: %w", driver, err)
+		return nil, &MountError{Driver: driver, Err: err}
 	}
 	return root, nil
+}
+
+// MountError says that a root could not be mounted.
+type MountError struct {
+	Driver string
+	Err    error
+}
+
+func (e *MountError) Error() string { return fmt.Sprintf("mount root with %s: %v", e.Driver, e.Err) }
+
+// Unwrap gives the cause.
+func (e *MountError) Unwrap() error { return e.Err }
+
+// Need is the line of doctor about it: none where layers are gone or damaged, which
+// no host can help.
+func (e *MountError) Need() string {
+	var damaged *DamagedError
+	switch {
+	case errors.As(e.Err, &damaged), errors.Is(e.Err, unix.ENOENT):
+		return ""
+	case errors.Is(e.Err, unix.ENOSPC), errors.Is(e.Err, unix.EDQUOT), errors.Is(e.Err, unix.EROFS):
+		return need.Storage
+	}
+	return need.RootFilesystem
 }
 
 // mounting is one call of Mount.

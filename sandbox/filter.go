@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/need"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/seccomp"
@@ -113,6 +114,6 @@ func explainFilter(step *firstproc.StepError) error {
 	}
 	return &Failure{
 		Code: codeEngine, Message: "this kernel has no filters of system calls (seccomp)",
-		Fix: "run it without, if you trust it: --security-opt seccomp=unconfined",
+		Fix: "run it without, if you trust it: --security-opt seccomp=unconfined", Lacks: need.SecurityModules,
 	}
 }

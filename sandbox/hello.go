@@ -81,7 +81,7 @@ func greeting(f facts, took time.Duration) string {
 	b.WriteString("\nType next:\n")
 	b.WriteString("  rootlet run -it --rm debian            a shell in Debian\n")
 	b.WriteString("  rootlet run --rm -v .:/src -w /src debian ls\n")
-	b.WriteString("  rootlet ps -a; rootlet info            what there is, and what this host gives\n")
+	b.WriteString("  rootlet ps -a; rootlet doctor          what there is, and what this host lacks\n")
 	return b.String()
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"rootlet/internal/need"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
 )
@@ -60,6 +61,9 @@ func (m *monitor) withoutNetwork(err error) {
 	m.notice(fmt.Sprintf("no network, the container has loopback only: %s", f.Message))
 	if f.Fix != "" {
 		m.notice("to change that: " + f.Fix)
+	}
+	if f.Lacks != "" {
+		m.notice(need.See(f.Lacks))
 	}
 }
 

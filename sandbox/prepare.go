@@ -11,6 +11,7 @@ import (
 
 	"rootlet/fuseoverlay"
 	"rootlet/internal/failpoint"
+	"rootlet/internal/need"
 	"rootlet/sandbox/events"
 	"rootlet/sandbox/identity"
 	"rootlet/sandbox/record"
@@ -43,7 +44,7 @@ func (m *monitor) mapIDs() error {
 	if len(m.uids) == 0 || len(m.gids) == 0 {
 		return &Failure{
 			Code: codeEngine, Message: fmt.Sprintf("--userns %s: you have no subordinate ids, which the container would have in place of yours", m.Spec.UserNS),
-			Fix: "have an administrator add some: see rootlet info; or use --userns keep-id, where it runs as you",
+			Fix: "have an administrator add some, or use --userns keep-id, where it runs as you", Lacks: need.IDs,
 		}
 	}
 	if own := m.Spec.UserNS.IDs; own.Count > min(m.uids.size(), m.gids.size()) {
@@ -262,7 +263,7 @@ func (m *monitor) unmapped(what string, id int) error {
 		f.Fix = fmt.Sprintf("use --userns auto:size=%d", id+1)
 		return f
 	}
-	f.Fix = "use --user 0, or have an administrator add subordinate ids: see rootlet info"
+	f.Fix, f.Lacks = "use --user 0, or have an administrator add subordinate ids", need.IDs
 	return f
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/need"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/record"
 	"rootlet/slirp/publish"
@@ -137,6 +138,7 @@ type Size struct {
 type Failure struct {
 	Message string `json:"message"`
 	Fix     string `json:"hint,omitempty"`
+	Lacks   string `json:"lacks,omitempty"` // what of the host, by its name in internal/need
 	// Code is the exit status for the client: 125, or 126 and 127 where the
 	// command itself could not be executed.
 	Code    int  `json:"code"`
@@ -152,6 +154,9 @@ func (f *Failure) Error() string { return f.Message }
 
 // Hint says what to type, if anything helps.
 func (f *Failure) Hint() string { return f.Fix }
+
+// Need is the line of doctor about it, or empty.
+func (f *Failure) Need() string { return f.Lacks }
 
 // Unwrap lets a client ask errors.Is(err, fuseoverlay.ErrNoImage), for
 // record.ErrAlive, or for ErrNotRunning.
@@ -184,6 +189,7 @@ func failureOf(err error) *Failure {
 	f = &Failure{
 		Message: err.Error(), Code: codeEngine,
 		NoImage: errors.Is(err, fuseoverlay.ErrNoImage), Alive: errors.Is(err, record.ErrAlive), NotRunning: errors.Is(err, ErrNotRunning),
+		Lacks: need.Of(err),
 	}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {

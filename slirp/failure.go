@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/need"
 	"rootlet/slirp/gate"
 )
 
@@ -71,6 +72,9 @@ func (e *TunError) Hint() string {
 	}
 	return ""
 }
+
+// Need is the line of doctor about it.
+func (e *TunError) Need() string { return need.Network }
 
 // explain makes the error of a helper that did not come up. The device is tried
 // only now, when something went wrong: the errno of our own attempt says more

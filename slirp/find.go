@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/distro"
+	"rootlet/internal/need"
 )
 
 // versionWait is how long Available lets the program think about its version.
@@ -28,12 +31,11 @@ func (e *NotInstalledError) Error() string {
 
 // Hint is what an administrator would type.
 func (e *NotInstalledError) Hint() string {
-	pkg := e.Programs[0]
-	if pkg == Pasta {
-		pkg = "passt"
-	}
-	return "apt-get install " + pkg + "   # or your distribution's word for it"
+	return distro.Here().Install(e.Programs[0])
 }
+
+// Need is the line of doctor about it.
+func (e *NotInstalledError) Need() string { return need.Network }
 
 // Available names the program that Start would run for a driver and its version, such
 // as "1.2.0 (libslirp 4.7.0)". It runs the program, which takes milliseconds: it is

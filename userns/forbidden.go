@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/need"
 )
 
 // Forbidden says which setting of this host keeps rootlet from having, or from
@@ -28,6 +30,9 @@ func (e *Forbidden) Unwrap() error { return e.Err }
 
 // Hint is what an administrator types to allow it.
 func (e *Forbidden) Hint() string { return e.Fix }
+
+// Need is the line of doctor about it.
+func (e *Forbidden) Need() string { return need.UserNamespaces }
 
 // Diagnose explains an error of Start, or of the first privileged step inside
 // the namespace (under AppArmor's restriction the clone succeeds, but no

@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"rootlet/internal/distro"
+	"rootlet/internal/need"
 )
 
 // writeMaps gives the namespace of pid, our child, its ids.
@@ -96,6 +99,9 @@ func (e *MapError) Error() string {
 
 func (e *MapError) Unwrap() error { return e.Err }
 
+// Need is the line of doctor about it.
+func (e *MapError) Need() string { return need.IDs }
+
 // Hint translates shadow's messages (src/newuidmap.c, lib/idmapping.c).
 func (e *MapError) Hint() string {
 	var exit *exec.ExitError
@@ -105,7 +111,7 @@ func (e *MapError) Hint() string {
 	case strings.Contains(e.Message, "not allowed"):
 		return "the system grants other ranges than were found: compare `getsubids $USER`, and the line subid: in /etc/nsswitch.conf"
 	case strings.Contains(e.Message, "_map failed"), strings.Contains(e.Message, "Could not"):
-		return e.Program + " lacks the right to write maps: reinstall it (apt-get install --reinstall uidmap), and look for a mount with nosuid, for no_new_privs, and for a user namespace around this process (/proc/self/uid_map)"
+		return e.Program + " lacks the right to write maps: reinstall it (" + distro.Here().Reinstall(distro.Newuidmap) + "), and look for a mount with nosuid, for no_new_privs, and for a user namespace around this process (/proc/self/uid_map)"
 	case strings.Contains(e.Message, "owned by a different user"):
 		return "the user's primary group must be the current one: leave newgrp or sg first"
 	}

@@ -1,8 +1,11 @@
 package userns
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"rootlet/internal/distro"
 )
 
 // Method is the way in which a Plan's maps get into the kernel.
@@ -70,12 +73,13 @@ func (h *host) userPlan(ids *subIDs) *Plan {
 	}
 	newuidmap, newgidmap, err := h.mappers()
 	if err != nil {
-		return h.oneID(err.Error(), fixForMappers(err))
+		return h.oneID(err.Error(), h.fixForMappers(err))
 	}
 	p := &Plan{Method: NewIDMap, newuidmap: newuidmap, newgidmap: newgidmap}
 	p.Warnings = append(p.Warnings, ids.warnings...)
 	p.UIDs = p.allot(h.uid, uids)
 	p.GIDs = p.allot(h.gid, gids)
+	h.fewer(p, ids)
 	return p
 }
 
@@ -94,15 +98,12 @@ func (h *host) oneID(why string, fix []string) *Plan {
 // noRanges says which table is silent about the caller, or which ranges this
 // namespace does not have, and what to type.
 func (h *host) noRanges(ids *subIDs) (why string, fix []string) {
-	var silent, options []string
-	first := freeRange(ids.tables)
+	var silent []string
 	if len(ids.uids) == 0 {
 		silent = append(silent, "subordinate uids in "+subuidFile)
-		options = append(options, fmt.Sprintf("--add-subuids %d-%d", first, first+proposedCount-1))
 	}
 	if len(ids.gids) == 0 {
 		silent = append(silent, "subordinate gids in "+subgidFile)
-		options = append(options, fmt.Sprintf("--add-subgids %d-%d", first, first+proposedCount-1))
 	}
 	if len(silent) == 0 {
 		return "the subordinate ids of " + h.displayName() + " do not exist in this user namespace: see /proc/self/uid_map", nil
@@ -111,5 +112,35 @@ func (h *host) noRanges(ids *subIDs) (why string, fix []string) {
 	if ids.asked != nil {
 		why += fmt.Sprintf(" (getsubids: %v)", ids.asked)
 	}
-	return why, []string{"usermod " + strings.Join(options, " ") + " " + h.displayName()}
+	fix = h.moreIDs(ids, len(ids.uids) == 0, len(ids.gids) == 0)
+	if _, _, err := h.mappers(); errors.Is(err, errNotInstalled) {
+		fix = append(fix, h.fixForMappers(err)...) // or that would be the next news
+	}
+	return why, fix
+}
+
+// moreIDs are the lines that give the caller a range that nobody has.
+func (h *host) moreIDs(ids *subIDs, uids, gids bool) []string {
+	return distro.Read(h.path("/")).GiveIDs(h.displayName(), freeRange(ids.tables), proposedCount, uids, gids)
+}
+
+// enough is how many ids make every one of an image's: it may name any below the
+// 65536 that distributions give each user, and nobody is the last but one.
+const enough = proposedCount
+
+// fewer says what a plan lacks that has less than enough.
+func (h *host) fewer(p *Plan, ids *subIDs) {
+	uids, gids := total(p.UIDs), total(p.GIDs)
+	if uids >= enough && gids >= enough {
+		return
+	}
+	p.Why = fmt.Sprintf("%s has %d uids and %d gids, and images have files of ids up to %d", h.displayName(), uids, gids, enough-1)
+	p.Fix = h.moreIDs(ids, uids < enough, gids < enough)
+}
+
+func total(extents []Extent) (n uint64) {
+	for _, e := range extents {
+		n += uint64(e.Size)
+	}
+	return n
 }

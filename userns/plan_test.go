@@ -23,6 +23,7 @@ func fakeHost(t *testing.T, files map[string]string) *host {
 		"/proc/self/uid_map":  everything,
 		"/proc/self/gid_map":  everything,
 		"/usr/bin/.directory": "",
+		"/etc/os-release":     "ID=debian\n",
 	}
 	for path, data := range files {
 		all[path] = data
@@ -64,17 +65,30 @@ func withMappers(t *testing.T, h *host) {
 func TestPlanMapsEveryRange(t *testing.T) {
 	h := fakeHost(t, map[string]string{
 		subuidFile: "ann:100000:65536\nbob:165536:65536\n1001:400000:1000\n",
-		subgidFile: "ann:700000:10\n",
+		subgidFile: "ann:700000:65536\n",
 	})
 	withMappers(t, h)
 	p := planOf(t, h)
 	uids := []Extent{{0, 1001, 1}, {1, 100000, 65536}, {65537, 400000, 1000}}
-	gids := []Extent{{0, 1001, 1}, {1, 700000, 10}}
+	gids := []Extent{{0, 1001, 1}, {1, 700000, 65536}}
 	if p.Method != NewIDMap || p.Why != "" || p.Fix != nil || p.Warnings != nil || p.Notice() != "" {
 		t.Errorf("plan %+v: want the best there is", p)
 	}
 	if !reflect.DeepEqual(p.UIDs, uids) || !reflect.DeepEqual(p.GIDs, gids) {
 		t.Errorf("maps %v %v, want %v %v", p.UIDs, p.GIDs, uids, gids)
+	}
+}
+
+// A few ids are used, and said to be few.
+func TestPlanOfFewIDs(t *testing.T) {
+	h := fakeHost(t, map[string]string{
+		subuidFile: "ann:100000:65536\n", subgidFile: "ann:100000:1000\n", "/etc/os-release": "ID=alpine\n",
+	})
+	withMappers(t, h)
+	p := planOf(t, h)
+	why, fix := "ann has 65537 uids and 1001 gids, and images have files of ids up to 65535", []string{"echo ann:165536:65536 | tee -a /etc/subgid"}
+	if p.Method != NewIDMap || p.Why != why || !reflect.DeepEqual(p.Fix, fix) || p.Notice() != "" {
+		t.Errorf("%+v", p)
 	}
 }
 
@@ -106,25 +120,25 @@ func TestPlanFallsBackToOneID(t *testing.T) {
 		{
 			name: "no tables",
 			why:  "ann has no subordinate uids in /etc/subuid and no subordinate gids in /etc/subgid",
-			fix:  []string{"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann"},
+			fix:  []string{"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann", "apt-get install uidmap"},
 		},
 		{
 			name:  "others have the first range",
 			files: map[string]string{subuidFile: "bob:100000:65536\n", subgidFile: "bob:100000:65536\n"},
 			why:   "ann has no subordinate uids in /etc/subuid and no subordinate gids in /etc/subgid",
-			fix:   []string{"usermod --add-subuids 165536-231071 --add-subgids 165536-231071 ann"},
+			fix:   []string{"usermod --add-subuids 165536-231071 --add-subgids 165536-231071 ann", "apt-get install uidmap"},
 		},
 		{
 			name:  "uids alone",
 			files: map[string]string{subuidFile: "ann:100000:65536\n", subgidFile: ""},
 			why:   "ann has no subordinate gids in /etc/subgid",
-			fix:   []string{"usermod --add-subgids 165536-231071 ann"},
+			fix:   []string{"usermod --add-subgids 165536-231071 ann", "apt-get install uidmap"},
 		},
 		{
 			name:  "gids alone",
 			files: map[string]string{subgidFile: "1001:100000:65536\n"},
 			why:   "ann has no subordinate uids in /etc/subuid",
-			fix:   []string{"usermod --add-subuids 165536-231071 ann"},
+			fix:   []string{"usermod --add-subuids 165536-231071 ann", "apt-get install uidmap"},
 		},
 		{
 			name:  "no newuidmap",
@@ -136,7 +150,7 @@ func TestPlanFallsBackToOneID(t *testing.T) {
 			name:  "not a name of the files, and no getsubids to ask",
 			files: map[string]string{nsswitch: "passwd: files\nsubid: sss # directory\n"},
 			why:   "ann has no subordinate uids in /etc/subuid and no subordinate gids in /etc/subgid (getsubids: getsubids is not installed)",
-			fix:   []string{"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann"},
+			fix:   []string{"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann", "apt-get install uidmap"},
 		},
 		{
 			name: "in a container that lacks them",

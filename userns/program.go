@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/distro"
 )
 
 // programDirs returns where a trusted program may be. PATH has no say: whoever
@@ -140,9 +142,9 @@ func (f program) check(need trust) error {
 }
 
 // fixForMappers is what an administrator types when mappers fails with err.
-func fixForMappers(err error) []string {
+func (h *host) fixForMappers(err error) []string {
 	if errors.Is(err, errNotInstalled) {
-		return []string{"apt-get install uidmap"}
+		return []string{distro.Read(h.path("/")).Install(distro.Newuidmap)}
 	}
 	path, reason, _ := strings.Cut(err.Error(), ": ")
 	switch {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"rootlet/internal/need"
 )
 
 // TableError is a line of a sub-id table that cannot be used.
@@ -23,6 +25,9 @@ func (e *TableError) Error() string {
 func (e *TableError) Hint() string {
 	return fmt.Sprintf("an administrator corrects line %d of %s; a line reads NAME:FIRST:COUNT", e.Line, e.File)
 }
+
+// Need is the line of doctor about it.
+func (e *TableError) Need() string { return need.IDs }
 
 // table is a file in the format of subuid(5) and subgid(5).
 type table struct {

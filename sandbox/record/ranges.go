@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/need"
 )
 
 // Range is what a container of --userns auto has of U1's ids, and no other such
@@ -157,10 +159,13 @@ func (e *NoRangeError) Error() string {
 	return fmt.Sprintf("%s, of which other containers have %d: %s", text, total, strings.Join(names, ", "))
 }
 
+// Need is the line of doctor about it.
+func (e *NoRangeError) Need() string { return need.IDs }
+
 // Hint says what to type.
 func (e *NoRangeError) Hint() string {
 	if len(e.held) == 0 {
-		return "take fewer, as by --userns auto:size=" + fmt.Sprint(max(e.Last/2, 1)) + ", or have an administrator add subordinate ids: see rootlet info"
+		return "take fewer, as by --userns auto:size=" + fmt.Sprint(max(e.Last/2, 1)) + ", or have an administrator add subordinate ids"
 	}
-	return "remove a container that has some, take fewer by --userns auto:size=N, or have an administrator add subordinate ids: see rootlet info"
+	return "remove a container that has some, take fewer by --userns auto:size=N, or have an administrator add subordinate ids"
 }
