@@ -272,8 +272,8 @@ func TestDistributions(t *testing.T) {
 func TestAllIsWell(t *testing.T) {
 	h := everything(t, distro.Debian)
 	needs := Check(h)
-	text := Text(needs)
-	testenv.Golden(t, "well.golden", plain(h, text))
+	text := plain(h, Text(needs))
+	testenv.Golden(t, "well.golden", text)
 	for line := range strings.Lines(text) {
 		if len(line) > 101 {
 			t.Errorf("%d bytes: %s", len(line), line)
