@@ -59,7 +59,10 @@ func statusOf(pid int, field string) string {
 }
 
 // gone reports whether a process has ended.
-func gone(pid int) bool { return statusOf(pid, "State") == "" || statusOf(pid, "State")[0] == 'Z' }
+func gone(pid int) bool {
+	state := statusOf(pid, "State")
+	return state == "" || state[0] == 'Z'
+}
 
 // sleeps reports whether a monitor sleeps: no Go program has but one thread.
 func sleeps(pid int) bool { return statusOf(pid, "Threads") == "1" }
