@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/syscalls"
 )
 
 // How a filter is asked and no call made: of several filters the strictest verdict holds,
@@ -33,16 +35,11 @@ const (
 	killed = "killed"
 )
 
-// abi is a way to make system calls: its column in numbers, and the instruction.
+// abi is a way to make system calls: its column in syscalls.Call, and the instruction.
 type abi struct {
 	name   string
 	column int
 	call   func(nr, a1, a2, a3, a4, a5, a6 uintptr) uintptr
-}
-
-type call struct {
-	name string
-	nr   [5]int32
 }
 
 // question is about a call, by name or by number, through one of abis.
@@ -71,9 +68,9 @@ var unfiltered = []string{"uprobe", "uretprobe"}
 
 func everyCall(abi int) map[string]question {
 	all := map[string]question{}
-	for _, c := range numbers {
-		if nr := c.nr[abis[abi].column]; nr >= 0 && !slices.Contains(unfiltered, c.name) {
-			all[c.name] = question{abi: abi, number: uintptr(nr)}
+	for _, c := range syscalls.Table {
+		if nr := c.Numbers[abis[abi].column]; nr >= 0 && !slices.Contains(unfiltered, c.Name) {
+			all[c.Name] = question{abi: abi, number: uintptr(nr)}
 		}
 	}
 	return all
@@ -209,9 +206,9 @@ func fatal(err error) {
 
 func ask(q question) string {
 	nr := q.number
-	for _, c := range numbers {
-		if c.name == q.call {
-			nr = uintptr(c.nr[abis[q.abi].column])
+	for _, c := range syscalls.Table {
+		if c.Name == q.call {
+			nr = uintptr(c.Numbers[abis[q.abi].column])
 		}
 	}
 	result := int(abis[q.abi].call(nr, q.args[0], q.args[1], q.args[2], q.args[3], q.args[4], mark))

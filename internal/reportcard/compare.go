@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"rootlet/internal/syscalls"
 )
 
 // Closed are the names of the calls that are not let through.
@@ -64,9 +66,9 @@ func newest(c *Card, abi string) int32 {
 
 func numberOf(name, abi string) int32 {
 	for _, a := range abis {
-		for _, c := range numbers {
-			if a.name == abi && c.name == name {
-				return c.nr[a.column]
+		for _, c := range syscalls.Table {
+			if a.name == abi && c.Name == name {
+				return c.Numbers[a.column]
 			}
 		}
 	}

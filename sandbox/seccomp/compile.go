@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/syscalls"
 )
 
 // maxCode is how many instructions the kernel takes (BPF_MAXINSNS).
@@ -28,10 +30,10 @@ func (p *Profile) Compile(m Machine) (Filter, error) {
 	return Filter{Code: code, Flags: p.flags}, nil
 }
 
-// byCall has the rules that are about each call of numbers, on a machine.
+// byCall has the rules that are about each call of syscalls.Table, on a machine.
 func (p *Profile) byCall(m Machine) [][]*rule {
-	about := make([][]*rule, len(numbers))
-	one := make([]*rule, 0, len(numbers)) // most calls have one rule: they share this
+	about := make([][]*rule, len(syscalls.Table))
+	one := make([]*rule, 0, len(syscalls.Table)) // most calls have one rule: they share this
 	for _, r := range p.on(m) {
 		for _, name := range r.names {
 			switch call, known := find(name); {
@@ -67,7 +69,7 @@ func (o outcome) same(as outcome) bool {
 // table has what becomes of each call on an architecture: spans in order, the first of
 // which begins at 0.
 func (p *Profile) table(rules [][]*rule, a arch) []span {
-	spans := make([]span, 0, len(numbers)/2)
+	spans := make([]span, 0, len(syscalls.Table)/2)
 	put := func(from int32, o outcome) {
 		if n := len(spans); n == 0 || !spans[n-1].same(o) {
 			spans = append(spans, span{uint32(from), o})
@@ -75,11 +77,11 @@ func (p *Profile) table(rules [][]*rule, a arch) []span {
 	}
 	next := int32(0) // the lowest number of which nothing is said yet
 	for _, call := range inOrder(rules, a) {
-		nr := numbers[call].nr[a]
+		nr := syscalls.Table[call].Numbers[a]
 		if next < nr {
 			put(next, outcome{verdict: p.fallback})
 		}
-		put(nr, p.judge(numbers[call].name, rules[call], a))
+		put(nr, p.judge(syscalls.Table[call].Name, rules[call], a))
 		next = nr + 1
 	}
 	put(next, outcome{verdict: p.ofTheUnknown()})
@@ -92,8 +94,8 @@ func inOrder(rules [][]*rule, a arch) []int {
 	var slots [private]int16
 	var above []int
 	for call := range rules {
-		switch nr := numbers[call].nr[a] &^ x32Bit; {
-		case rules[call] == nil || numbers[call].nr[a] < 0:
+		switch nr := syscalls.Table[call].Numbers[a] &^ x32Bit; {
+		case rules[call] == nil || syscalls.Table[call].Numbers[a] < 0:
 		case nr < private:
 			slots[nr] = int16(call + 1)
 		default:
@@ -106,7 +108,7 @@ func inOrder(rules [][]*rule, a arch) []int {
 			list = append(list, int(call-1))
 		}
 	}
-	slices.SortFunc(above, func(x, y int) int { return cmp.Compare(numbers[x].nr[a], numbers[y].nr[a]) })
+	slices.SortFunc(above, func(x, y int) int { return cmp.Compare(syscalls.Table[x].Numbers[a], syscalls.Table[y].Numbers[a]) })
 	return append(list, above...)
 }
 

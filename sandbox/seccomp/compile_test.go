@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/syscalls"
 )
 
 // audits are what the kernel may say of an architecture; the last is nobody's.
@@ -58,10 +60,10 @@ func verdictOn(t *testing.T, m Machine, name string, args ...uint64) verdict {
 func verdictBy(t *testing.T, code []unix.SockFilter, a arch, name string, args ...uint64) verdict {
 	t.Helper()
 	i, ok := find(name)
-	if !ok || numbers[i].nr[a] < 0 {
+	if !ok || syscalls.Table[i].Numbers[a] < 0 {
 		t.Fatalf("no call %s on %v", name, a)
 	}
-	d := data{nr: uint32(numbers[i].nr[a]), arch: a.audit()}
+	d := data{nr: uint32(syscalls.Table[i].Numbers[a]), arch: a.audit()}
 	copy(d.args[:], args)
 	v, _, err := run(code, d)
 	if err != nil {
@@ -236,8 +238,8 @@ func TestLongPrograms(t *testing.T) {
 }
 
 func TestNumbersAreSorted(t *testing.T) {
-	if !slices.IsSortedFunc(numbers[:], func(x, y call) int {
-		if x.name < y.name {
+	if !slices.IsSortedFunc(syscalls.Table[:], func(x, y syscalls.Call) int {
+		if x.Name < y.Name {
 			return -1
 		}
 		return 1
@@ -246,11 +248,11 @@ func TestNumbersAreSorted(t *testing.T) {
 	}
 	for a := range arm + 1 {
 		seen := map[int32]string{}
-		for _, c := range numbers {
-			if other, twice := seen[c.nr[a]]; twice && c.nr[a] >= 0 {
-				t.Errorf("%v: %s and %s are both %d", a, other, c.name, c.nr[a])
+		for _, c := range syscalls.Table {
+			if other, twice := seen[c.Numbers[a]]; twice && c.Numbers[a] >= 0 {
+				t.Errorf("%v: %s and %s are both %d", a, other, c.Name, c.Numbers[a])
 			}
-			seen[c.nr[a]] = c.name
+			seen[c.Numbers[a]] = c.Name
 		}
 	}
 }

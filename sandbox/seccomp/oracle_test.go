@@ -7,6 +7,8 @@ import (
 	profiles "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/syscalls"
 )
 
 // machine is one with some capabilities.
@@ -103,11 +105,11 @@ func newOracle(p *Profile, m Machine) *oracle {
 	o := &oracle{p: p, m: m, rules: map[place][]named{}, highest: [5]int64{-1, -1, -1, -1, -1}}
 	for _, r := range p.on(m) {
 		for _, name := range r.names {
-			for _, c := range numbers {
-				if c.name != name {
+			for _, c := range syscalls.Table {
+				if c.Name != name {
 					continue
 				}
-				for a, nr := range c.nr {
+				for a, nr := range c.Numbers {
 					o.rules[place{arch(a), nr}] = append(o.rules[place{arch(a), nr}], named{r, name})
 					o.highest[a] = max(o.highest[a], int64(nr))
 				}

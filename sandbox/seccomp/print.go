@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/syscalls"
 )
 
 // String shows the program, an instruction a line, with what each compares.
@@ -128,11 +130,11 @@ func (c context) constant(k uint32) string {
 		if !c.known || c.arch == amd64 && k == x32Bit {
 			break
 		}
-		at := slices.IndexFunc(numbers[:], func(n call) bool { return n.nr[c.arch] == int32(k) })
+		at := slices.IndexFunc(syscalls.Table[:], func(n syscalls.Call) bool { return n.Numbers[c.arch] == int32(k) })
 		if at < 0 {
 			return fmt.Sprintf("%d (%v)", k&^x32Bit, c.arch)
 		}
-		return fmt.Sprintf("%d (%v %s)", k&^x32Bit, c.arch, numbers[at].name)
+		return fmt.Sprintf("%d (%v %s)", k&^x32Bit, c.arch, syscalls.Table[at].Name)
 	}
 	if k > 0xffff {
 		return fmt.Sprintf("%#x", k)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/syscalls"
 )
 
 // data is struct seccomp_data (seccomp(2)): what a filter knows of a call.
@@ -69,10 +71,10 @@ func run(code []unix.SockFilter, d data) (v verdict, steps int, err error) {
 func (f Filter) Permits(m Machine, name string, args ...uint64) bool {
 	a := m.runs()[0]
 	i, known := find(name)
-	if !known || numbers[i].nr[a] < 0 {
+	if !known || syscalls.Table[i].Numbers[a] < 0 {
 		return false
 	}
-	d := data{nr: uint32(numbers[i].nr[a]), arch: a.audit()}
+	d := data{nr: uint32(syscalls.Table[i].Numbers[a]), arch: a.audit()}
 	copy(d.args[:], args)
 	v, _, err := run(f.Code, d)
 	return err == nil && (v.rank() == unix.SECCOMP_RET_ALLOW || v.rank() == unix.SECCOMP_RET_LOG)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/syscalls"
 	"rootlet/internal/testenv"
 )
 
@@ -37,9 +38,9 @@ const leastClosed = 110
 func TestWhatASandboxCloses(t *testing.T) {
 	code := compiled(t, sandbox(t), machineWith("amd64"))
 	var closed []string
-	for _, c := range numbers {
-		if nr := c.nr[amd64]; nr >= 0 && !everPermitted(t, code, uint32(nr)) {
-			closed = append(closed, c.name)
+	for _, c := range syscalls.Table {
+		if nr := c.Numbers[amd64]; nr >= 0 && !everPermitted(t, code, uint32(nr)) {
+			closed = append(closed, c.Name)
 		}
 	}
 	if len(closed) < leastClosed {

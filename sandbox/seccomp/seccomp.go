@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-)
 
-//go:generate go run gen.go
+	"rootlet/internal/syscalls"
+)
 
 // Machine is what a filter is made for, besides the profile.
 type Machine struct {
@@ -30,13 +30,7 @@ type Filter struct {
 	Flags uint // of seccomp(2); see Supported
 }
 
-// call is a system call: its name, and its number on each architecture; -1: none.
-type call struct {
-	name string
-	nr   [5]int32
-}
-
-// arch is an architecture, as an index into call.nr.
+// arch is an architecture, as an index into syscalls.Call's Numbers.
 type arch int
 
 const (
@@ -72,7 +66,7 @@ func (m Machine) runs() []arch {
 	return []arch{amd64, i386, x32}
 }
 
-// find is a call's place in numbers.
+// find is a call's place in syscalls.Table.
 func find(name string) (int, bool) {
-	return slices.BinarySearchFunc(numbers[:], name, func(c call, name string) int { return strings.Compare(c.name, name) })
+	return slices.BinarySearchFunc(syscalls.Table[:], name, func(c syscalls.Call, name string) int { return strings.Compare(c.Name, name) })
 }
