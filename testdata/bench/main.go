@@ -20,6 +20,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"rootlet/internal/markers"
 )
 
 func main() {
@@ -69,7 +71,7 @@ func bench(binary, doc, only string) (passed bool, err error) {
 	table := b.table(rows)
 	fmt.Print(table)
 	if only == "" {
-		err = writeBetweenMarkers(doc, table)
+		err = markers.Write(doc, "bench", table)
 	}
 	return allPassed(rows), err
 }

@@ -3,16 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"time"
-)
-
-const (
-	beginMarker = "<!-- bench: begin -->\n"
-	endMarker   = "<!-- bench: end -->\n"
 )
 
 // describe records the machine and how podman was run, and fails unless both tools
@@ -179,21 +173,4 @@ func (b *bencher) table(rows []row) string {
 		s.WriteString("- " + f + "\n")
 	}
 	return s.String()
-}
-
-// writeBetweenMarkers replaces what stands between the markers of a page.
-func writeBetweenMarkers(page, table string) error {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	head, rest, ok := strings.Cut(string(text), beginMarker)
-	if !ok {
-		return fmt.Errorf("%s: no line %s", page, strings.TrimSpace(beginMarker))
-	}
-	_, foot, ok := strings.Cut(rest, endMarker)
-	if !ok {
-		return fmt.Errorf("%s: no line %s", page, strings.TrimSpace(endMarker))
-	}
-	return os.WriteFile(page, []byte(head+beginMarker+table+endMarker+foot), 0o644)
 }

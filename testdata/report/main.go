@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 
+	"rootlet/internal/markers"
 	"rootlet/internal/reportcard"
 )
 
@@ -60,5 +61,5 @@ func report(binary, probe, doc string) (weaker []string, err error) {
 	}
 	text, weaker := table(engines, reportcard.Rows(outside), facts)
 	fmt.Print(text)
-	return weaker, writeBetweenMarkers(doc, text)
+	return weaker, markers.Write(doc, "report", text)
 }

@@ -2,15 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"rootlet/internal/reportcard"
-)
-
-const (
-	beginMarker = "<!-- report: begin -->\n"
-	endMarker   = "<!-- report: end -->\n"
 )
 
 // table is the Markdown between the markers, and what is weaker than with podman.
@@ -51,21 +45,4 @@ func table(engines []engine, rows []reportcard.Row, facts string) (text string, 
 		}
 	}
 	return s.String(), weaker
-}
-
-// writeBetweenMarkers replaces what stands between the markers of a page.
-func writeBetweenMarkers(page, table string) error {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	head, rest, ok := strings.Cut(string(text), beginMarker)
-	if !ok {
-		return fmt.Errorf("%s: no line %s", page, strings.TrimSpace(beginMarker))
-	}
-	_, foot, ok := strings.Cut(rest, endMarker)
-	if !ok {
-		return fmt.Errorf("%s: no line %s", page, strings.TrimSpace(endMarker))
-	}
-	return os.WriteFile(page, []byte(head+beginMarker+table+endMarker+foot), 0o644)
 }
