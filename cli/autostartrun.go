@@ -54,9 +54,7 @@ func (a *app) stopAll() error {
 
 // ended reports whether a container's program has. Its monitor may still be tidying up,
 // for which `rootlet start` waits.
-func ended(_ record.Root, e record.Entry) bool {
-	return !e.State.Status.Up() && e.State.Status != record.Restarting
-}
+func ended(_ record.Root, e record.Entry) bool { return !shownAlways(e.State.Status) }
 
 // toThose does something to those of the containers that autostart is for, several at a
 // time, and prints their ids.

@@ -133,16 +133,7 @@ func intruder(conn *stage.Conn, w work, server string) error {
 		return err
 	}
 	var said []string
-	try := func(what string, err error) {
-		result := "yes"
-		var errno syscall.Errno
-		if errors.As(err, &errno) {
-			result = unix.ErrnoName(errno)
-		} else if err != nil {
-			result = err.Error()
-		}
-		said = append(said, what+": "+result)
-	}
+	try := func(what string, err error) { said = append(said, what+": "+testenv.Outcome(err)) }
 	home, parent := os.Getenv("HOME"), fmt.Sprintf("/proc/%d/", os.Getppid())
 	at := func(name string) string { return filepath.Join(home, name) }
 	read := func(path string) error { _, err := os.ReadFile(path); return err }

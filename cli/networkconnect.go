@@ -40,7 +40,7 @@ func (c *networkConnectCmd) Run(*app) error {
 	if err != nil {
 		return err
 	}
-	if spec.Network == slirp.Host || spec.Network == slirp.None || record.SharesWith(spec.Network) != "" {
+	if spec.Network == slirp.None || record.IsForeign(spec.Network) {
 		return fmt.Errorf("container %s was made with --network %s: it cannot be in another", spec.Name, spec.Network)
 	}
 	err = on.root.Change(on.id, func(now *record.Settings) error {

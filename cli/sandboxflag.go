@@ -25,9 +25,9 @@ func (c *newContainer) fillSandbox(r *sandbox.Request) error {
 		{len(c.Device) > 0, "--device", "it has no devices of the host's"},
 		{c.Privileged, "--privileged", "it has no right at all"},
 		{opensPaths(c.SecurityOpt), "--security-opt systempaths", "what is masked stays so"},
-		{isShared(r.Spec.PID), "--pid " + c.PID, "it sees its own processes"},
-		{isShared(r.Spec.IPC), "--ipc " + c.IPC, "it has its own"},
-		{isShared(r.Spec.UTS), "--uts " + c.UTS, "it has its own"},
+		{record.IsForeign(r.Spec.PID), "--pid " + c.PID, "it sees its own processes"},
+		{record.IsForeign(r.Spec.IPC), "--ipc " + c.IPC, "it has its own"},
+		{record.IsForeign(r.Spec.UTS), "--uts " + c.UTS, "it has its own"},
 		{r.Spec.UserNS.Mode == record.KeepID, "--userns keep-id", "your own id is not in it"},
 		{opensNewPrivileges(c.SecurityOpt), "--security-opt no-new-privileges=false", "it gains none"},
 		{r.Spec.Seccomp.Profile != "", "--security-opt seccomp", "it has a stricter filter of its own"},
@@ -43,9 +43,6 @@ func (c *newContainer) fillSandbox(r *sandbox.Request) error {
 	return nil
 }
 
-// isShared reports whether a namespace is the host's, or another container's.
-func isShared(mode string) bool { return mode == record.Host || record.SharesWith(mode) != "" }
-
 func opensPaths(options []string) bool {
 	return slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, "systempaths") })
 }
@@ -59,7 +56,7 @@ func opensNewPrivileges(options []string) bool {
 func (c *newContainer) checkSandboxNetwork(network string) error {
 	const say = "say where it may connect to: --egress LIST, or --egress none"
 	switch {
-	case network == slirp.Host || record.SharesWith(network) != "":
+	case record.IsForeign(network):
 		return fmt.Errorf("--sandbox: --network %s cannot go with it: it is no network of its own", c.Network[0])
 	case len(c.Egress) > 0 || network == slirp.None:
 		return nil

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/testenv"
 )
 
 // Another user of the host is a process with one of the test's subordinate ids and no
@@ -113,12 +115,8 @@ func another() error {
 	var said []string
 	for _, p := range probes {
 		reply, err := p.try()
-		var errno syscall.Errno
-		switch {
-		case errors.As(err, &errno):
-			reply = unix.ErrnoName(errno)
-		case err != nil:
-			reply = err.Error()
+		if err != nil {
+			reply = testenv.Outcome(err)
 		}
 		said = append(said, reply)
 	}

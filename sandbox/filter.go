@@ -20,11 +20,6 @@ func filterFor(s *record.Spec, caps capSet) (*seccomp.Filter, error) {
 	if s.Seccomp.Profile == record.Unconfined || s.Privileged && s.Seccomp.Profile == "" {
 		return nil, nil
 	}
-	if s.Seccomp.Profile == record.Sandboxed {
-		filter := seccomp.Sandbox()
-		filter.Flags = seccomp.Supported(filter.Flags)
-		return &filter, nil
-	}
 	machine, err := seccomp.Here(caps.has)
 	if err != nil {
 		return nil, err
@@ -37,10 +32,13 @@ func filterFor(s *record.Spec, caps capSet) (*seccomp.Filter, error) {
 	return &filter, nil
 }
 
-// builtinOr is the builtin filter, or that of a profile from a file.
+// builtinOr is a filter that is built in, or that of a profile from a file.
 func builtinOr(s record.Seccomp, m seccomp.Machine) (seccomp.Filter, error) {
-	if s.Profile == "" || s.Profile == record.Builtin {
+	switch s.Profile {
+	case "", record.Builtin:
 		return seccomp.Builtin(m)
+	case record.Sandboxed:
+		return seccomp.Sandbox(), nil
 	}
 	profile, err := seccomp.Parse(s.JSON)
 	if err != nil {

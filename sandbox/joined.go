@@ -126,9 +126,10 @@ func (t *Target) program(r ExecRequest) (program, error) {
 	}
 	spec := *t.spec
 	spec.Process.Env = mergeEnv(spec.Process.Env, r.Env)
+	rules, _ := confinement(&spec)
 	g := program{
 		workDir: path.Clean(workDir), who: who,
-		setGroups: t.setGroups, noNewPrivileges: spec.NoNewPrivileges, caps: caps, ruleset: rulesetFor(&spec, Landlock()), filter: filter,
+		setGroups: t.setGroups, noNewPrivileges: spec.NoNewPrivileges, caps: caps, ruleset: rules, filter: filter,
 		limits: limitsOf(Limits(&spec)), ignored: ignoredSignals(),
 		argv: r.Args, env: environment(&spec, who.Home, r.TTY),
 	}

@@ -37,24 +37,23 @@ const (
 	mayMakeDevices = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 )
 
-// Landlock is the version by which this kernel can confine a sandbox; 0: by none.
-func Landlock() int {
+// confinement is a container's ruleset, and the version of Landlock that it is made for;
+// nil and 0: it has none.
+func confinement(s *record.Spec) (*ruleset, int) {
+	if !s.Sandbox {
+		return nil, 0
+	}
 	version, _ := landlock.ABI()
-	return version
+	return rulesetFor(s, version), version
 }
 
-// rulesetFor is a container's; nil: it has none.
+// rulesetFor is a container's under a version of Landlock; nil: it has none.
 func rulesetFor(s *record.Spec, version int) *ruleset {
 	if !s.Sandbox || version == 0 {
 		return nil
 	}
-	r := &ruleset{handled: mayRead | mayWrite | mayChange | mayMakeDevices | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV}
-	if version < 3 {
-		r.handled &^= unix.LANDLOCK_ACCESS_FS_TRUNCATE
-	}
-	if version < 5 {
-		r.handled &^= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
-	}
+	const all = mayRead | mayWrite | mayChange | mayMakeDevices | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+	r := &ruleset{handled: all & landlock.FileRights(version)}
 	r.open("/", mayRead)
 	r.open("/proc", mayWrite) // a thread's name; what is the system's is read-only there
 	r.open("/dev", mayWrite|unix.LANDLOCK_ACCESS_FS_IOCTL_DEV)

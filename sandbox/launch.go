@@ -138,10 +138,8 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 	if err != nil {
 		return first{}, err
 	}
-	rules := rulesetFor(s, Landlock())
-	if m.state.Landlock = 0; rules != nil {
-		m.state.Landlock = Landlock()
-	}
+	rules, version := confinement(s)
+	m.state.Landlock = version
 	setGroups, err := os.ReadFile("/proc/self/setgroups")
 	if err != nil {
 		return first{}, err

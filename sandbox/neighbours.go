@@ -62,33 +62,37 @@ func beside(root record.Root, s *record.Spec, host Host) (*Spare, error) {
 	return spare, err
 }
 
-// sharable says in Docker's words why a container has no namespace to share; nil: it has.
+// sharable says in Docker's words why a container has no namespace for one of these ids
+// to share; nil: it has.
 func sharable(root record.Root, share record.Share, host Host) error {
-	spec, err := root.Spec(share.With)
-	if err != nil {
-		return fmt.Errorf("cannot join %s of container %s: %w", share.What, short(share.With), gone(err, share.With))
-	}
-	state, err := root.Live(share.With)
-	if err != nil {
-		return err
-	}
-	if err := isUp(&spec, state, share.What); err != nil {
-		return err
-	}
-	if share.What == record.SharesIPC && spec.IPC != record.Shareable {
-		return &Failure{
-			Code: codeEngine, Message: fmt.Sprintf("cannot join IPC of container %s: it is not shareable", spec.Name),
-			Fix: "make it with --ipc shareable",
-		}
-	}
-	if host.IDMode != "" && state.IDMode != host.IDMode {
+	spec, state, err := neighbour(root, share)
+	if err == nil && state.IDMode != host.IDMode {
 		return &Failure{
 			Code:    codeEngine,
 			Message: fmt.Sprintf("cannot join %s of container %s: it was started when you had other ids (%s, now %s)", share.What, spec.Name, state.IDMode, host.IDMode),
 			Fix:     "rootlet stop " + spec.Name + " && rootlet start " + spec.Name,
 		}
 	}
-	return nil
+	return err
+}
+
+// neighbour reads of a container that is up, and shares what is asked for.
+func neighbour(root record.Root, share record.Share) (record.Spec, record.State, error) {
+	spec, err := root.Spec(share.With)
+	if err != nil {
+		return spec, record.State{}, fmt.Errorf("cannot join %s of container %s: %w", share.What, short(share.With), gone(err, share.With))
+	}
+	state, err := root.Live(share.With)
+	if err == nil {
+		err = isUp(&spec, state, share.What)
+	}
+	if err == nil && share.What == record.SharesIPC && spec.IPC != record.Shareable {
+		err = &Failure{
+			Code: codeEngine, Message: fmt.Sprintf("cannot join IPC of container %s: it is not shareable", spec.Name),
+			Fix: "make it with --ipc shareable",
+		}
+	}
+	return spec, state, err
 }
 
 // isUp says that a container has no process whose namespaces could be shared.
@@ -220,15 +224,13 @@ func (m *monitor) shareNamespaces() error {
 		{"ipc", record.SharesIPC, m.Spec.IPC, unix.CLONE_NEWIPC},
 		{"uts", record.SharesUTS, m.Spec.UTS, unix.CLONE_NEWUTS},
 	} {
-		other := record.SharesWith(n.mode)
-		if n.mode == record.Host || other != "" {
+		if record.IsForeign(n.mode) {
 			m.shared.foreign |= n.flag
 		}
-		if other == "" {
-			continue
-		}
-		if err := m.share(n.name, record.Share{What: n.what, With: other}, n.flag); err != nil {
-			return err
+		if other := record.SharesWith(n.mode); other != "" {
+			if err := m.share(n.name, record.Share{What: n.what, With: other}, n.flag); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -287,15 +289,7 @@ func (s *shared) close() {
 // namespaceOf opens a namespace of a container's first process, which is known by the
 // time of its beginning: the monitor has numbers of its own for processes.
 func (m *monitor) namespaceOf(share record.Share, name string) (*os.File, error) {
-	root := record.Root(m.Paths.Data)
-	if err := sharable(root, share, Host{}); err != nil {
-		return nil, err
-	}
-	spec, err := root.Spec(share.With)
-	if err != nil {
-		return nil, gone(err, share.With)
-	}
-	state, err := root.Live(share.With)
+	spec, state, err := neighbour(record.Root(m.Paths.Data), share)
 	if err != nil {
 		return nil, err
 	}
@@ -367,10 +361,9 @@ func (f first) bindShm(p *firstproc.Program) {
 	p.Call(what, unix.SYS_MOVE_MOUNT, []uintptr{uintptr(f.shm.tree), p.String(""), cwd, p.String("dev/shm"), unix.MOVE_MOUNT_F_EMPTY_PATH})
 }
 
-// sharesPIDs says that the container's processes do not end with its first one.
-func (m *monitor) sharesPIDs() bool {
-	return m.shared.foreign&unix.CLONE_NEWPID != 0 || m.state.UserNS != ""
-}
+// sharesPIDs says that the container's processes do not end with its first one. It is
+// known from shareNamespaces on.
+func (m *monitor) sharesPIDs() bool { return m.shared.foreign&unix.CLONE_NEWPID != 0 }
 
 // endMembers kills what is left of a container whose pid namespace is not its own, and
 // which the kernel does not end.

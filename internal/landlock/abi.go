@@ -36,14 +36,19 @@ var fsRights = [...]struct {
 	{9, unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX},
 }
 
-// handled is what the process gives up, but where a rule allows it.
-func (n Needs) handled(abi int) unix.LandlockRulesetAttr {
-	var a unix.LandlockRulesetAttr
+// FileRights are all rights of the file system (LANDLOCK_ACCESS_FS_) that an ABI knows.
+func FileRights(abi int) (known uint64) {
 	for _, r := range fsRights {
 		if r.abi <= abi {
-			a.Handled_access_fs |= r.rights
+			known |= r.rights
 		}
 	}
+	return known
+}
+
+// handled is what the process gives up, but where a rule allows it.
+func (n Needs) handled(abi int) unix.LandlockRulesetAttr {
+	a := unix.LandlockRulesetAttr{Handled_access_fs: FileRights(abi)}
 	if n.Sockets {
 		a.Handled_access_fs &^= unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
 	}

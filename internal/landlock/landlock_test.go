@@ -183,16 +183,7 @@ func restricted(dir string) (said []string) {
 	if err := Restrict(Needs{Read: []string{at("read"), at("nothing")}, Write: []string{at("write")}, Opened: []int{int(opened.Fd())}}); err != nil {
 		return []string{err.Error()}
 	}
-	try := func(what string, err error) {
-		result := "yes"
-		var errno syscall.Errno
-		if errors.As(err, &errno) {
-			result = unix.ErrnoName(errno)
-		} else if err != nil {
-			result = err.Error()
-		}
-		said = append(said, what+": "+result)
-	}
+	try := func(what string, err error) { said = append(said, what+": "+testenv.Outcome(err)) }
 	read := func(name string) error { _, err := os.ReadFile(at(name)); return err }
 	write := func(name string) error { return os.WriteFile(at(name), nil, 0o600) }
 	list := func(name string) error { _, err := os.ReadDir(at(name)); return err }

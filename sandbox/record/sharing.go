@@ -24,6 +24,10 @@ func SharesWith(mode string) string {
 	return id
 }
 
+// IsForeign reports whether a mode stands for a namespace that is not the container's own:
+// the host's, or another container's.
+func IsForeign(mode string) bool { return mode == Host || SharesWith(mode) != "" }
+
 // Share is a namespace that a container has from another.
 type Share struct {
 	What string // as Docker's errors call it: network, PID, IPC, UTS
