@@ -17,6 +17,7 @@ type chosen struct {
 	help          bool
 	version       bool
 	storageDriver string
+	imageStores   []string
 }
 
 const storageDriverFlag = "--storage-driver"
@@ -35,16 +36,20 @@ func choose(all []command, args []string) (chosen, error) {
 		case (word == "--version" || word == "-v") && c.path == "rootlet":
 			c.version = true
 			return c, nil
-		case name == storageDriverFlag:
+		case name == storageDriverFlag || name == imageStoreFlag:
 			if !inWord {
 				if len(args) == 0 {
 					return c, usage(c.path, "flag %s needs a value", name)
 				}
 				value, args = args[0], args[1:]
 			}
+			if name == imageStoreFlag {
+				c.imageStores = append(c.imageStores, value)
+				continue
+			}
 			c.storageDriver = value
 		case strings.HasPrefix(word, "-"):
-			return c, usage(c.path, "unknown flag %s%s", name, nearest(name, []string{"--help", "--version", storageDriverFlag}))
+			return c, usage(c.path, "unknown flag %s%s", name, nearest(name, []string{"--help", "--version", storageDriverFlag, imageStoreFlag}))
 		default:
 			next, ok := find(c.children, word)
 			if !ok {
@@ -87,6 +92,7 @@ func (c chosen) list(out io.Writer) error {
 	}
 	if c.path == "rootlet" {
 		b.WriteString("Flags:\n" +
+			"      --image-store DIR        Use the images in DIR, which others keep, too; may be given again\n" +
 			"      --storage-driver DRIVER  native, fuse-overlayfs or copy ($ROOTLET_STORAGE_DRIVER)\n" +
 			"  -h, --help                   Show help\n" +
 			"  -v, --version                Show the version\n" +

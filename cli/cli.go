@@ -20,6 +20,7 @@ type app struct {
 	stdout io.Writer
 	*printer
 	storageDriver string
+	stores        stores         // images of others
 	config        config         // the user's own
 	configErr     error          // why it was not read, where that ends nothing
 	spare         *sandbox.Spare // a monitor that loads while we read, for run

@@ -87,7 +87,7 @@ func (c config) defaults(all []command, path []string) kong.Resolver {
 			}
 		}
 		value, ok := table[flag.Name]
-		if flag.Name == strings.TrimPrefix(storageDriverFlag, "--") && !ok {
+		if (flag.Name == strings.TrimPrefix(storageDriverFlag, "--") || flag.Name == strings.TrimPrefix(imageStoreFlag, "--")) && !ok {
 			value, ok = c.values[flag.Name]
 		}
 		if !ok {
