@@ -30,11 +30,11 @@ func (c *imageDiffCmd) Run(a *app) error {
 			return err
 		}
 	}
-	for _, image := range []*string{&w.Image, &w.Base} {
-		if *image == "" {
+	for _, image := range []string{w.Image, w.Base} {
+		if image == "" {
 			continue
 		}
-		if *image, err = a.adopt(plan, paths, *image, "", false); err != nil {
+		if err := a.adopt(plan, paths, image, "", false); err != nil {
 			return err
 		}
 	}

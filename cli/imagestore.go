@@ -154,28 +154,39 @@ func (a *app) storeBlobs() []*os.File {
 // adoptTries is how often a store that changes under its reader is read again.
 const adoptTries = 3
 
-// adopt unpacks an image here that is in an image store only, and says what it goes by
-// here. Where none has it, or the user has one of this name himself, it does nothing.
-func (a *app) adopt(plan *userns.Plan, paths sandbox.Paths, name, platform string, quiet bool) (string, error) {
+// adopt unpacks an image here that is in an image store only, or gives one that is here
+// the name that it has there. Where none has it, or the user has one of this name
+// himself, it does nothing.
+func (a *app) adopt(plan *userns.Plan, paths sandbox.Paths, name, platform string, quiet bool) error {
 	if len(a.stores.dirs) == 0 {
-		return name, nil
+		return nil
 	}
 	for try := 1; ; try++ {
 		found, err := a.view(paths).Image(name)
-		if err != nil || pull.Suits(found.Config, platform) != nil {
-			return name, nil // whoever looks for it next says what is wrong
+		if err != nil || found.In == "" || pull.Suits(found.Config, platform) != nil {
+			return nil // whoever looks for it next says what is wrong
 		}
-		if found.In == "" && !slices.Contains(found.Names, name) {
-			return found.ID, nil // the name is the store's, and the image is here under another
-		}
-		if found.In == "" {
-			return name, nil
+		if found.Names = a.theirNames(paths, found); slices.Contains(found.Names, name) {
+			found.Names = []string{name}
 		}
 		err = a.adoptFrom(plan, paths, found, quiet)
 		if err == nil || try == adoptTries || !a.changed(found) {
-			return name, err
+			return err
 		}
 	}
+}
+
+// theirNames are those names of an image of a store which lead to it here: none that is
+// the user's own, or an earlier store's.
+func (a *app) theirNames(paths sandbox.Paths, image *fuseoverlay.Image) []string {
+	images := a.view(paths)
+	var names []string
+	for _, name := range image.Names {
+		if found, err := images.Find(name); err == nil && found.ID == image.ID && found.In == image.In {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // changed reads the stores again, and reports whether one has another image now.

@@ -48,7 +48,7 @@ func (c *rmiCmd) Run(a *app) error {
 			return err
 		}
 		if left, err := a.view(paths).Find(name); err == nil && left.In != "" {
-			a.notice(fmt.Sprintf("%s is still there, in the read-only image store %s: what was unpacked here of it is gone", given, left.In))
+			a.notice(fmt.Sprintf("%s is still there, in the read-only image store %s", given, left.In))
 		}
 		return nil
 	})

@@ -114,7 +114,7 @@ func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s
 		return ExitEngine, &engineError{err}
 	}
 	if !pulled {
-		if r.ImageName, err = a.adopt(plan, r.Paths, r.ImageName, c.Platform, c.Quiet); err != nil {
+		if err := a.adopt(plan, r.Paths, r.ImageName, c.Platform, c.Quiet); err != nil {
 			return ExitEngine, &engineError{err}
 		}
 	}
@@ -122,7 +122,8 @@ func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s
 	if errors.Is(err, fuseoverlay.ErrNoImage) {
 		// Only now: few names are aliases, and registries.conf takes its time.
 		if name, here := a.storedAlias(a.view(r.Paths), c.Image); here && name != r.ImageName {
-			if r.ImageName, err = a.adopt(plan, r.Paths, name, c.Platform, c.Quiet); err != nil {
+			r.ImageName = name
+			if err := a.adopt(plan, r.Paths, name, c.Platform, c.Quiet); err != nil {
 				return ExitEngine, &engineError{err}
 			}
 			status, err = a.sandbox(plan, r, s)

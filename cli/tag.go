@@ -31,7 +31,7 @@ func (c *tagCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if source, err = a.adopt(plan, paths, source, "", false); err != nil {
+	if err := a.adopt(plan, paths, source, "", false); err != nil {
 		return err
 	}
 	var done struct{}

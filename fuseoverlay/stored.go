@@ -72,7 +72,8 @@ func (v View) withStores(own []Image) []Image {
 	return list
 }
 
-// findStored finds an image of an image store. One that was unpacked here is here.
+// findStored finds an image of an image store. One that was unpacked here is here, unless
+// it is looked for by a name that it has in the store only.
 func (v View) findStored(own []storage.Image, ref string) *Image {
 	all := v.stored(ref)
 	recs := make([]storage.Image, len(all))
@@ -86,7 +87,7 @@ func (v View) findStored(own []storage.Image, ref string) *Image {
 		return nil
 	}
 	for n := range own {
-		if own[n].ID == found.ID {
+		if own[n].ID == found.ID && (slices.Contains(own[n].Names, ref) || !slices.Contains(found.Names, ref)) {
 			return describe(&own[n])
 		}
 	}

@@ -65,7 +65,7 @@ func TestViewWithStores(t *testing.T) {
 		},
 		"unpacked here": {
 			own: map[string]string{"aa": "ex/x:1*"}, stored: []StoredImage{inStore("aa", "ex/x:1 ex/y:1")},
-			images: "aa=ex/x:1,ex/y:1", finds: map[string]string{"ex/x:1": "aa", "ex/y:1": "aa", "a": "aa"},
+			images: "aa=ex/x:1,ex/y:1", finds: map[string]string{"ex/x:1": "aa", "ex/y:1": "aa!", "a": "aa"},
 		},
 		"its name has moved": {
 			own: map[string]string{"aa": "ex/x:1* ex/mine:1"}, stored: []StoredImage{inStore("bb", "ex/x:1")},
