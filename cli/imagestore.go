@@ -53,12 +53,17 @@ func (a *app) imageStores() []*imagestore.Store {
 	if a.stores.opened {
 		return a.stores.list
 	}
-	a.stores.opened, a.stores.failed = true, map[string]error{}
+	a.stores.opened = true
+	if a.stores.failed == nil {
+		a.stores.failed = map[string]error{}
+	}
 	for _, dir := range a.stores.dirs {
 		s, err := imagestore.Open(dir)
 		if err != nil {
+			if a.stores.failed[dir] == nil {
+				a.notice(fmt.Sprintf("image store %s cannot be used: %v", dir, bare(err)))
+			}
 			a.stores.failed[dir] = bare(err)
-			a.notice(fmt.Sprintf("image store %s cannot be used: %v", dir, bare(err)))
 			continue
 		}
 		a.stores.list = append(a.stores.list, s)
@@ -92,14 +97,31 @@ func (a *app) view(paths sandbox.Paths) fuseoverlay.View {
 	return v
 }
 
+// storeTries is how often a store that changes under its reader is read again.
+const storeTries = 3
+
 // stored are the images in image stores that bear a name, or else all.
 func (a *app) stored(name string) []fuseoverlay.StoredImage {
+	for try := 1; ; try++ {
+		list, wrong := a.readStored(name)
+		gone := slices.ContainsFunc(wrong, func(err error) bool { return errors.Is(err, fs.ErrNotExist) })
+		if gone && try < storeTries {
+			a.stores.again()
+			continue
+		}
+		for _, err := range wrong {
+			a.notice(err.Error())
+		}
+		return list
+	}
+}
+
+func (a *app) readStored(name string) (list []fuseoverlay.StoredImage, wrong []error) {
 	bears := func(e imagestore.Entry) bool { return slices.Contains(e.Names, name) }
 	all := true
 	for _, s := range a.imageStores() {
 		all = all && !slices.ContainsFunc(s.Entries, bears)
 	}
-	var list []fuseoverlay.StoredImage
 	for _, s := range a.imageStores() {
 		for _, e := range s.Entries {
 			if !all && !bears(e) {
@@ -107,13 +129,13 @@ func (a *app) stored(name string) []fuseoverlay.StoredImage {
 			}
 			image, err := s.Image(e)
 			if err != nil {
-				a.notice(fmt.Sprintf("image store %s: image %s is left out: %v", s.Dir, entryName(e), err))
+				wrong = append(wrong, fmt.Errorf("image store %s: image %s is left out: %w", s.Dir, entryName(e), err))
 				continue
 			}
 			list = append(list, storedImage(s.Dir, image))
 		}
 	}
-	return list
+	return list, wrong
 }
 
 // entryName is what an entry is called in a message.
@@ -151,9 +173,6 @@ func (a *app) storeBlobs() []*os.File {
 	return dirs
 }
 
-// adoptTries is how often a store that changes under its reader is read again.
-const adoptTries = 3
-
 // adopt unpacks an image here that is in an image store only, or gives one that is here
 // the name that it has there. Where none has it, or the user has one of this name
 // himself, it does nothing.
@@ -170,7 +189,7 @@ func (a *app) adopt(plan *userns.Plan, paths sandbox.Paths, name, platform strin
 			found.Names = []string{name}
 		}
 		err = a.adoptFrom(plan, paths, found, quiet)
-		if err == nil || try == adoptTries || !a.changed(found) {
+		if err == nil || try == storeTries || !a.changed(found) {
 			return err
 		}
 	}
