@@ -57,6 +57,9 @@ func (c *storePublishCmd) Run(a *app) error {
 			fmt.Fprintln(a.stdout, "Published image ID: sha256:"+i.ID)
 		}
 	}
+	if made := kept.madeHere(images); made != "" && openToAll(c.Dir) {
+		a.notice(fmt.Sprintf("whoever may enter %s can unpack %s, with the files that are closed in it: --group or chmod leaves it to fewer", c.Dir, made))
+	}
 	if closed := closedAbove(c.Dir); closed != "" && c.Group == "" {
 		a.notice(fmt.Sprintf("others do not reach %s: %s is closed to them", c.Dir, closed))
 	}
@@ -84,6 +87,22 @@ func (c *storePublishCmd) publish(ctx context.Context, a *app, kept keptImages, 
 		}
 	}
 	return w.Commit()
+}
+
+// madeHere is an image that did not come from a registry, which more may know than its
+// maker thinks of; empty where there is none.
+func (k keptImages) madeHere(images []savedImage) string {
+	for _, i := range images {
+		if slices.ContainsFunc(pull.BlobsOf(i.Manifest), k.blobs.Packed) {
+			return i.given
+		}
+	}
+	return ""
+}
+
+func openToAll(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.Mode().Perm()&0o001 != 0
 }
 
 // forGroup leaves the store to a group.

@@ -97,6 +97,22 @@ func TestImageStoreOfAnotherUser(t *testing.T) {
 	}
 }
 
+// A store that is left to a group is closed to others, and in the way of nothing of theirs.
+func TestImageStoreOfAGroup(t *testing.T) {
+	dir := anothersStore(t) + "-closed"
+	if groups, err := os.Getgroups(); err != nil || unix.Access(dir, unix.X_OK) == nil {
+		t.Fatalf("%s is open to who is in %v: %v", dir, groups, err)
+	}
+	p := newPerson(t)
+	stdout, stderr, code := p.try("--image-store", dir, "images", "-q")
+	if want := "rootlet: notice: image store " + dir + " cannot be used: permission denied\n"; code != 0 || stdout != "" || stderr != want {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	if _, stderr, code := p.try("--image-store", dir, "run", "--rm", "--pull", "never", "shared:1", "true"); code != 125 || !strings.Contains(stderr, "no such image") {
+		t.Errorf("run: exit code %d, %s", code, stderr)
+	}
+}
+
 // stampOf changes when somebody writes to a file, or its list of names.
 func stampOf(t *testing.T, path string) string {
 	t.Helper()

@@ -29,8 +29,13 @@ type Store struct {
 	Dir     string
 	Entries []Entry
 
-	top *os.File
+	top  *os.File
+	read int // bytes of documents, so far
 }
+
+// maxDocuments bounds what is read of all documents of a store together, in bytes: its
+// keeper decides how many there are, and who lists images reads them all.
+const maxDocuments = 128 << 20
 
 // Open opens a directory to read from.
 func Open(dir string) (*Store, error) {
@@ -128,6 +133,9 @@ func (s *Store) Image(e Entry) (*Image, error) {
 	}
 	if image.Config, err = verified(blobs, m.Config.Digest.String()); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
+	}
+	if s.read += len(image.Manifest) + len(image.Config); s.read > maxDocuments {
+		return nil, fmt.Errorf("manifests and configs of more than %d MiB", maxDocuments>>20)
 	}
 	image.ID = m.Config.Digest.Hex
 	if image.DiffIDs, err = pull.DiffIDs(image.Config); err != nil {

@@ -135,6 +135,17 @@ func spoilList(dir string, make func(path string) error) error {
 	return errors.Join(os.Remove(path), make(path))
 }
 
+// All documents of a store together are bounded.
+func TestDocumentsAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	publish(t, dir, "text", one)
+	s := reading(t, dir)
+	s.read = maxDocuments - 1
+	if _, err := s.Image(s.Entries[0]); err == nil || !strings.Contains(err.Error(), "more than 128 MiB") {
+		t.Error(err)
+	}
+}
+
 // A layer that changes while it is read is of the size that it was to have, at most.
 func TestBlobThatGrows(t *testing.T) {
 	dir := t.TempDir()

@@ -226,8 +226,8 @@ func (w *Writer) ForGroup(gid int) error {
 
 // Image reads the documents of an image that is listed.
 func (w *Writer) Image(e Entry) (*Image, error) {
-	reading := Store{Dir: w.dir, top: w.top}
-	return reading.Image(e)
+	one := Store{Dir: w.dir, top: w.top}
+	return one.Image(e)
 }
 
 // Entries are the images as they will be listed.
