@@ -34,12 +34,12 @@ func (c *rmiCmd) Run(a *app) error {
 		}
 		var gone removedImage
 		err = a.have(plan, work{Paths: paths, Rmi: &rmiWork{Name: name, Given: given, Force: c.Force}}, nil, &gone)
+		if errors.Is(err, fuseoverlay.ErrNoImage) {
+			err = a.elsewhere(paths, given, err)
+		}
 		if c.Force && errors.Is(err, fuseoverlay.ErrNoImage) {
 			a.notice(err.Error())
 			return nil
-		}
-		if errors.Is(err, fuseoverlay.ErrNoImage) {
-			return a.elsewhere(paths, given, err)
 		}
 		if err != nil {
 			return err
