@@ -75,7 +75,7 @@ func (a *app) examine() doctor.Host {
 	found := info.probe(a)
 	h := doctor.Host{
 		Root: "/", Distro: distro.Here(), UID: os.Geteuid(), Shell: os.Getppid(), Kernel: info.KernelVersion,
-		Namespaces: doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix},
+		Namespaces: doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix, Level: info.Level},
 		Plan:       found.plan, PlanErr: found.planErr,
 		Driver:    fuseoverlay.Choice{Driver: info.Driver, Forced: info.DriverForced, RuledOut: info.DriversRuledOut},
 		DriverErr: found.storeErr,

@@ -69,6 +69,9 @@ type Request struct {
 	// Anything but an id could be claimed by an image.
 	HelloID string `json:"helloID,omitempty"`
 
+	// NoPIDs says that the monitor could have no pid namespace.
+	NoPIDs bool `json:"noPIDs,omitempty"`
+
 	Paths Paths `json:"paths"`
 	Host  Host  `json:"host"`
 	Size  Size  `json:"size"` // of the terminal

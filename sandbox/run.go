@@ -107,6 +107,10 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	if err != nil {
 		return nil, err
 	}
+	if r.NoPIDs = spare.noPIDs != nil; r.NoPIDs && !r.Spec.Accepts(record.HostPID) {
+		spare.Discard()
+		return nil, refusal(&r.Spec, record.HostPID, spare.noPIDs)
+	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
 	failpoint.At("client before the maps")
 	if !spare.mapped {
