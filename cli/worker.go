@@ -82,7 +82,7 @@ func Worker() int {
 	}
 	if err != nil {
 		f := packed(err)
-		f.nameDisk(err, t.Paths.Data)
+		f.NameDisk(err, t.Paths.Data)
 		_ = conn.SendJSON(kindFailed, f)
 		return ExitError
 	}
@@ -187,17 +187,6 @@ func packed(err error) failed {
 		f.Setting, f.Value, f.Cause = forbidden.Setting, forbidden.Value, fmt.Sprint(forbidden.Err)
 	}
 	return f
-}
-
-// nameDisk says which disk is full, where one is.
-func (f *failed) nameDisk(err error, data string) {
-	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-	if full {
-		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
-	}
-	if f.Lacks == "" && (full || errors.Is(err, unix.EROFS)) {
-		f.Lacks = need.Storage
-	}
 }
 
 // unpacked is the error again.

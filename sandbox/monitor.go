@@ -108,7 +108,9 @@ func Monitor() int {
 	}
 	go m.listen(conn)
 	if err := m.run(); err != nil {
-		_ = conn.SendJSON(kindFailed, failureOf(err))
+		f := failureOf(err)
+		f.NameDisk(err, m.Paths.Data)
+		_ = conn.SendJSON(kindFailed, f)
 		return codeEngine
 	}
 	return 0

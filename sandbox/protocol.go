@@ -202,6 +202,18 @@ func failureOf(err error) *Failure {
 	return f
 }
 
+// NameDisk says which disk is full, or cannot be written, where err comes of one.
+func (f *Failure) NameDisk(err error, data string) {
+	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	if f.Lacks != "" || !full && !errors.Is(err, unix.EROFS) {
+		return
+	}
+	f.Lacks = need.Storage
+	if full {
+		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
+	}
+}
+
 // nameHolder says who has the port that could not be had: one of the user's containers,
 // or a program of his. U1, where the monitor is, does not see into those.
 func (f *Failure) nameHolder(p Paths) {

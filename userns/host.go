@@ -1,8 +1,10 @@
 package userns
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 
@@ -25,6 +27,10 @@ type host struct {
 	accounts []account
 
 	noNewPrivs bool // setuid and file capabilities are without effect
+
+	// nameless says that the system knows no name for the caller; it is asked where the
+	// files do not say, and nil in tests.
+	nameless func(uid uint32) bool
 }
 
 type account struct {
@@ -33,7 +39,7 @@ type account struct {
 }
 
 func thisHost() (*host, error) {
-	h := &host{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+	h := &host{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()), nameless: unknownToSystem}
 	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	h.noNewPrivs = err == nil && nnp == 1
 	if err := h.read(os.Getenv("USER")); err != nil {
@@ -78,6 +84,29 @@ func (h *host) readMap(path string) ([]Extent, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return extents, nil
+}
+
+// isNameless reports whether newuidmap will find no name for the caller, as under a
+// number that a container was started with.
+func (h *host) isNameless() bool {
+	for _, a := range h.accounts {
+		if a.uid == h.uid {
+			return false
+		}
+	}
+	return h.nameless != nil && h.nameless(h.uid)
+}
+
+// unknownToSystem asks getent(1), which asks whom newuidmap will ask: the files, or a
+// directory service. Where it cannot be asked, newuidmap has the last word.
+func unknownToSystem(uid uint32) bool {
+	getent, err := TrustedProgram("getent")
+	if err != nil {
+		return false
+	}
+	err = exec.Command(getent, "passwd", strconv.FormatUint(uint64(uid), 10)).Run()
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && exit.ExitCode() == 2 // "could not be found"
 }
 
 // displayName is the name that an administrator would type.
