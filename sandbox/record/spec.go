@@ -61,7 +61,11 @@ type Spec struct {
 	CapDrop         []string `json:"capDrop,omitempty"`
 	Devices         []Device `json:"devices,omitempty"`
 	Ulimits         []Ulimit `json:"ulimits,omitempty"`
-	ShmSize         int64    `json:"shmSize"` // bytes
+	Limits          Limits   `json:"limits,omitzero"`        // as created: Settings may have others
+	CgroupParent    string   `json:"cgroupParent,omitempty"` // --cgroup-parent: the control group that its own is below
+	ShmSize         int64    `json:"shmSize"`                // bytes
+
+	Require []string `json:"require,omitempty"` // --require: what this host must give it
 
 	Labels      map[string]string `json:"labels,omitempty"`
 	StopSignal  string            `json:"stopSignal,omitempty"`
