@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -101,7 +102,7 @@ func (f *limitFlags) any() bool { return *f != limitFlags{} }
 func parseSize(text string) (int64, error) {
 	n, err := units.RAMInBytes(text)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("want a size such as 512m")
+		return 0, errors.New("want a size such as 512m")
 	}
 	return n, nil
 }
@@ -115,13 +116,17 @@ func parseSwap(text string) (int64, error) {
 
 // parseCPUs reads a number of processors as Docker does: exactly, in billionths.
 func parseCPUs(text string) (int64, error) {
+	want := errors.New("want a number such as 1.5")
+	if strings.Trim(text, "0123456789.") != "" { // an exponent could take all memory to compute
+		return 0, want
+	}
 	number, ok := new(big.Rat).SetString(text)
-	if !ok || len(text) > 32 {
-		return 0, fmt.Errorf("want a number such as 1.5")
+	if !ok {
+		return 0, want
 	}
 	nano := number.Mul(number, big.NewRat(1e9, 1))
 	if !nano.IsInt() || !nano.Num().IsInt64() {
-		return 0, fmt.Errorf("at most nine digits behind the point")
+		return 0, errors.New("at most nine digits behind the point")
 	}
 	return nano.Num().Int64(), nil
 }
@@ -155,6 +160,8 @@ func checkSet(text, onlineFile string) error {
 	return nil
 }
 
+var errNoSet = errors.New("want a list such as 0-2,4")
+
 // parseSet reads the kernel's lists of numbers and ranges (cpuset(7), "List format").
 func parseSet(text string) ([]int, error) {
 	var set []int
@@ -166,13 +173,13 @@ func parseSet(text string) ([]int, error) {
 		first, err1 := strconv.ParseUint(from, 10, 16)
 		last, err2 := strconv.ParseUint(to, 10, 16)
 		if err1 != nil || err2 != nil || first > last || last >= maxSet {
-			return nil, fmt.Errorf("want a list such as 0-2,4")
+			return nil, errNoSet
 		}
 		for n := first; n <= last; n++ {
 			set = append(set, int(n))
 		}
 		if len(set) > maxSet {
-			return nil, fmt.Errorf("want a list such as 0-2,4")
+			return nil, errNoSet
 		}
 	}
 	return set, nil
