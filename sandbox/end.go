@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,6 +55,7 @@ func (m *monitor) noteEnd(status int) {
 		m.happened("oom")
 	}
 	m.endHealth()
+	m.watching.end()
 	m.happened("die", "exitCode", strconv.Itoa(status),
 		"execDuration", strconv.Itoa(int(m.age().Seconds())))
 }
@@ -64,8 +64,8 @@ func (m *monitor) noteEnd(status int) {
 // only then takes the container's things apart.
 func (m *monitor) finish(status int) error {
 	m.state.Status = record.Exited
-	if m.lostRoot != nil {
-		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", m.lostRoot)
+	if m.doom != nil {
+		m.state.Error = m.doom.Error()
 	}
 	failpoint.At("end finishes")
 	m.leaveNetworks() // who knows of the end may have its addresses
@@ -87,7 +87,7 @@ func (m *monitor) finish(status int) error {
 	}
 	m.closeSocket() // last: who finds no socket finds the state that says why
 	failpoint.At("end socket closed")
-	if m.lostRoot != nil {
+	if m.doom != nil {
 		text, _ := json.Marshal(Failure{Message: m.state.Error, Code: status}) // plain fields: it cannot fail
 		m.audience.dismiss(kindFailed, text)
 		return nil

@@ -373,6 +373,7 @@ func (m *monitor) announceRunning() {
 	m.state.Born = record.Born(m.hostPID)
 	m.state.ExitCode, m.state.Finished, m.state.OOMKilled, m.state.Error = 0, time.Time{}, false, ""
 	m.beginHealth()
+	m.beginWatching()
 	failpoint.At("launch executed")
 	m.writeState(false)
 	failpoint.At("launch recorded")

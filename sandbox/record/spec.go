@@ -61,7 +61,8 @@ type Spec struct {
 	CapDrop         []string `json:"capDrop,omitempty"`
 	Devices         []Device `json:"devices,omitempty"`
 	Ulimits         []Ulimit `json:"ulimits,omitempty"`
-	ShmSize         int64    `json:"shmSize"` // bytes
+	ShmSize         int64    `json:"shmSize"`               // bytes
+	StorageSize     int64    `json:"storageSize,omitempty"` // --storage-opt size=, in bytes; 0: no limit
 
 	Labels      map[string]string `json:"labels,omitempty"`
 	StopSignal  string            `json:"stopSignal,omitempty"`
