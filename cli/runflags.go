@@ -67,6 +67,7 @@ type runFlags struct {
 	ShmSize     string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal  string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
 	StopTimeout *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`
+	StorageOpt  []string `name:"storage-opt" sep:"none" placeholder:"size=SIZE" help:"How much of the disk it may take with what it writes to its root: size=10G."`
 	TLSVerify   *bool    `name:"tls-verify" help:"Check the registry's certificate."`
 	Tmpfs       []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
 	TTY         bool     `name:"tty" short:"t" help:"Give the container a terminal."`
@@ -224,6 +225,9 @@ func (c *newContainer) fillLimits(r *sandbox.Request) error {
 		return fmt.Errorf("invalid --shm-size %q: want a size such as 64m", c.ShmSize)
 	}
 	r.Spec.ShmSize = size
+	if r.Spec.StorageSize, r.Spec.StorageOpt, err = parseStorageOpts(c.StorageOpt); err != nil {
+		return err
+	}
 	for _, text := range c.Ulimit {
 		limit, err := sandbox.ParseUlimit(text)
 		if err != nil {
@@ -232,6 +236,28 @@ func (c *newContainer) fillLimits(r *sandbox.Request) error {
 		r.Spec.Ulimits = append(r.Spec.Ulimits, limit)
 	}
 	return nil
+}
+
+// minStorage is the least that a container may be bound to: less than that a few
+// directories take, of which / is one.
+const minStorage = 1 << 20
+
+// parseStorageOpts reads Docker's size=SIZE, and returns it also as it was given; 0 is
+// no limit.
+func parseStorageOpts(options []string) (size int64, given map[string]string, err error) {
+	for _, text := range options {
+		key, value, _ := strings.Cut(text, "=")
+		if key != "size" {
+			return 0, nil, fmt.Errorf("invalid --storage-opt %q: rootlet knows size=SIZE", text)
+		}
+		if size, err = units.RAMInBytes(value); err != nil || size < minStorage {
+			return 0, nil, fmt.Errorf("invalid --storage-opt %q: want a size of at least 1m, such as size=10G", text)
+		}
+	}
+	if len(options) > 0 {
+		given = map[string]string{"size": options[len(options)-1][len("size="):]}
+	}
+	return size, given, nil
 }
 
 func (c *newContainer) fillDevices(r *sandbox.Request) error {

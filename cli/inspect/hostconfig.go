@@ -174,6 +174,9 @@ func hostConfigOf(s record.Spec, state record.State, from Sources) HostConfig {
 		h.SecurityOpt = append(h.SecurityOpt, "systempaths="+record.Unconfined)
 	}
 	h.Require = s.Require
+	if s.StorageOpt != nil {
+		h.StorageOpt = s.StorageOpt
+	}
 	if s.Sandbox {
 		h.Sandbox = &Sandbox{Landlock: state.Landlock, CallersID: state.CallersID}
 		if !state.CallersID {

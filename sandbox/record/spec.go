@@ -50,20 +50,21 @@ type Spec struct {
 	PublishAll      bool              `json:"publishAll,omitempty"` // -P
 	Egress          []string          `json:"egress,omitempty"`     // --egress, as given; none: everything
 
-	Require         []string `json:"require,omitempty"` // --require: words of Requirements
-	Sandbox         bool     `json:"sandbox,omitempty"` // --sandbox, which much of the rest comes from
-	ReadOnly        bool     `json:"readOnly,omitempty"`
-	Privileged      bool     `json:"privileged,omitempty"`      // every capability; no seccomp filter unless one was asked for; SystemPathsOpen
-	SystemPathsOpen bool     `json:"systemPathsOpen,omitempty"` // nothing of /proc and /sys is masked or read-only: --security-opt systempaths=unconfined
-	UserNS          UserNS   `json:"userNS,omitzero"`
-	NoNewPrivileges bool     `json:"noNewPrivileges,omitempty"`
-	Seccomp         Seccomp  `json:"seccomp,omitzero"`
-	CapAdd          []string `json:"capAdd,omitempty"`
-	CapDrop         []string `json:"capDrop,omitempty"`
-	Devices         []Device `json:"devices,omitempty"`
-	Ulimits         []Ulimit `json:"ulimits,omitempty"`
-	ShmSize         int64    `json:"shmSize"`               // bytes
-	StorageSize     int64    `json:"storageSize,omitempty"` // --storage-opt size=, in bytes; 0: no limit
+	Require         []string          `json:"require,omitempty"` // --require: words of Requirements
+	Sandbox         bool              `json:"sandbox,omitempty"` // --sandbox, which much of the rest comes from
+	ReadOnly        bool              `json:"readOnly,omitempty"`
+	Privileged      bool              `json:"privileged,omitempty"`      // every capability; no seccomp filter unless one was asked for; SystemPathsOpen
+	SystemPathsOpen bool              `json:"systemPathsOpen,omitempty"` // nothing of /proc and /sys is masked or read-only: --security-opt systempaths=unconfined
+	UserNS          UserNS            `json:"userNS,omitzero"`
+	NoNewPrivileges bool              `json:"noNewPrivileges,omitempty"`
+	Seccomp         Seccomp           `json:"seccomp,omitzero"`
+	CapAdd          []string          `json:"capAdd,omitempty"`
+	CapDrop         []string          `json:"capDrop,omitempty"`
+	Devices         []Device          `json:"devices,omitempty"`
+	Ulimits         []Ulimit          `json:"ulimits,omitempty"`
+	ShmSize         int64             `json:"shmSize"`               // bytes
+	StorageOpt      map[string]string `json:"storageOpt,omitempty"`  // --storage-opt as given, for inspect
+	StorageSize     int64             `json:"storageSize,omitempty"` // --storage-opt size=, in bytes; 0: no limit
 
 	Labels      map[string]string `json:"labels,omitempty"`
 	StopSignal  string            `json:"stopSignal,omitempty"`

@@ -35,11 +35,11 @@ func RoomIn(dir string) (Room, error) {
 
 const (
 	// diskRate is more than a container writes in a second, in bytes.
-	diskRate = 2 << 30
+	diskRate = 4 << 30
 	// Measuring takes at most a tenth of a processor where others fill the disk, too,
 	// and one part in 200 where they merely change it.
 	dearest, cheapest = 10, 200
-	soonest, latest   = 100 * time.Millisecond, 10 * time.Second
+	soonest, latest   = 20 * time.Millisecond, 10 * time.Second
 
 	idle = 5 * time.Minute
 )

@@ -33,9 +33,14 @@ func Own() (*Processes, error) {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return nil, fmt.Errorf("make a proc: %w", err)
 	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("fsmount proc: %w", err)
+	}
+	defer unix.Close(mount) // as by O_PATH: it cannot be read
+	fd, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the proc: %w", err)
 	}
 	p := &Processes{dir: os.NewFile(uintptr(fd), "proc"), root: fmt.Sprintf("/proc/self/fd/%d", fd)}
 	if p.own, err = os.Readlink(filepath.Join(p.root, "self/ns/pid")); err != nil {
