@@ -16,6 +16,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
@@ -94,9 +95,7 @@ func revive(e estate) (*monitor, error) {
 	if err := m.mapIDs(); err != nil {
 		return nil, err
 	}
-	if e.State.Cgroup != "" {
-		m.cgroup = &cgroup{dir: e.State.Cgroup}
-	}
+	m.cgroup = cgroup.Of(e.State, e.ID)
 	var err error
 	if m.root, err = fuseoverlay.Resume(e.Root); err != nil {
 		return nil, err

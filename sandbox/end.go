@@ -7,13 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
 	"rootlet/internal/failpoint"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/record"
 )
 
@@ -45,7 +45,7 @@ func (m *monitor) noteEnd(status int) {
 	m.audience.hurry()
 	logErr := m.closeStreams()
 	failpoint.At("end log closed")
-	m.state.Cgroup = "" // it goes with this life
+	m.state.Cgroup, m.state.Cgroups = "", nil // they go with this life
 	m.state.PID, m.state.PausedBy, m.state.Finished, m.state.ExitCode = 0, "", time.Now().UTC(), status
 	if m.state.Error == "" && logErr != nil {
 		m.state.Error = "log: " + logErr.Error()
@@ -148,8 +148,10 @@ func (m *monitor) unmount() {
 		_ = m.root.Close()
 		m.root = nil
 	}
-	m.cgroup.remove()
-	m.cgroup = nil
+	if m.cgroup != nil {
+		m.cgroup.Remove()
+		m.cgroup = nil
+	}
 }
 
 // wasOOMKilled reports whether it was the kernel, for want of memory, that killed
@@ -160,8 +162,10 @@ func (m *monitor) wasOOMKilled(status int) bool {
 	if status != codeSignal+int(unix.SIGKILL) || m.ending.asked {
 		return false
 	}
-	if n, counted := m.cgroup.oomKills(); counted {
-		return n > 0
+	if m.cgroup != nil {
+		if n, counted := m.cgroup.OOMKills(); counted {
+			return n > 0
+		}
 	}
 	return oomKills() > m.oomKillsBefore
 }
@@ -170,16 +174,5 @@ func (m *monitor) wasOOMKilled(status int) bool {
 // memory since it booted (Linux 4.13).
 func oomKills() int {
 	text, _ := os.ReadFile("/proc/vmstat")
-	return countOf(string(text), "oom_kill")
-}
-
-// countOf finds a number in the kernel's "name value" lines, 0 without it.
-func countOf(text, name string) int {
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			n, _ := strconv.Atoi(strings.TrimSpace(value))
-			return n
-		}
-	}
-	return 0
+	return cgroup.CountOf(string(text), "oom_kill")
 }

@@ -45,11 +45,16 @@ func (m *monitor) launch() error {
 		return err
 	}
 	defer executable.Close()
-	if m.cgroup = ownCgroup(m.container.ID); m.cgroup != nil {
-		defer m.cgroup.procs.Close()
-		f.cgroup = int(m.cgroup.procs.Fd())
+	entrance, err := m.makeCgroup()
+	if err != nil {
+		return err
 	}
-	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
+	defer entrance.Close()
+	f.cgroups = descriptors(entrance.Procs)
+	m.oomKillsBefore = oomKills()
+	if err := m.applyLimits(m.Spec.Limits); err != nil {
+		return err
+	}
 	m.net.ahead.Await()
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.shareRoot(); err != nil {

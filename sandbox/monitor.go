@@ -14,6 +14,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/identity"
 	"rootlet/sandbox/logfile"
@@ -69,9 +70,9 @@ type monitor struct {
 	streams     *streams
 	log         *logfile.Writer
 	process     *firstproc.Process
-	pid         int // of the program, a child of ours; 0 before and after its life
-	hostPID     int // the same, as the host numbers it, and so /proc
-	cgroup      *cgroup
+	pid         int          // of the program, a child of ours; 0 before and after its life
+	hostPID     int          // the same, as the host numbers it, and so /proc
+	cgroup      cgroup.Group // nil where this host gives none
 
 	oomKillsBefore int
 	held           []int // processes that pause has stopped

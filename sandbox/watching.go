@@ -60,7 +60,7 @@ func (w *watching) end() {
 // beginWatching looks after a program that has just begun.
 func (m *monitor) beginWatching() {
 	m.watching.end()
-	if size := m.Spec.StorageSize; size > 0 {
+	if size := m.Spec.Limits.Disk; size > 0 {
 		m.watching.disk = &watch.Disk{Limit: size}
 		m.watching.in(0)
 	}
@@ -144,7 +144,7 @@ func overDisk(used, limit int64, err error) error {
 
 // checkDisk refuses to start a container that has written too much already.
 func (m *monitor) checkDisk() error {
-	limit := m.Spec.StorageSize
+	limit := m.Spec.Limits.Disk
 	if limit == 0 {
 		return nil
 	}

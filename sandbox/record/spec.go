@@ -62,9 +62,10 @@ type Spec struct {
 	CapDrop         []string          `json:"capDrop,omitempty"`
 	Devices         []Device          `json:"devices,omitempty"`
 	Ulimits         []Ulimit          `json:"ulimits,omitempty"`
-	ShmSize         int64             `json:"shmSize"`               // bytes
-	StorageOpt      map[string]string `json:"storageOpt,omitempty"`  // --storage-opt as given, for inspect
-	StorageSize     int64             `json:"storageSize,omitempty"` // --storage-opt size=, in bytes; 0: no limit
+	Limits          Limits            `json:"limits,omitzero"`        // as created: Settings may have others
+	CgroupParent    string            `json:"cgroupParent,omitempty"` // --cgroup-parent: the control group that its own is below
+	ShmSize         int64             `json:"shmSize"`                // bytes
+	StorageOpt      map[string]string `json:"storageOpt,omitempty"`   // --storage-opt as given: Limits has what it comes to
 
 	Labels      map[string]string `json:"labels,omitempty"`
 	StopSignal  string            `json:"stopSignal,omitempty"`
