@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -126,16 +125,13 @@ func parseCPUs(text string) (int64, error) {
 	return nano.Num().Int64(), nil
 }
 
-// maxSet is the highest number that a list may have: the kernel's own bound on processors.
-const maxSet = 8192
-
 // checkSet checks a list such as 0-2,4 against what this host has, where it says so. An
 // empty one stands for no limit.
 func checkSet(text, onlineFile string) error {
 	if text == "" {
 		return nil
 	}
-	wanted, err := parseSet(text)
+	wanted, err := record.ParseSet(text)
 	if err != nil {
 		return err
 	}
@@ -143,7 +139,7 @@ func checkSet(text, onlineFile string) error {
 	if err != nil {
 		return nil
 	}
-	have, err := parseSet(strings.TrimSpace(string(online)))
+	have, err := record.ParseSet(strings.TrimSpace(string(online)))
 	if err != nil {
 		return nil
 	}
@@ -153,29 +149,6 @@ func checkSet(text, onlineFile string) error {
 		}
 	}
 	return nil
-}
-
-// parseSet reads the kernel's lists of numbers and ranges (cpuset(7), "List format").
-func parseSet(text string) ([]int, error) {
-	var set []int
-	for part := range strings.SplitSeq(text, ",") {
-		from, to, isRange := strings.Cut(part, "-")
-		if !isRange {
-			to = from
-		}
-		first, err1 := strconv.ParseUint(from, 10, 16)
-		last, err2 := strconv.ParseUint(to, 10, 16)
-		if err1 != nil || err2 != nil || first > last || last >= maxSet {
-			return nil, fmt.Errorf("want a list such as 0-2,4")
-		}
-		for n := first; n <= last; n++ {
-			set = append(set, int(n))
-		}
-		if len(set) > maxSet {
-			return nil, fmt.Errorf("want a list such as 0-2,4")
-		}
-	}
-	return set, nil
 }
 
 // fillResources are the limits of a container that is to be made.

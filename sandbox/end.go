@@ -51,13 +51,20 @@ func (m *monitor) noteEnd(status int) {
 		m.state.Error = "log: " + logErr.Error()
 	}
 	if m.wasOOMKilled(status) {
-		m.state.OOMKilled = true
-		m.happened("oom")
+		m.noteOOM()
 	}
 	m.endHealth()
 	m.watching.end()
 	m.happened("die", "exitCode", strconv.Itoa(status),
 		"execDuration", strconv.Itoa(int(m.age().Seconds())))
+}
+
+// noteOOM tells that something was killed for want of memory, the first time in a life.
+func (m *monitor) noteOOM() {
+	if !m.state.OOMKilled {
+		m.state.OOMKilled = true
+		m.happened("oom")
+	}
 }
 
 // finish records that the program has ended for good, answers the clients, and
@@ -161,6 +168,9 @@ func (m *monitor) unmount() {
 func (m *monitor) wasOOMKilled(status int) bool {
 	if status != codeSignal+int(unix.SIGKILL) || m.ending.asked {
 		return false
+	}
+	if m.watching.killed {
+		return true
 	}
 	if m.cgroup != nil {
 		if n, counted := m.cgroup.OOMKills(); counted {

@@ -55,6 +55,12 @@ func (m *monitor) launch() error {
 	if err := m.applyLimits(m.Spec.Limits); err != nil {
 		return err
 	}
+	if err := f.bind(&m.Spec, m.state); err != nil {
+		return err
+	}
+	if m.state.LimitedBy[record.LimitPids].By == record.ByNProc {
+		f.tasks = *m.Spec.Limits.Pids
+	}
 	m.net.ahead.Await()
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.shareRoot(); err != nil {

@@ -14,10 +14,14 @@ import (
 
 // enforcers are what may hold the container to its limits, best first.
 func (m *monitor) enforcers() []cgroup.Enforcer {
-	if m.cgroup == nil {
-		return nil
+	var all []cgroup.Enforcer
+	if m.cgroup != nil {
+		all = append(all, m.cgroup)
 	}
-	return []cgroup.Enforcer{m.cgroup}
+	if !m.Spec.Requires(record.RequireLimits) {
+		all = append(all, bestEffort{m})
+	}
+	return all
 }
 
 // makeCgroup makes the group that the program is to begin in, where this host gives one.
@@ -54,10 +58,11 @@ func (m *monitor) applyLimits(l record.Limits) error {
 		by[name] = record.Way{Why: "nothing on this host holds it"}
 	}
 	for _, e := range m.enforcers() {
-		for name, way := range e.Apply(l) {
-			if now, asked := by[name]; asked && now.By == "" {
-				by[name] = way
+		for name, way := range e.Apply(l.Without(by)) {
+			if way.Why == "" {
+				way.Why = by[name].Why
 			}
+			by[name] = way
 		}
 	}
 	m.state.LimitedBy = by
@@ -72,14 +77,28 @@ func (m *monitor) tellUnheld(by map[string]record.Way) error {
 			texts = append(texts, fmt.Sprintf("--%s does not hold: %s", name, by[name].Why))
 		}
 	}
+	m.tellBestEffort(by)
 	if len(texts) == 0 {
 		return nil
 	}
-	if slices.Contains(m.Spec.Require, need.Limits) {
+	if m.Spec.Requires(record.RequireLimits) {
 		return &Failure{Code: codeEngine, Message: strings.Join(texts, "; "), Fix: "leave the limit out, or --require limits", Lacks: need.Limits}
 	}
 	for _, text := range texts {
 		m.notice(text)
 	}
 	return nil
+}
+
+// tellBestEffort says which limits the kernel does not enforce on the container as a whole.
+func (m *monitor) tellBestEffort(by map[string]record.Way) {
+	var texts []string
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		if how, ok := strings.CutPrefix(by[name].By, record.BestEffort+": "); ok {
+			texts = append(texts, fmt.Sprintf("--%s (%s)", name, how))
+		}
+	}
+	if len(texts) > 0 {
+		m.notice(record.BestEffort + " on this host: " + strings.Join(texts, ", "))
+	}
 }

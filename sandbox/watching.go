@@ -3,24 +3,33 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/sandbox/record"
+	"rootlet/sandbox/rootfs"
 	"rootlet/sandbox/watch"
 )
 
 // You come here from life.go: the monitor looks after limits that the kernel does not
-// hold for it. How often depends on how near they are (package watch).
+// hold for it (besteffort.go). How often depends on how near they are (package watch).
 
 // watching is what the monitor remembers from one look to the next.
 type watching struct {
-	disk  *watch.Disk // nil: there is no limit
-	busy  bool        // files are being measured
-	timer *time.Timer // until the next look; nil while there is none
-	due   time.Duration
+	disk   *watch.Disk   // nil: there is no limit
+	memory *watch.Memory // likewise
+	tasks  int           // processes and threads; 0: no limit
+
+	processes *watch.Processes // for memory and tasks; nil: not looked at yet
+	files     []*os.File       // of the memory's file systems
+	killed    bool             // processes, for want of memory
+	measuring bool             // what is on the disk
+	timer     *time.Timer      // until the next look; nil while there is none
+	due       time.Duration
 }
 
 // fires is when to look; nil, which blocks, while there is nothing to look after.
@@ -33,6 +42,9 @@ func (w *watching) fires() <-chan time.Time {
 
 // in sets the timer for the next look.
 func (w *watching) in(d time.Duration) {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
 	w.timer, w.due = time.NewTimer(d), sinceBoot()+d
 }
 
@@ -47,22 +59,73 @@ func (w *watching) alarm() time.Duration {
 // keepsAwake reports whether the next look is so near that a sleep until then would cost
 // more than it saves.
 func (w *watching) keepsAwake() bool {
-	return w.busy || w.timer != nil && w.due-sinceBoot() < awakeFor/2
+	return w.measuring || w.memory != nil || w.tasks > 0 || w.timer != nil && w.due-sinceBoot() < awakeFor/2
 }
 
+// end lets go of everything.
 func (w *watching) end() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+	if w.processes != nil {
+		_ = w.processes.Close()
+	}
+	for _, f := range w.files {
+		_ = f.Close()
+	}
 	*w = watching{}
+}
+
+// watchFor has these limits looked after, and none of those before.
+func (m *monitor) watchFor(l record.Limits) {
+	killed := m.watching.killed
+	m.watching.end()
+	w := &m.watching
+	w.killed = killed
+	if l.Disk > 0 {
+		w.disk = &watch.Disk{Limit: l.Disk}
+	}
+	if l.Memory > 0 {
+		w.memory = &watch.Memory{Limit: l.Memory}
+		w.files = m.memoryFiles()
+		for _, f := range w.files {
+			w.memory.Tmpfs = append(w.memory.Tmpfs, int(f.Fd()))
+		}
+	}
+	if m.pid != 0 {
+		w.in(0)
+	}
+}
+
+// memoryFiles are the mount points of what the container has mounted from the beginning
+// and keeps its files in memory.
+func (m *monitor) memoryFiles() []*os.File {
+	root, err := rootfs.OpenRoot(m.root.Path)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	targets := []string{"/dev", "/dev/shm"}
+	for _, mount := range m.Spec.Mounts {
+		if mount.Type == record.Tmpfs {
+			targets = append(targets, mount.Target)
+		}
+	}
+	var files []*os.File
+	for _, target := range targets {
+		if f, err := rootfs.Find(root, target); err == nil {
+			files = append(files, f)
+		}
+	}
+	return files
 }
 
 // beginWatching looks after a program that has just begun.
 func (m *monitor) beginWatching() {
-	m.watching.end()
-	if size := m.Spec.Limits.Disk; size > 0 {
-		m.watching.disk = &watch.Disk{Limit: size}
-		m.watching.in(0)
+	w := &m.watching
+	w.killed = false
+	if w.disk != nil || w.memory != nil || w.tasks > 0 {
+		w.in(0)
 	}
 }
 
@@ -77,26 +140,88 @@ func (m *monitor) resumeWatching(e estate) {
 // look is one look.
 func (m *monitor) look() {
 	w := &m.watching
-	w.timer = nil
-	now := sinceBoot()
-	room, err := watch.RoomIn(m.container.Dir)
-	if err != nil || !w.disk.Due(now, room) {
-		w.in(w.disk.Wait())
+	wait := longestWait
+	if w.disk != nil {
+		wait = min(wait, m.lookAtDisk())
+	}
+	if w.memory != nil || w.tasks > 0 {
+		wait = min(wait, m.lookAtProcesses())
+	}
+	w.in(wait)
+}
+
+// lookAtProcesses looks at what they take, and kills where that is too much. It says when
+// to look again.
+func (m *monitor) lookAtProcesses() time.Duration {
+	w := &m.watching
+	const afterFailure = 100 * time.Millisecond
+	if w.processes == nil {
+		var err error
+		if w.processes, err = m.processes(); err != nil {
+			return afterFailure
+		}
+	}
+	wait := longestWait
+	if w.tasks > 0 {
+		n, err := w.processes.Tasks(w.tasks)
+		if err == nil && n > w.tasks {
+			m.doom = fmt.Errorf("killed: it has more processes and threads than the %d that --%s allows", w.tasks, record.LimitPids)
+			m.deliver(int(unix.SIGKILL))
+		}
+		wait = watch.TasksWait(n, w.tasks)
+	}
+	if w.memory == nil {
+		return wait
+	}
+	verdict, err := w.memory.Look(w.processes, sinceBoot())
+	if err != nil {
+		return afterFailure
+	}
+	m.endForMemory(verdict)
+	return min(wait, w.memory.Wait())
+}
+
+// endForMemory kills, as the kernel does where a control group has no memory left.
+func (m *monitor) endForMemory(v watch.Verdict) {
+	if !v.All && len(v.Kill) == 0 {
 		return
 	}
-	w.busy = true
-	life := m.state.Started
+	m.watching.killed = true
+	m.notice(fmt.Sprintf("it takes %s of memory, and --memory allows %s: the largest of its processes are killed",
+		units.BytesSize(float64(m.watching.memory.Estimate())), units.BytesSize(float64(m.watching.memory.Limit))))
+	if v.All {
+		m.deliver(int(unix.SIGKILL))
+	}
+	for _, process := range v.Kill {
+		_ = m.watching.processes.Kill(process)
+	}
+	m.noteOOM()
+	m.writeState(false)
+}
+
+// lookAtDisk has the container's files measured where that is due, beside all that the
+// monitor does, and says when to look again.
+func (m *monitor) lookAtDisk() time.Duration {
+	w := &m.watching
+	now := sinceBoot()
+	room, err := watch.RoomIn(m.container.Dir)
+	if err != nil || w.measuring || !w.disk.Due(now, room) {
+		return w.disk.Wait()
+	}
+	w.measuring = true
+	disk := w.disk
 	go func() {
 		used, err := m.onDisk()
 		took := sinceBoot() - now
 		m.turn(func() {
-			if m.state.Started.Equal(life) && w.disk != nil {
-				w.busy = false
-				w.disk.Measured(now, took, room, used)
-				m.measured(used, err)
+			if w.disk == disk { // the same life, and the same limit
+				w.measuring = false
+				disk.Measured(now, took, room, used)
+				m.measured(disk, err)
 			}
 		})
 	}()
+	return w.disk.Wait()
 }
 
 // onDisk measures what the container has written to its root, whether it has a name for
@@ -119,19 +244,19 @@ func (m *monitor) processes() (*watch.Processes, error) {
 		}
 	}
 	state := m.state
+	state.PID = m.hostPID
 	return watch.Listed(func() ([]int, error) { return Processes(state) })
 }
 
-// measured kills a container that has written too much: nothing else ends its writing
+// measured kills a container that has written too much: nothing less ends its writing
 // that it could not undo.
-func (m *monitor) measured(used int64, err error) {
-	disk := m.watching.disk
-	if used <= disk.Limit && !errors.Is(err, fuseoverlay.ErrTooDeep) {
-		m.watching.in(disk.Wait())
+func (m *monitor) measured(disk *watch.Disk, err error) {
+	if disk.Used <= disk.Limit && !errors.Is(err, fuseoverlay.ErrTooDeep) {
+		m.watching.in(min(disk.Wait(), max(m.watching.due-sinceBoot(), 0)))
 		return
 	}
-	m.doom = fmt.Errorf("killed: %w", overDisk(used, disk.Limit, err))
-	m.happened("quota", "used", fmt.Sprint(used), "size", fmt.Sprint(disk.Limit))
+	m.doom = fmt.Errorf("killed: %w", overDisk(disk.Used, disk.Limit, err))
+	m.happened("quota", "used", fmt.Sprint(disk.Used), "size", fmt.Sprint(disk.Limit))
 	m.deliver(int(unix.SIGKILL))
 }
 

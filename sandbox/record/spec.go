@@ -86,6 +86,11 @@ type Spec struct {
 	StorageDriver string `json:"storageDriver,omitempty"` // as forced; empty: automatic
 }
 
+// HasNoFilter reports whether a container's programs may make any system call.
+func (s *Spec) HasNoFilter() bool {
+	return s.Seccomp.Profile == Unconfined || s.Privileged && s.Seccomp.Profile == ""
+}
+
 // Seccomp says which system calls a container may make.
 type Seccomp struct {
 	Profile string          `json:"profile,omitempty"` // Builtin (as is an empty one), Sandboxed, Unconfined, or the file that JSON was read from

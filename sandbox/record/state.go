@@ -60,6 +60,8 @@ type State struct {
 	Cgroups map[string]string `json:"cgroups,omitempty"`
 	// LimitedBy says of each limit that was asked for, by its name, how it is held.
 	LimitedBy map[string]Way `json:"limitedBy,omitempty"`
+	// Processors are those that its programs are tied to, as 0-2,4; empty: to none.
+	Processors string `json:"processors,omitempty"`
 
 	// UserNS is its user namespace, as "user:[4026531837]", where its pid namespace is
 	// not its own: what belongs to it is told by that then.

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +18,12 @@ type Processes struct {
 	root  string // path of dir
 	own   string // the namespace of the monitor and its helpers
 	lists func() ([]int, error)
+}
+
+// Process is one of them.
+type Process struct {
+	PID int // by the number of that /proc
+	dir string
 }
 
 // Own opens a /proc of the caller's pid namespace, mounted nowhere. A host whose own /proc
@@ -42,9 +46,15 @@ func Own() (*Processes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the proc: %w", err)
 	}
-	p := &Processes{dir: os.NewFile(uintptr(fd), "proc"), root: fmt.Sprintf("/proc/self/fd/%d", fd)}
-	if p.own, err = os.Readlink(filepath.Join(p.root, "self/ns/pid")); err != nil {
-		return nil, errors.Join(err, p.Close())
+	return within(os.NewFile(uintptr(fd), "proc"), fmt.Sprintf("/proc/self/fd/%d", fd))
+}
+
+// within takes a /proc that shows the caller's pid namespace.
+func within(dir *os.File, root string) (*Processes, error) {
+	p := &Processes{dir: dir, root: root}
+	var err error
+	if p.own, err = os.Readlink(root + "/self/ns/pid"); err != nil {
+		return nil, errors.Join(err, dir.Close())
 	}
 	return p, nil
 }
@@ -62,10 +72,18 @@ func Listed(list func() ([]int, error)) (*Processes, error) {
 // Close lets go of the /proc.
 func (p *Processes) Close() error { return p.dir.Close() }
 
-// PIDs lists them, by the numbers of that /proc.
-func (p *Processes) PIDs() ([]int, error) {
+// Numbered reports whether their numbers are those that the caller's system calls take.
+func (p *Processes) Numbered() bool { return p.lists == nil }
+
+// All lists them.
+func (p *Processes) All() ([]Process, error) {
+	var found []Process
 	if p.lists != nil {
-		return p.lists()
+		pids, err := p.lists()
+		for _, pid := range pids {
+			found = append(found, Process{pid, p.root + "/" + strconv.Itoa(pid)})
+		}
+		return found, err
 	}
 	if _, err := p.dir.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -74,44 +92,77 @@ func (p *Processes) PIDs() ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pids []int
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		// One that has ended is in no namespace any more.
-		if in, err := os.Readlink(p.path(pid, "ns/pid")); err == nil && in != p.own {
-			pids = append(pids, pid)
+		if dir, in := p.alive(p.root + "/" + name); dir != "" && in != p.own {
+			found = append(found, Process{pid, dir})
 		}
 	}
-	return pids, nil
+	return found, nil
 }
 
-func (p *Processes) path(pid int, name string) string {
-	return p.root + "/" + strconv.Itoa(pid) + "/" + name
+// alive is the directory of a process that tells of it, and the pid namespace that it is
+// in. One whose first thread has ended has only what its other threads' say.
+func (p *Processes) alive(dir string) (alive, namespace string) {
+	if in, err := os.Readlink(dir + "/ns/pid"); err == nil {
+		return dir, in
+	}
+	for _, tid := range entries(dir + "/task") {
+		thread := dir + "/task/" + tid
+		if in, err := os.Readlink(thread + "/ns/pid"); err == nil {
+			return thread, in
+		}
+	}
+	return "", "" // it has ended
 }
 
-// Signal signals one of them. What it has been told to be it is looked up to be again by
-// a descriptor: its number may be another's by now, though none of another container's.
-func (p *Processes) Signal(pid int, signal unix.Signal) error {
-	fd, err := unix.Openat(int(p.dir.Fd()), strconv.Itoa(pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// entries are the names in a directory of /proc that are numbers.
+func entries(path string) []string {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	numbers := names[:0]
+	for _, name := range names {
+		if _, err := strconv.Atoi(name); err == nil {
+			numbers = append(numbers, name)
+		}
+	}
+	return numbers
+}
+
+// Threads are the numbers of a process's.
+func (p *Processes) Threads(of Process) []int {
+	var tids []int
+	for _, name := range entries(p.root + "/" + strconv.Itoa(of.PID) + "/task") {
+		if tid, err := strconv.Atoi(name); err == nil {
+			tids = append(tids, tid)
+		}
+	}
+	return tids
+}
+
+// Kill ends one of them, if the number is still that of one.
+func (p *Processes) Kill(victim Process) error {
+	fd, err := unix.Openat(int(p.dir.Fd()), strconv.Itoa(victim.PID), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil // gone
 	}
 	defer unix.Close(fd)
-	if in, err := os.Readlink(p.path(pid, "ns/pid")); err != nil || p.lists == nil && in == p.own {
+	if dir, in := p.alive(fmt.Sprintf("/proc/self/fd/%d", fd)); dir == "" || p.lists == nil && in == p.own {
 		return nil
 	}
 	// A directory of /proc stands for its process as a pidfd does (pidfd_send_signal(2)).
-	if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("signal process %d: %w", pid, err)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", victim.PID, err)
 	}
 	return nil
-}
-
-// fields splits a line of /proc/PID/stat behind the command, which may hold anything:
-// the first is field 3.
-func fields(line string) []string {
-	return strings.Fields(line[strings.LastIndexByte(line, ')')+1:])
 }
