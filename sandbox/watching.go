@@ -178,7 +178,7 @@ func (m *monitor) lookAtProcesses() time.Duration {
 		return afterFailure
 	}
 	m.endForMemory(verdict)
-	return min(wait, w.memory.Wait())
+	return min(wait, w.memory.Wait(sinceBoot()))
 }
 
 // endForMemory kills, as the kernel does where a control group has no memory left.
@@ -206,7 +206,7 @@ func (m *monitor) lookAtDisk() time.Duration {
 	now := sinceBoot()
 	room, err := watch.RoomIn(m.container.Dir)
 	if err != nil || w.measuring || !w.disk.Due(now, room) {
-		return w.disk.Wait()
+		return w.disk.Wait(now)
 	}
 	w.measuring = true
 	disk := w.disk
@@ -221,7 +221,7 @@ func (m *monitor) lookAtDisk() time.Duration {
 			}
 		})
 	}()
-	return w.disk.Wait()
+	return w.disk.Wait(now)
 }
 
 // onDisk measures what the container has written to its root, whether it has a name for
@@ -252,7 +252,7 @@ func (m *monitor) processes() (*watch.Processes, error) {
 // that it could not undo.
 func (m *monitor) measured(disk *watch.Disk, err error) {
 	if disk.Used <= disk.Limit && !errors.Is(err, fuseoverlay.ErrTooDeep) {
-		m.watching.in(min(disk.Wait(), max(m.watching.due-sinceBoot(), 0)))
+		m.watching.in(min(disk.Wait(sinceBoot()), max(m.watching.due-sinceBoot(), 0)))
 		return
 	}
 	m.doom = fmt.Errorf("killed: %w", overDisk(disk.Used, disk.Limit, err))

@@ -15,6 +15,8 @@ type Disk struct {
 	Room  Room          `json:"room"`  // at that time
 	At    time.Duration `json:"at"`    // when that was, by a clock that nobody sets
 	Took  time.Duration `json:"took"`
+
+	pace
 }
 
 // Room is what a file system has left.
@@ -64,10 +66,13 @@ func (d *Disk) Due(now time.Duration, room Room) bool {
 
 // Measured notes what a measurement has found that began at a time.
 func (d *Disk) Measured(began, took time.Duration, room Room, used int64) {
+	if used-d.Used > d.Limit/moveShare {
+		d.moved = began + took
+	}
 	d.At, d.Took, d.Room, d.Used = began, took, room, used
 }
 
 // Wait is how long until the next look at the room.
-func (d *Disk) Wait() time.Duration {
-	return min(max(time.Duration(float64(d.Left())/diskRate*float64(time.Second)), soonest), latest)
+func (d *Disk) Wait(now time.Duration) time.Duration {
+	return d.wait(now, time.Duration(float64(d.Left())/diskRate*float64(time.Second)), soonest, latest)
 }

@@ -21,13 +21,14 @@ type Memory struct {
 	Limit int64 // bytes
 	Tmpfs []int // descriptors of file systems in memory
 
-	estimate int64         // what it takes, or a little more
-	exact    int64         // what it took ...
-	beside   int64         // ... when so much was resident
-	at       time.Duration // and that was so
-	cost     time.Duration // of finding out
-	lent     int64         // in files without a name
-	shmem    int64         // of the host's, when that was found out
+	pace
+	estimate  int64         // what it takes, or a little more
+	exact     int64         // what it took ...
+	beside    int64         // ... when so much was resident
+	at        time.Duration // and that was so
+	exactCost time.Duration // of finding out
+	lent      int64         // in files without a name
+	shmem     int64         // of the host's, when that was found out
 
 	dying   map[int]time.Duration // processes that were killed, and when
 	strikes int                   // looks in a row that found too much
@@ -38,9 +39,6 @@ const (
 	memoryRate = 4 << 30
 
 	memorySoonest, memoryLatest = 10 * time.Millisecond, 500 * time.Millisecond
-
-	// exactShare is the part of the time that may go into exact looks.
-	exactShare = 20
 
 	// dies is how long a process that was killed does not count.
 	dies = time.Second
@@ -57,6 +55,13 @@ type Verdict struct {
 
 // Look looks at a time by a clock that nobody sets.
 func (m *Memory) Look(p *Processes, now time.Duration) (Verdict, error) {
+	began, before := time.Now(), m.estimate
+	defer func() {
+		m.pace.cost = time.Since(began)
+		if m.estimate-before > m.Limit/moveShare || m.strikes > 0 {
+			m.moved = now
+		}
+	}()
 	all, err := p.All()
 	if err != nil {
 		return Verdict{}, err
@@ -73,7 +78,7 @@ func (m *Memory) Look(p *Processes, now time.Duration) (Verdict, error) {
 		return Verdict{}, nil
 	}
 	// What was shared may not be any more, at which the sum stays the same.
-	if since := now - m.at; m.at > 0 && since < m.cost*exactShare && m.estimate <= m.Limit {
+	if since := now - m.at; m.at > 0 && since < m.exactCost*m.share(now) && m.estimate <= m.Limit {
 		return Verdict{}, nil
 	}
 	return m.lookCloser(p, all, files, resident, now), nil
@@ -93,7 +98,7 @@ func (m *Memory) lookCloser(p *Processes, all []Process, files, resident int64, 
 		usages = append(usages, usage{process, anon + shmem})
 	}
 	// What is mapped of files in memory is part of these, mostly.
-	m.exact, m.beside, m.at, m.cost = anonymous+max(shared, files), resident, now, time.Since(began)
+	m.exact, m.beside, m.at, m.exactCost = anonymous+max(shared, files), resident, now, time.Since(began)
 	m.estimate = m.exact
 	if m.exact <= m.Limit {
 		m.strikes = 0
@@ -149,9 +154,9 @@ func (m *Memory) isDying(pid int, now time.Duration) bool {
 func (m *Memory) Estimate() int64 { return m.estimate }
 
 // Wait is how long until the next look.
-func (m *Memory) Wait() time.Duration {
+func (m *Memory) Wait(now time.Duration) time.Duration {
 	left := max(m.Limit-m.estimate, 0)
-	return min(max(time.Duration(float64(left)/memoryRate*float64(time.Second)), memorySoonest), memoryLatest)
+	return m.wait(now, time.Duration(float64(left)/memoryRate*float64(time.Second)), memorySoonest, memoryLatest)
 }
 
 // inFiles is what files in memory take: those of a tmpfs, and those without a name, which

@@ -19,5 +19,5 @@ func (p *Processes) Tasks(limit int) (int, error) {
 // a second.
 func TasksWait(n, limit int) time.Duration {
 	const perTask = 100 * time.Microsecond
-	return min(max(time.Duration(limit-n)*perTask, memorySoonest), memoryLatest)
+	return min(max(time.Duration(limit-n)*perTask, quietSoonest/2), memoryLatest)
 }
