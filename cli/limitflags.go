@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -100,7 +101,7 @@ func (f *limitFlags) any() bool { return *f != limitFlags{} }
 func parseSize(text string) (int64, error) {
 	n, err := units.RAMInBytes(text)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("want a size such as 512m")
+		return 0, errors.New("want a size such as 512m")
 	}
 	return n, nil
 }
@@ -114,13 +115,17 @@ func parseSwap(text string) (int64, error) {
 
 // parseCPUs reads a number of processors as Docker does: exactly, in billionths.
 func parseCPUs(text string) (int64, error) {
+	want := errors.New("want a number such as 1.5")
+	if strings.Trim(text, "0123456789.") != "" { // an exponent could take all memory to compute
+		return 0, want
+	}
 	number, ok := new(big.Rat).SetString(text)
-	if !ok || len(text) > 32 {
-		return 0, fmt.Errorf("want a number such as 1.5")
+	if !ok {
+		return 0, want
 	}
 	nano := number.Mul(number, big.NewRat(1e9, 1))
 	if !nano.IsInt() || !nano.Num().IsInt64() {
-		return 0, fmt.Errorf("at most nine digits behind the point")
+		return 0, errors.New("at most nine digits behind the point")
 	}
 	return nano.Num().Int64(), nil
 }

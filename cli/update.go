@@ -69,9 +69,33 @@ func (c *updateCmd) update(a *app, paths sandbox.Paths, given string, policy *re
 		}
 		return nil
 	})
+	if err == nil && c.any() {
+		err = c.hold(a, paths, id)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot update container %s: %w", given, err)
 	}
 	_ = events.Append(paths.Data, events.Of(&spec, "update"))
+	return nil
+}
+
+// hold has a container that is up held to its limits, and says of those that were given
+// which are not.
+func (c *updateCmd) hold(a *app, paths sandbox.Paths, id string) error {
+	if err := sandbox.Update(paths, id); errors.Is(err, sandbox.ErrNotRunning) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	now, err := record.Root(paths.Data).Live(id)
+	if err != nil || !now.Status.Up() {
+		return err
+	}
+	limits, _ := c.over(record.Limits{})
+	for _, name := range limits.Names() {
+		if way := now.LimitedBy[name]; way.By == "" {
+			a.notice(sandbox.Unheld(name, way))
+		}
+	}
 	return nil
 }

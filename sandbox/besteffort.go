@@ -26,10 +26,8 @@ func (b bestEffort) Apply(l record.Limits) map[string]record.Way {
 	m.watchFor(l)
 	for _, name := range l.Names() {
 		switch name {
-		case record.LimitMemory:
+		case record.LimitMemory, record.LimitDisk:
 			say(name, record.ByWatching, "")
-		case record.LimitDisk:
-			say(name, record.ByWatching, "an ordinary user can set no quota")
 		case record.LimitPids:
 			by, why := b.bindTasks(int(*l.Pids))
 			say(name, by, why)

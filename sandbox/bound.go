@@ -13,11 +13,12 @@ import (
 // bind has a program begin with what its container is bound to by best effort: the first
 // one, and each that joins it.
 func (g *program) bind(s *record.Spec, state record.State) error {
-	if state.LimitedBy[record.LimitPids].By == record.ByNProc && s.Limits.Pids != nil {
-		g.limits = append(g.limits, g.ofTasks(*s.Limits.Pids))
+	l := s.Holding()
+	if state.LimitedBy[record.LimitPids].By == record.ByNProc && l.Pids != nil {
+		g.limits = append(g.limits, g.ofTasks(*l.Pids))
 	}
 	if state.LimitedBy[record.LimitCPUShares].IsBestEffort() {
-		g.nice = niceOf(s.Limits.CPUShares)
+		g.nice = niceOf(l.CPUShares)
 	}
 	if state.Processors == "" {
 		return nil

@@ -161,14 +161,11 @@ func (m *monitor) unmount() {
 	}
 }
 
-// wasOOMKilled reports whether it was the kernel, for want of memory, that killed
-// the program. Where no cgroup of the container's own counts that, the machine's
-// count of such kills is all there is to go by: it has risen since the program
-// began, and nobody of ours has sent that signal.
+// wasOOMKilled reports whether the kernel has killed a process of the container for
+// want of memory. Where no cgroup of its own counts that, the machine's count of such
+// kills is all there is to go by: the program was killed, it has risen since that began,
+// and nobody of ours has sent that signal.
 func (m *monitor) wasOOMKilled(status int) bool {
-	if status != codeSignal+int(unix.SIGKILL) || m.ending.asked {
-		return false
-	}
 	if m.watching.killed {
 		return true
 	}
@@ -176,6 +173,9 @@ func (m *monitor) wasOOMKilled(status int) bool {
 		if n, counted := m.cgroup.OOMKills(); counted {
 			return n > 0
 		}
+	}
+	if status != codeSignal+int(unix.SIGKILL) || m.ending.asked {
+		return false
 	}
 	return oomKills() > m.oomKillsBefore
 }

@@ -3,8 +3,10 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,9 +22,9 @@ type unified struct {
 }
 
 // Own makes a group below the one that this process is in, where that is the user's to
-// divide: systemd's user units with Delegate=yes are (cgroups(7), "Delegation"). It takes
-// no controllers, and so no limits: it holds the processes together and freezes them. It
-// is nil where the host gives none.
+// divide: systemd's user units with Delegate=yes are (cgroups(7), "Delegation"). It asks
+// for no controllers: it is for a container without limits, to hold its processes together
+// and to freeze them. It is nil where the host gives none.
 func Own(id string) Group {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -68,34 +70,89 @@ func v2Path(text string) (string, bool) {
 	return "", false
 }
 
+// way is how it holds what it holds, for inspect and info.
+func (g *unified) way() string {
+	if strings.HasSuffix(filepath.Dir(g.dir), scopeSuffix) {
+		return WayScope
+	}
+	return WayUnified
+}
+
 func (g *unified) Apply(l record.Limits) map[string]record.Way {
+	quota, period := l.CPU()
+	cpu := "max"
+	if quota > 0 {
+		cpu = strconv.FormatInt(quota, 10)
+	}
+	swap := "max"
+	if bytes, limited := l.Swap(); limited {
+		swap = strconv.FormatInt(bytes, 10)
+	}
+	io, weight := "io.weight", strconv.Itoa(ioWeight(l.BlkioWeight))
+	if g.has("io.bfq.weight") {
+		io, weight = "io.bfq.weight", strconv.Itoa(or(l.BlkioWeight, 100))
+	}
+	settings := []setting{
+		{record.LimitMemory, "memory", "memory.max", orMax(l.Memory)},
+		{record.LimitMemorySwap, "memory", "memory.swap.max", swap},
+		{record.LimitMemoryReservation, "memory", "memory.low", strconv.FormatInt(l.MemoryReservation, 10)},
+		{record.LimitCPUs, "cpu", "cpu.max", cpu + " " + strconv.FormatInt(period, 10)},
+		{record.LimitCPUShares, "cpu", "cpu.weight", strconv.Itoa(cpuWeight(l.CPUShares))},
+		{record.LimitCpusetCPUs, "cpuset", "cpuset.cpus", l.CpusetCPUs},
+		{record.LimitCpusetMems, "cpuset", "cpuset.mems", l.CpusetMems},
+		{record.LimitPids, "pids", "pids.max", orMax(pids(l))},
+		{record.LimitBlkioWeight, "io", io, weight},
+	}
 	by := map[string]record.Way{}
-	for _, name := range l.Names() {
-		by[name] = record.Way{Why: "its control group has no controllers"}
+	asked := l.Names()
+	for _, s := range settings {
+		err := write(g.dir, s.file, s.value+"\n")
+		if !slices.Contains(asked, s.limit) {
+			continue // it lifts one of before, if anything
+		}
+		by[s.limit] = record.Way{By: g.way()}
+		if errors.Is(err, fs.ErrNotExist) {
+			by[s.limit] = record.Way{Why: g.lacks(s)}
+		} else if err != nil {
+			by[s.limit] = record.Way{Why: err.Error()}
+		}
+	}
+	if l.OOMKillDisable {
+		by[record.LimitOOMKillDisable] = record.Way{Why: "cgroups of version 2 have no such thing: the kernel kills what is out of memory"}
 	}
 	return by
 }
 
+// setting is what a file of a group's is to say for a limit to hold.
+type setting struct{ limit, controller, file, value string }
+
+// lacks says why there is no file to hold a limit by.
+func (g *unified) lacks(s setting) string {
+	above := filepath.Dir(g.dir)
+	if !slices.Contains(words(above, "cgroup.controllers"), s.controller) {
+		return fmt.Sprintf("the controller %s is not delegated: %s does not name it", s.controller, filepath.Join(above, "cgroup.controllers"))
+	}
+	return fmt.Sprintf("this kernel has no %s", s.file)
+}
+
+func (g *unified) has(file string) bool {
+	_, err := os.Stat(filepath.Join(g.dir, file))
+	return err == nil
+}
+
 func (g *unified) Note(s *record.State) { s.Cgroup = g.dir }
 
-// Entrance is how a process comes into a group.
-type Entrance struct {
-	Procs []*os.File // each takes a process that writes "0" to it
-}
-
-// Close closes the descriptors.
-func (e Entrance) Close() {
-	for _, f := range e.Procs {
-		_ = f.Close()
-	}
-}
-
 func (g *unified) Entrance() (Entrance, error) {
-	procs, err := os.OpenFile(filepath.Join(g.dir, "cgroup.procs"), os.O_WRONLY, 0)
+	// Writing to it takes the right to write to cgroup.procs, reading does not.
+	dir, err := os.Open(g.dir)
 	if err != nil {
 		return Entrance{}, err
 	}
-	return Entrance{Procs: []*os.File{procs}}, nil
+	procs, err := os.OpenFile(filepath.Join(g.dir, "cgroup.procs"), os.O_WRONLY, 0)
+	if err != nil {
+		return Entrance{}, errors.Join(err, dir.Close())
+	}
+	return Entrance{Dir: dir, Procs: []*os.File{procs}}, nil
 }
 
 func (g *unified) Has(pid int) bool {
@@ -103,6 +160,8 @@ func (g *unified) Has(pid int) bool {
 	path, _ := v2Path(string(text))
 	return strings.Contains("/"+path+"/", "/"+filepath.Base(g.dir)+"/")
 }
+
+func (g *unified) Freezes() bool { return true }
 
 // freezeWait is how long the kernel may take to stop every process.
 const freezeWait = 10 * time.Second
@@ -144,17 +203,6 @@ func (g *unified) OOMKills() (int, bool) {
 }
 
 func (g *unified) Remove() { removeDir(g.dir) }
-
-// removeDir takes a group away. The kernel may need a moment to notice that its last
-// process is gone.
-func removeDir(dir string) {
-	for range 20 {
-		if err := unix.Rmdir(dir); !errors.Is(err, unix.EBUSY) {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
 
 // CountOf finds a number in the kernel's "name value" lines, 0 without it.
 func CountOf(text, name string) int {

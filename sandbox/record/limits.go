@@ -64,6 +64,37 @@ func (l Limits) Names() []string {
 	return names
 }
 
+// What a container for code that nobody trusts may use unless its user says otherwise,
+// where this host can hold it to that.
+const (
+	sandboxMemory = 2 << 30
+	sandboxPids   = 1024
+)
+
+// Holding are the limits that a container is to be held to: those that were asked for,
+// and a sandbox's own.
+func (s *Spec) Holding() Limits {
+	l := s.Limits
+	if !s.Sandbox {
+		return l
+	}
+	if l.Memory == 0 {
+		l.Memory, l.MemorySwap = max(sandboxMemory, l.MemoryReservation), 0
+	}
+	if l.Pids == nil {
+		pids := int64(sandboxPids)
+		l.Pids = &pids
+	}
+	return l
+}
+
+// Grouped are those of them that a control group can hold.
+func (s *Spec) Grouped() Limits {
+	l := s.Holding()
+	l.Disk = 0
+	return l
+}
+
 // Any reports whether there is a limit at all.
 func (l Limits) Any() bool { return len(l.Names()) > 0 }
 
