@@ -50,6 +50,7 @@ type hostInfo struct {
 	Warnings                                                           []string
 	ClientInfo                                                         clientInfo
 
+	Level           []string // what a container started now does without, as its record has it; none: nothing
 	DriverForced    bool
 	DriversRuledOut []fuseoverlay.RuledOut
 	Limits          limitsInfo

@@ -25,6 +25,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	t.section("Server")
 	i.printServer(&t)
 	t.section("Rootlet")
+	t.line("Level", record.LevelName(i.Level))
 	i.printIDs(&t)
 	i.printDriver(&t)
 	i.printCgroup(&t)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -131,16 +130,13 @@ func parseCPUs(text string) (int64, error) {
 	return nano.Num().Int64(), nil
 }
 
-// maxSet is the highest number that a list may have: the kernel's own bound on processors.
-const maxSet = 8192
-
 // checkSet checks a list such as 0-2,4 against what this host has, where it says so. An
 // empty one stands for no limit.
 func checkSet(text, onlineFile string) error {
 	if text == "" {
 		return nil
 	}
-	wanted, err := parseSet(text)
+	wanted, err := record.ParseSet(text)
 	if err != nil {
 		return err
 	}
@@ -148,7 +144,7 @@ func checkSet(text, onlineFile string) error {
 	if err != nil {
 		return nil
 	}
-	have, err := parseSet(strings.TrimSpace(string(online)))
+	have, err := record.ParseSet(strings.TrimSpace(string(online)))
 	if err != nil {
 		return nil
 	}
@@ -160,35 +156,10 @@ func checkSet(text, onlineFile string) error {
 	return nil
 }
 
-var errNoSet = errors.New("want a list such as 0-2,4")
-
-// parseSet reads the kernel's lists of numbers and ranges (cpuset(7), "List format").
-func parseSet(text string) ([]int, error) {
-	var set []int
-	for part := range strings.SplitSeq(text, ",") {
-		from, to, isRange := strings.Cut(part, "-")
-		if !isRange {
-			to = from
-		}
-		first, err1 := strconv.ParseUint(from, 10, 16)
-		last, err2 := strconv.ParseUint(to, 10, 16)
-		if err1 != nil || err2 != nil || first > last || last >= maxSet {
-			return nil, errNoSet
-		}
-		for n := first; n <= last; n++ {
-			set = append(set, int(n))
-		}
-		if len(set) > maxSet {
-			return nil, errNoSet
-		}
-	}
-	return set, nil
-}
-
 // fillResources are the limits of a container that is to be made.
 func (c *newContainer) fillResources(r *sandbox.Request) error {
 	var err error
-	if r.Spec.Limits, err = c.over(record.Limits{OOMKillDisable: c.OOMKillDisable}); err != nil {
+	if r.Spec.Limits, err = c.over(record.Limits{OOMKillDisable: c.OOMKillDisable, Disk: r.Spec.Limits.Disk}); err != nil {
 		return err
 	}
 	if strings.ContainsAny(c.CgroupParent, "\n\x00") || slices.Contains(strings.Split(c.CgroupParent, "/"), "..") {

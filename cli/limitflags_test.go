@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -44,17 +43,7 @@ func TestLimitFlags(t *testing.T) {
 	}
 }
 
-func TestSets(t *testing.T) {
-	for text, want := range map[string][]int{"0": {0}, "0-2,4": {0, 1, 2, 4}, "1,1": {1, 1}} {
-		if got, err := parseSet(text); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "-", "a", "2-1", "0-99999", "0-8191,0-8191", "1-2-3", " 1", "0x1"} {
-		if got, err := parseSet(text); err == nil {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
+func TestCheckSet(t *testing.T) {
 	online := filepath.Join(t.TempDir(), "online")
 	if err := os.WriteFile(online, []byte("0-3\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ func notThere(command, flag string) string {
 		return ": a container never has more rights than its user; see --cap-add and --device"
 	case "--link", "--link-local-ip":
 		return ": containers find each other by name on a network; see --network"
-	case "--gpus", "--runtime", "--isolation", "--volume-driver", "--storage-opt":
+	case "--gpus", "--runtime", "--isolation", "--volume-driver":
 		return ": rootlet has no such thing"
 	}
 	return ""

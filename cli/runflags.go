@@ -63,12 +63,14 @@ type runFlags struct {
 	ReadOnly       bool     `name:"read-only" help:"Mount the root read-only."`
 	ReadTmpfs      bool     `name:"read-only-tmpfs" help:"With --read-only, mount a tmpfs on /run, /tmp and /var/tmp."`
 	Remove         bool     `name:"rm" help:"Remove the container when it ends."`
+	Require        []string `name:"require" sep:"none" placeholder:"LEVEL" help:"Fail rather than do with less: full, bound-proc, host-pid or host-network; limits; ids."`
 	Restart        string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
 	SecurityOpt    []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined; systempaths=unconfined."`
 	Sandbox        bool     `name:"sandbox" help:"For code that nobody trusts: no rights, no network, nothing to write to but memory."`
 	ShmSize        string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal     string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
 	StopTimeout    *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`
+	StorageOpt     []string `name:"storage-opt" sep:"none" placeholder:"size=SIZE" help:"How much of the disk it may take with what it writes to its root: size=10G."`
 	TLSVerify      *bool    `name:"tls-verify" help:"Check the registry's certificate."`
 	Tmpfs          []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
 	TTY            bool     `name:"tty" short:"t" help:"Give the container a terminal."`
@@ -107,7 +109,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillUserNS, c.fillNetwork, c.fillNamespaces, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillResources, c.fillMounts, c.fillDevices, c.fillSecurity,
+		c.checkWords, c.fillRequire, c.fillUserNS, c.fillNetwork, c.fillNamespaces, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillResources, c.fillMounts, c.fillDevices, c.fillSecurity,
 		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a), c.fillSandbox,
 	} {
 		if err := fill(&r); err != nil {
@@ -173,6 +175,11 @@ func (c *newContainer) checkWords(*sandbox.Request) error {
 	return sandbox.CheckCaps(c.CapAdd, c.CapDrop)
 }
 
+func (c *newContainer) fillRequire(r *sandbox.Request) (err error) {
+	r.Spec.Require, err = record.ParseRequire(c.Require)
+	return err
+}
+
 func (c *newContainer) fillUserNS(r *sandbox.Request) (err error) {
 	r.Spec.UserNS, err = record.ParseUserNS(c.UserNS)
 	return err
@@ -221,6 +228,9 @@ func (c *newContainer) fillLimits(r *sandbox.Request) error {
 		return fmt.Errorf("invalid --shm-size %q: want a size such as 64m", c.ShmSize)
 	}
 	r.Spec.ShmSize = size
+	if r.Spec.Limits.Disk, r.Spec.StorageOpt, err = parseStorageOpts(c.StorageOpt); err != nil {
+		return err
+	}
 	for _, text := range c.Ulimit {
 		limit, err := sandbox.ParseUlimit(text)
 		if err != nil {
@@ -229,6 +239,28 @@ func (c *newContainer) fillLimits(r *sandbox.Request) error {
 		r.Spec.Ulimits = append(r.Spec.Ulimits, limit)
 	}
 	return nil
+}
+
+// minStorage is the least that a container may be bound to: less than that a few
+// directories take, of which / is one.
+const minStorage = 1 << 20
+
+// parseStorageOpts reads Docker's size=SIZE, and returns it also as it was given; 0 is
+// no limit.
+func parseStorageOpts(options []string) (size int64, given map[string]string, err error) {
+	for _, text := range options {
+		key, value, _ := strings.Cut(text, "=")
+		if key != "size" {
+			return 0, nil, fmt.Errorf("invalid --storage-opt %q: rootlet knows size=SIZE", text)
+		}
+		if size, err = units.RAMInBytes(value); err != nil || size < minStorage {
+			return 0, nil, fmt.Errorf("invalid --storage-opt %q: want a size of at least 1m, such as size=10G", text)
+		}
+	}
+	if len(options) > 0 {
+		given = map[string]string{"size": options[len(options)-1][len("size="):]}
+	}
+	return size, given, nil
 }
 
 func (c *newContainer) fillDevices(r *sandbox.Request) error {

@@ -21,6 +21,7 @@ type first struct {
 	hostname string
 
 	groups  [2]int // the lowest and the highest group that is mapped
+	tasks   int64  // how many processes and threads there may be, about; 0: any number
 	nesting int    // how many user namespaces there may be inside at a time
 	// foreign are the CLONE_NEW flags of the namespaces that are not its own, but
 	// another container's or the host's.
@@ -103,6 +104,8 @@ func (f first) checklist() *firstproc.Program {
 			f.cover(p, m)
 		}
 	}
+
+	f.boundTasks(p)
 
 	// Into U2. Its maps are the monitor's to write: nobody may map ids that
 	// are not his own. Credentials change, which clears the death signal.

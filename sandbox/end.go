@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,20 +51,28 @@ func (m *monitor) noteEnd(status int) {
 		m.state.Error = "log: " + logErr.Error()
 	}
 	if m.wasOOMKilled(status) {
+		m.noteOOM()
+	}
+	m.endHealth()
+	m.watching.end()
+	m.happened("die", "exitCode", strconv.Itoa(status),
+		"execDuration", strconv.Itoa(int(m.age().Seconds())))
+}
+
+// noteOOM tells that something was killed for want of memory, the first time in a life.
+func (m *monitor) noteOOM() {
+	if !m.state.OOMKilled {
 		m.state.OOMKilled = true
 		m.happened("oom")
 	}
-	m.endHealth()
-	m.happened("die", "exitCode", strconv.Itoa(status),
-		"execDuration", strconv.Itoa(int(m.age().Seconds())))
 }
 
 // finish records that the program has ended for good, answers the clients, and
 // only then takes the container's things apart.
 func (m *monitor) finish(status int) error {
 	m.state.Status = record.Exited
-	if m.lostRoot != nil {
-		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", m.lostRoot)
+	if m.doom != nil {
+		m.state.Error = m.doom.Error()
 	}
 	failpoint.At("end finishes")
 	m.leaveNetworks() // who knows of the end may have its addresses
@@ -87,7 +94,7 @@ func (m *monitor) finish(status int) error {
 	}
 	m.closeSocket() // last: who finds no socket finds the state that says why
 	failpoint.At("end socket closed")
-	if m.lostRoot != nil {
+	if m.doom != nil {
 		text, _ := json.Marshal(Failure{Message: m.state.Error, Code: status}) // plain fields: it cannot fail
 		m.audience.dismiss(kindFailed, text)
 		return nil
@@ -159,6 +166,9 @@ func (m *monitor) unmount() {
 // kills is all there is to go by: the program was killed, it has risen since that began,
 // and nobody of ours has sent that signal.
 func (m *monitor) wasOOMKilled(status int) bool {
+	if m.watching.killed {
+		return true
+	}
 	if m.cgroup != nil {
 		if n, counted := m.cgroup.OOMKills(); counted {
 			return n > 0

@@ -158,7 +158,7 @@ func (t *Target) program(r ExecRequest) (program, error) {
 		argv: r.Args, env: environment(&spec, who.Home, r.TTY),
 	}
 	g.paths = candidates(g.argv[0], g.env)
-	return g, nil
+	return g, g.bind(&spec, t.state)
 }
 
 // who is the user that the request names. Without a name it is the one that the

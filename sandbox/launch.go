@@ -55,6 +55,12 @@ func (m *monitor) launch() error {
 	if err := m.applyLimits(); err != nil {
 		return err
 	}
+	if err := f.bind(&m.Spec, m.state); err != nil {
+		return err
+	}
+	if m.state.LimitedBy[record.LimitPids].By == record.ByNProc {
+		f.tasks = *m.Spec.Holding().Pids
+	}
 	m.net.ahead.Await()
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.shareRoot(); err != nil {
@@ -384,6 +390,7 @@ func (m *monitor) announceRunning() {
 	m.state.Born = record.Born(m.hostPID)
 	m.state.ExitCode, m.state.Finished, m.state.OOMKilled, m.state.Error = 0, time.Time{}, false, ""
 	m.beginHealth()
+	m.beginWatching()
 	failpoint.At("launch executed")
 	m.writeState(false)
 	failpoint.At("launch recorded")

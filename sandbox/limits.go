@@ -26,13 +26,13 @@ func (r *Request) findCgroup(monitor int) error {
 			return nil // the monitor has the words for it
 		}
 	}
-	if r.CreateOnly || !spec.Holding().Any() && spec.CgroupParent == "" {
+	if r.CreateOnly || !spec.Grouped().Any() && spec.CgroupParent == "" {
 		return nil
 	}
 	sweepCgroups(record.Root(r.Paths.Data))
 	var err error
 	r.Cgroup, err = cgroup.Find("/", cgroup.Wish{
-		Limits: spec.Holding(), Parent: spec.CgroupParent, Monitor: monitor, Name: record.NewID()[:12], User: BusUser(),
+		Limits: spec.Grouped(), Parent: spec.CgroupParent, Monitor: monitor, Name: record.NewID()[:12], User: BusUser(),
 	})
 	if err != nil {
 		return &Failure{Code: codeEngine, Message: err.Error(), Lacks: need.Limits}
@@ -87,10 +87,14 @@ func descriptors(files []*os.File) []int {
 
 // enforcers are what may hold the container to its limits, best first.
 func (m *monitor) enforcers() []cgroup.Enforcer {
-	if m.cgroup == nil {
-		return nil
+	var all []cgroup.Enforcer
+	if m.cgroup != nil {
+		all = append(all, m.cgroup)
 	}
-	return []cgroup.Enforcer{m.cgroup}
+	if !m.Spec.Requires(record.RequireLimits) {
+		all = append(all, bestEffort{m})
+	}
+	return all
 }
 
 // applyLimits has each limit held by the first that can. What nothing holds is told of,
@@ -104,11 +108,15 @@ func (m *monitor) applyLimits() error {
 	for _, name := range l.Names() {
 		by[name] = record.Way{Why: why}
 	}
+	if l.Disk > 0 {
+		by[record.LimitDisk] = record.Way{Why: "an ordinary user can set no quota"}
+	}
 	for _, e := range m.enforcers() {
-		for name, way := range e.Apply(l) {
-			if now, asked := by[name]; asked && now.By == "" {
-				by[name] = way
+		for name, way := range e.Apply(l.Without(by)) {
+			if way.Why == "" {
+				way.Why = by[name].Why
 			}
+			by[name] = way
 		}
 	}
 	m.state.LimitedBy = by
@@ -126,6 +134,7 @@ func (m *monitor) tellUnheld(by map[string]record.Way) error {
 			texts = append(texts, Unheld(name, by[name]))
 		}
 	}
+	m.tellBestEffort(asked, by)
 	if len(texts) == 0 {
 		return nil
 	}
@@ -136,6 +145,19 @@ func (m *monitor) tellUnheld(by map[string]record.Way) error {
 		m.notice(text)
 	}
 	return nil
+}
+
+// tellBestEffort says which limits the kernel does not enforce on the container as a whole.
+func (m *monitor) tellBestEffort(asked []string, by map[string]record.Way) {
+	var texts []string
+	for _, name := range asked {
+		if how, ok := strings.CutPrefix(by[name].By, record.BestEffort+": "); ok {
+			texts = append(texts, fmt.Sprintf("--%s (%s)", name, how))
+		}
+	}
+	if len(texts) > 0 {
+		m.notice(record.BestEffort + " on this host: " + strings.Join(texts, ", "))
+	}
 }
 
 // Unheld are the words for a limit that does not hold.
@@ -157,13 +179,13 @@ func Update(p Paths, id string) error {
 		return err
 	}
 	a := ask{Verb: verbUpdate}
-	if before.Status.Up() && cgroup.Of(before, id) == nil && spec.Holding().Any() {
+	if before.Status.Up() && cgroup.Of(before, id) == nil && spec.Grouped().Any() {
 		monitor := parentOf(before.PID)
 		if again, err := root.Live(id); err != nil || again.PID != before.PID || parentOf(before.PID) != monitor {
 			return errors.Join(ErrNotRunning, err)
 		}
 		a.Cgroup, err = cgroup.Find("/", cgroup.Wish{
-			Limits: spec.Holding(), Parent: spec.CgroupParent, Monitor: monitor, Name: record.NewID()[:12], User: BusUser(),
+			Limits: spec.Grouped(), Parent: spec.CgroupParent, Monitor: monitor, Name: record.NewID()[:12], User: BusUser(),
 		})
 		if err != nil {
 			return err

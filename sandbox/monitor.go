@@ -80,7 +80,8 @@ type monitor struct {
 	delay          time.Duration // before the last restart
 	began          time.Duration // this life of the program, by sinceBoot
 	health         health
-	lostRoot       error // why the root file system went away under the container
+	watching       watching
+	doom           error // why the container was killed by its monitor, not to be started again
 
 	pidfdMu sync.Mutex
 	pidfd   int // of the program, for any goroutine; -1 before and after its life
@@ -158,9 +159,9 @@ func (m *monitor) beginning() []step {
 // A container that was just made has its root already.
 func (m *monitor) bringingUp() []step {
 	if m.root != nil {
-		return []step{m.openStreams, m.launch}
+		return []step{m.checkDisk, m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.checkDisk, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.

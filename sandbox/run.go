@@ -89,6 +89,9 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	if err := checkSources(r.Spec.Mounts); err != nil {
 		return nil, err
 	}
+	if err := checkIDs(plan, &r.Spec); err != nil {
+		return nil, err
+	}
 	r.Host.Name = os.Getenv("USER")
 	c := newClient(r.Attach, r.Spec.Process.TTY, s)
 	if err := c.holdNetworks(r); err != nil {

@@ -53,6 +53,7 @@ type State struct {
 	StartedAt  string
 	FinishedAt string
 	Health     *Health          `json:",omitempty"`
+	Level      []string         `json:",omitempty"` // what it does without on this host; none: nothing
 	LimitedBy  map[string]Limit `json:",omitempty"` // rootlet's own: how each limit is held, by its flag
 }
 
@@ -152,7 +153,7 @@ func stateOf(s record.State) State {
 	state := State{
 		Status: string(s.Status), Running: s.Status.Up() || s.Status == record.Restarting, Paused: s.Status == record.Paused,
 		Restarting: s.Status == record.Restarting, OOMKilled: s.OOMKilled, Dead: s.Status == record.Dead,
-		Pid: s.PID, ExitCode: s.ExitCode, Error: s.Error, StartedAt: stamp(s.Started), FinishedAt: stamp(s.Finished),
+		Pid: s.PID, ExitCode: s.ExitCode, Error: s.Error, StartedAt: stamp(s.Started), FinishedAt: stamp(s.Finished), Level: s.Level,
 	}
 	if h := s.Health; h != nil {
 		state.Health = &Health{Status: h.Status, FailingStreak: h.FailingStreak, Log: []HealthcheckResult{}}

@@ -1,6 +1,9 @@
 package record
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Limits are what a container may use of this host, as asked for and as Docker means it;
 // zero fields ask for nothing. Settings may have others than Spec.
@@ -16,6 +19,7 @@ type Limits struct {
 	CpusetMems        string `json:"cpusetMems,omitempty"`        // NUMA nodes
 	Pids              *int64 `json:"pids,omitempty"`              // processes and threads; -1: no limit; nil: not asked for
 	BlkioWeight       int    `json:"blkioWeight,omitempty"`       // 10 to 1000
+	Disk              int64  `json:"disk,omitempty"`              // bytes that it writes to its root: --storage-opt size=
 	OOMKillDisable    bool   `json:"oomKillDisable,omitempty"`    // let it wait where it has no memory left
 }
 
@@ -31,6 +35,7 @@ const (
 	LimitPids              = "pids-limit"
 	LimitBlkioWeight       = "blkio-weight"
 	LimitOOMKillDisable    = "oom-kill-disable"
+	LimitDisk              = "storage-opt"
 )
 
 // Names are the limits that are asked for.
@@ -50,6 +55,7 @@ func (l Limits) Names() []string {
 		{l.Pids != nil && *l.Pids > 0, LimitPids},
 		{l.BlkioWeight > 0, LimitBlkioWeight},
 		{l.OOMKillDisable, LimitOOMKillDisable},
+		{l.Disk > 0, LimitDisk},
 	} {
 		if limit.asked {
 			names = append(names, limit.name)
@@ -79,6 +85,13 @@ func (s *Spec) Holding() Limits {
 		pids := int64(sandboxPids)
 		l.Pids = &pids
 	}
+	return l
+}
+
+// Grouped are those of them that a control group can hold.
+func (s *Spec) Grouped() Limits {
+	l := s.Holding()
+	l.Disk = 0
 	return l
 }
 
@@ -114,6 +127,41 @@ func (l Limits) Swap() (bytes int64, limited bool) {
 type Way struct {
 	By  string `json:"by,omitempty"`  // cgroup v2 ..., best effort; empty: it is not held
 	Why string `json:"why,omitempty"` // why by nothing better
+}
+
+// BestEffort begins By where the kernel does not enforce a limit on the container as a
+// whole.
+const BestEffort = "best effort"
+
+// Ways without a control group.
+const (
+	ByWatching = BestEffort + ": watched by the monitor, which kills"
+	ByNProc    = BestEffort + ": RLIMIT_NPROC"
+)
+
+// IsBestEffort reports whether it is one of these.
+func (w Way) IsBestEffort() bool { return strings.HasPrefix(w.By, BestEffort) }
+
+// Without leaves out the limits that something holds already.
+func (l Limits) Without(held map[string]Way) Limits {
+	for name, zero := range map[string]func(){
+		LimitMemory:            func() { l.Memory = 0 },
+		LimitMemorySwap:        func() { l.MemorySwap = 0 },
+		LimitMemoryReservation: func() { l.MemoryReservation = 0 },
+		LimitCPUs:              func() { l.NanoCPUs, l.CPUQuota = 0, 0 },
+		LimitCPUShares:         func() { l.CPUShares = 0 },
+		LimitCpusetCPUs:        func() { l.CpusetCPUs = "" },
+		LimitCpusetMems:        func() { l.CpusetMems = "" },
+		LimitPids:              func() { l.Pids = nil },
+		LimitBlkioWeight:       func() { l.BlkioWeight = 0 },
+		LimitOOMKillDisable:    func() { l.OOMKillDisable = false },
+		LimitDisk:              func() { l.Disk = 0 },
+	} {
+		if held[name].By != "" {
+			zero()
+		}
+	}
+	return l
 }
 
 // minMemory is Docker's: with less no program starts.
