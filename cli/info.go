@@ -53,8 +53,7 @@ type hostInfo struct {
 	Level           []string // what a container started now does without, as its record has it; none: nothing
 	DriverForced    bool
 	DriversRuledOut []fuseoverlay.RuledOut
-	CgroupWhy       string // why containers have no cgroup of their own
-	cgroup          string // the directory of ours, where they have
+	Limits          limitsInfo
 	IDs             idInfo
 	Network         networkInfo
 	UserNamespaces  usernsInfo
@@ -154,7 +153,7 @@ func (i *hostInfo) probe(a *app) (p probed) {
 	i.addHost("/")
 	i.addSeccomp(seccomp.Actions())
 	i.addLandlock(landlock.ABI())
-	i.addCgroup("/")
+	i.addCgroup("/", sandbox.BusUser())
 	if p.paths, p.pathsErr = findPaths(); p.pathsErr != nil {
 		i.warn(p.pathsErr)
 	} else {

@@ -120,8 +120,15 @@ func orUnknown(s string) string {
 }
 
 func (i *hostInfo) printCgroup(t *text) {
-	t.line("Cgroups", i.CgroupDriver)
-	t.because(i.CgroupWhy)
+	by := i.Limits.By
+	if by == "" {
+		by = "no control groups"
+	}
+	if len(i.Limits.Controllers) > 0 {
+		by += ": " + strings.Join(i.Limits.Controllers, " ")
+	}
+	t.line("Limits", by)
+	t.because(i.Limits.Why)
 }
 
 func (i *hostInfo) printIDs(t *text) {

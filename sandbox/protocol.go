@@ -12,6 +12,7 @@ import (
 	"rootlet/fuseoverlay"
 	"rootlet/internal/need"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/record"
 	"rootlet/slirp/publish"
 )
@@ -71,6 +72,8 @@ type Request struct {
 
 	// NoPIDs says that the monitor could have no pid namespace.
 	NoPIDs bool `json:"noPIDs,omitempty"`
+	// Cgroup is where its control group can be made, where it is to have limits.
+	Cgroup cgroup.Place `json:"cgroup,omitzero"`
 
 	Paths Paths `json:"paths"`
 	Host  Host  `json:"host"`
@@ -92,6 +95,8 @@ type ask struct {
 	Down    bool   `json:"down,omitempty"`    // stop: the session ends, and not by the user's wish
 	Attach  Attach `json:"attach,omitzero"`
 	Size    Size   `json:"size,omitzero"`
+	// Cgroup is where the group of one that has none can be made (update).
+	Cgroup cgroup.Place `json:"cgroup,omitzero"`
 	// Network is how to be in one (connect), or names one (disconnect).
 	Network record.Attachment `json:"network,omitzero"`
 }
@@ -104,6 +109,7 @@ const (
 	verbRestart = "restart"
 	verbPause   = "pause"
 	verbUnpause = "unpause"
+	verbUpdate  = "update" // hold the limits that are written down by now
 
 	verbConnect    = "connect"
 	verbDisconnect = "disconnect"

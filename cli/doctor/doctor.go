@@ -92,11 +92,12 @@ type Network struct {
 	Why, Fix        string
 }
 
-// Cgroup is the one that this process is in.
+// Cgroup is what holds containers to their limits.
 type Cgroup struct {
 	Version     string
-	Ours        bool // to divide
-	Why         string
+	By          string // empty: nothing
+	Legacy      bool   // that is directories of version 1
+	Why         string // why nothing better does
 	Controllers []string
 }
 

@@ -42,7 +42,7 @@ func everything(t *testing.T, family distro.Family) Host {
 		Plan:       &userns.Plan{Method: userns.NewIDMap, UIDs: ids(65537), GIDs: ids(65537)},
 		Driver:     fuseoverlay.Choice{Driver: fuseoverlay.Native},
 		Network:    Network{Driver: "slirp4netns", Version: "1.2.0"},
-		Cgroup:     Cgroup{Version: "2", Ours: true, Controllers: []string{"cpu", "memory", "pids"}},
+		Cgroup:     Cgroup{Version: "2", By: "cgroup v2", Controllers: []string{"cpu", "memory", "pids"}},
 		Data:       "/home/ann/.local/share/rootlet", Disk: Disk{Type: unix.EXT4_SUPER_MAGIC, Free: 50 << 30, Total: 100 << 30},
 		RuntimeDir: "/home/ann/.local/share/rootlet/run",
 		Systemd:    true, Bus: true, Lingers: true, Seccomp: true, Landlock: 2,
@@ -142,6 +142,9 @@ var conditions = []struct {
 	}},
 	{"cgroups of version 1", []string{need.Limits}, func(_ *testing.T, h *Host) {
 		h.Cgroup = Cgroup{Version: "1", Why: "this host has cgroups of version 1 only"}
+	}},
+	{"directories of version 1", []string{need.Limits}, func(_ *testing.T, h *Host) {
+		h.Cgroup = Cgroup{Version: "1", By: "cgroup v1", Legacy: true, Controllers: []string{"cpu", "freezer", "memory", "pids"}, Why: "this host mounts the controllers as cgroups of version 1"}
 	}},
 	{"no delegation", []string{need.Limits}, func(_ *testing.T, h *Host) { h.Cgroup = Cgroup{Version: "2", Why: "permission denied"} }},
 	{"no delegation and no bus", []string{need.Limits}, func(_ *testing.T, h *Host) { h.Cgroup, h.Bus = Cgroup{Version: "2", Why: "permission denied"}, false }},
