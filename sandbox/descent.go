@@ -115,7 +115,7 @@ func (m *monitor) descend(err error) (bool, error) {
 	var step *firstproc.StepError
 	cloned := errors.As(err, &clone) && clone.Syscall == "clone"
 	entered := errors.As(err, &step) && step.Step == namespacesStep
-	if !cloned && !entered {
+	if !cloned && !entered || !userns.Refused(err) {
 		return false, err
 	}
 	more := refusedNamespaces() &^ m.shared.foreign
@@ -179,7 +179,9 @@ func refusedNamespaces() uintptr {
 }
 
 // canHave says whether a process can have these namespaces.
-func canHave(flags uintptr) bool { return try(flags, func(*firstproc.Program) {}) == nil }
+func canHave(flags uintptr) bool {
+	return !userns.Refused(try(flags, func(*firstproc.Program) {}))
+}
 
 // try has a process with these namespaces take some steps.
 func try(flags uintptr, steps func(*firstproc.Program)) error {

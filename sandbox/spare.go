@@ -50,7 +50,7 @@ func prepare(spawn func(userns.Command) (*os.Process, error), namespaces uintptr
 	}
 	monitor, err := spawn(c)
 	var noPIDs error
-	if err != nil && namespaces&unix.CLONE_NEWPID != 0 {
+	if userns.Refused(err) && namespaces&unix.CLONE_NEWPID != 0 {
 		// Is it that which is refused? If not, the error is the same again.
 		c.Namespaces &^= unix.CLONE_NEWPID
 		noPIDs = err

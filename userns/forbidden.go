@@ -79,6 +79,25 @@ func diagnose(err error, h host, exe string) error {
 	return err
 }
 
+// Refused reports whether an error of clone(2) or unshare(2) may say that a namespace is
+// not to be had, and not that it cannot be had at the moment.
+func Refused(err error) bool {
+	return slices.ContainsFunc([]error{unix.ENOSPC, unix.EUSERS, unix.EINVAL, unix.EPERM, unix.EACCES, unix.ENOSYS}, func(errno error) bool { return errors.Is(err, errno) })
+}
+
+// foreignProc: where /proc is that of another pid namespace, as in a container that could
+// have none of its own, it has other numbers for our children than we have.
+func foreignProc(err error) error {
+	self, linkErr := os.Readlink("/proc/self")
+	if linkErr != nil || self == strconv.Itoa(os.Getpid()) {
+		return nil
+	}
+	return &Forbidden{
+		Setting: "/proc", Value: "that of another pid namespace",
+		Fix: cmp.Or(distro.Engine("/"), "rootlet") + " run --pid host ...   # the container around this one, unless it can have a /proc of its own", Err: err,
+	}
+}
+
 // none: a limit of namespaces(7) that is 0 allows none at all.
 func (h *host) none(name string) func() *Forbidden {
 	return func() *Forbidden {

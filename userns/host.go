@@ -27,6 +27,7 @@ type host struct {
 	accounts []account
 
 	noNewPrivs bool // setuid and file capabilities are without effect
+	noAdmin    bool // CAP_SYS_ADMIN is in nobody's reach, as in most containers
 
 	// nameless says that the system knows no name for the caller; it is asked where the
 	// files do not say, and nil in tests.
@@ -42,6 +43,8 @@ func thisHost() (*host, error) {
 	h := &host{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()), nameless: unknownToSystem}
 	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	h.noNewPrivs = err == nil && nnp == 1
+	admin, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_ADMIN, 0, 0, 0)
+	h.noAdmin = err == nil && admin == 0
 	if err := h.read(os.Getenv("USER")); err != nil {
 		return nil, err
 	}

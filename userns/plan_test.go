@@ -183,6 +183,25 @@ func TestPlanUnderNoNewPrivs(t *testing.T) {
 	}
 }
 
+// In a container without CAP_SYS_ADMIN it depends on how newuidmap was made.
+func TestPlanWithoutAdmin(t *testing.T) {
+	h := fakeHost(t, map[string]string{subuidFile: "ann:100000:65536\n", subgidFile: "ann:100000:65536\n"})
+	withMappers(t, h)
+	h.noAdmin = true
+	path := h.root + "/usr/bin/newuidmap"
+	p := planOf(t, h)
+	if needsAdmin(path) || needsAdmin(h.root+"/usr/bin/newgidmap") {
+		if p.Method != OneID || !strings.Contains(p.Why, "made without libcap") || len(p.Fix) != 1 || !strings.Contains(p.Fix[0], "setcap cap_setuid=ep "+path) {
+			t.Errorf("%s, %q, %q", p.Method, p.Why, p.Fix)
+		}
+	} else if p.Method != NewIDMap {
+		t.Errorf("%s, %q", p.Method, p.Why)
+	}
+	if needsAdmin("/proc/self/exe") {
+		t.Error("a program that is not set-user-ID")
+	}
+}
+
 // A user of a directory service is known to the system and in no file; one of a container
 // that was started under a number is known to nobody, and newuidmap refuses him.
 func TestPlanOfWhomNoFileNames(t *testing.T) {
