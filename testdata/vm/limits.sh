@@ -24,7 +24,7 @@ percent() { local a b; a=$(used "$1"); sleep "$2"; b=$(used "$1"); echo $(((b - 
 field() { rootlet inspect -f "$2" "$1"; }
 
 mkdir -p "$work/root/bin"; cp /bin/busybox "$work/root/bin/"
-for applet in sh sleep tail cat wc ls true; do ln -s busybox "$work/root/bin/$applet"; done
+for applet in sh sleep tail cat wc ls true mkdir mount; do ln -s busybox "$work/root/bin/$applet"; done
 tar -C "$work/root" -c . | rootlet import - bb >/dev/null || exit 1
 echo "host: $(uname -r), $(systemctl --version | head -1)"
 rootlet info | sed -n '/^ Limits/,/^ [A-Z]/p' | head -2
@@ -93,6 +93,8 @@ is "no scope without limits" "$(group free)" '.*/session-[0-9]*\.scope'
 rootlet update -m 64m free
 is "a limit on what ran without" "$(field free '{{.State.LimitedBy.memory.By}}') $(cat "$(group free)/memory.max")" "cgroup v2, in a scope of systemd's 67108864"
 is "its processes are in there" "$(wc -l <"$(group free)/cgroup.procs")" 1
+
+is "a container with every capability cannot lift it" "$(rootlet run --rm --privileged -m 64m bb sh -c 'mkdir /m; mount -t cgroup2 none /m && echo mounted; echo max 2>/dev/null >/m/memory.max; cat /m/memory.max' 2>/dev/null | tail -1)" 67108864
 
 echo "--- what cannot be had is said"
 rootlet run --rm -m 64m --oom-kill-disable bb true 2>&1
