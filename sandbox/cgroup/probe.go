@@ -112,6 +112,7 @@ func Sweep(root string, alive func(id string) bool) {
 			}
 			// It may be another store's, and about to get its first process.
 			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > leftFor {
+				_ = unix.Rmdir(filepath.Join(parent, e.Name(), inner))
 				_ = unix.Rmdir(filepath.Join(parent, e.Name()))
 			}
 		}

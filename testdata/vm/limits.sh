@@ -24,7 +24,7 @@ percent() { local a b; a=$(used "$1"); sleep "$2"; b=$(used "$1"); echo $(((b - 
 field() { rootlet inspect -f "$2" "$1"; }
 
 mkdir -p "$work/root/bin"; cp /bin/busybox "$work/root/bin/"
-for applet in sh sleep tail cat wc ls true; do ln -s busybox "$work/root/bin/$applet"; done
+for applet in sh sleep tail cat wc ls true mkdir mount; do ln -s busybox "$work/root/bin/$applet"; done
 tar -C "$work/root" -c . | rootlet import - bb >/dev/null || exit 1
 echo "host: $(uname -r), $(systemctl --version | head -1)"
 rootlet info | sed -n '/^ Limits/,/^ [A-Z]/p' | head -2
@@ -88,10 +88,13 @@ rootlet run -d --name box --sandbox bb sleep 60 >/dev/null
 is "a sandbox's memory.max" "$(cat "$(group box)/memory.max")" 2147483648
 is "and pids.max" "$(cat "$(group box)/pids.max")" 1024
 rootlet run -d --name free bb sleep 60 >/dev/null
+echo "    what a start takes: $(for i in 1 2 3; do rootlet run --rm bb true; b=$(date +%s%N); rootlet run --rm bb true; m=$(date +%s%N); rootlet run --rm -m 64m bb true; echo "$(((m - b) / 1000000)) ms without, $((($(date +%s%N) - m) / 1000000)) ms with limits;"; done)"
 is "no scope without limits" "$(group free)" '.*/session-[0-9]*\.scope'
 rootlet update -m 64m free
 is "a limit on what ran without" "$(field free '{{.State.LimitedBy.memory.By}}') $(cat "$(group free)/memory.max")" "cgroup v2, in a scope of systemd's 67108864"
 is "its processes are in there" "$(wc -l <"$(group free)/cgroup.procs")" 1
+
+is "a container with every capability cannot lift it" "$(rootlet run --rm --privileged -m 64m bb sh -c 'mkdir /m; mount -t cgroup2 none /m && echo mounted; echo max 2>/dev/null >/m/memory.max; cat /m/memory.max' 2>/dev/null | tail -1)" 67108864
 
 echo "--- what cannot be had is said"
 rootlet run --rm -m 64m --oom-kill-disable bb true 2>&1
