@@ -10,6 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/testenv"
 )
 
 // patience is how long a script waits for something that is about to happen.
@@ -42,6 +44,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"htpasswd":     htpasswd,
 	"certificate":  certificate,
 	"outer":        startOuter,
+	"cgroups":      needCgroups,
 }
 
 // script is what one running script has at hand.
@@ -68,6 +71,12 @@ func (s *script) close() {
 			r.server.Close()
 		}
 	}
+}
+
+// needCgroups goes on only where the user has control groups of version 1, and names them
+// in $CGROUP.
+func needCgroups(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv("CGROUP", testenv.NeedLegacyCgroups(of(ts).t))
 }
 
 // exits CODE PROGRAM ARG...: runs the program, which must end with the code.

@@ -90,17 +90,33 @@ is "and pids.max" "$(cat "$(group box)/pids.max")" 1024
 rootlet run -d --name free bb sleep 60 >/dev/null
 is "no scope without limits" "$(group free)" '.*/session-[0-9]*\.scope'
 rootlet update -m 64m free
-is "a limit on what runs without" "$(field free '{{.State.LimitedBy.memory.By}}')" ".*"
+is "a limit on what ran without" "$(field free '{{.State.LimitedBy.memory.By}}') $(cat "$(group free)/memory.max")" "cgroup v2, in a scope of systemd's 67108864"
+is "its processes are in there" "$(wc -l <"$(group free)/cgroup.procs")" 1
 
 echo "--- what cannot be had is said"
 rootlet run --rm -m 64m --oom-kill-disable bb true 2>&1
 is "oom-kill-disable" "$(rootlet run --rm -m 64m --oom-kill-disable bb true 2>&1)" ".*version 2 have no such thing.*"
 is "without a bus" "$(DBUS_SESSION_BUS_ADDRESS=unix:path=/none rootlet run --rm -m 64m bb true 2>&1)" '.*--memory does not hold: no scope of your systemd.*'
 began=$(date +%s%N)
-"$work/root/bin/busybox" nc -lU "$work/deaf" >/dev/null 2>&1 & deaf=$!; sleep 1
-[ -S "$work/deaf" ] && is "a bus that hangs" "$(DBUS_SESSION_BUS_ADDRESS=unix:path=$work/deaf rootlet run --rm -m 64m bb true 2>&1)" '.*--memory does not hold.*'
+systemd-socket-activate --accept -l "$work/deaf" sleep 60 >/dev/null 2>&1 & deaf=$!
+until [ -S "$work/deaf" ]; do sleep 0.2; done
+is "a bus that hangs" "$(DBUS_SESSION_BUS_ADDRESS=unix:path=$work/deaf rootlet run --rm -m 64m bb true 2>&1)" '.*--memory does not hold.*'
 kill $deaf 2>/dev/null
 echo "    after $((($(date +%s%N) - began) / 1000000)) ms"
 rootlet rm -f box free >/dev/null; sleep 2
+
+echo "--- a directory that is the user's, without a bus"
+cat >"$work/inside.sh" <<'IN'
+export DBUS_SESSION_BUS_ADDRESS=unix:path=/none
+rootlet run -d --name dir -m 48m --cpus 0.5 bb sleep 60
+rootlet inspect -f '{{.State.LimitedBy.memory.By}}' dir
+cat /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$(rootlet inspect -f '{{.State.Pid}}' dir)/cgroup)/memory.max
+rootlet exec dir cat /proc/self/cgroup
+rootlet run --name dirhog -m 16m bb tail /dev/zero; rootlet inspect -f '{{.State.OOMKilled}}' dirhog
+rootlet rm -f dir dirhog
+ls -d /sys/fs/cgroup$(dirname "$(sed -n 's/^0:://p' /proc/self/cgroup)")/rootlet-[0-9a-f]* 2>/dev/null | wc -l
+IN
+said=$(systemd-run --user --scope -q -p Delegate=yes bash "$work/inside.sh" 2>&1); echo "$said"
+is "all in all" "$(tail -n +2 <<<"$said" | tr '\n' ' ')" "cgroup v2 50331648 0::/ true dir dirhog 0 "
 is "scopes left" "$(systemctl --user list-units --no-legend 'rootlet-*' | wc -l)" 0
 exit $bad
