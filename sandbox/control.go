@@ -205,7 +205,7 @@ func (m *monitor) do(a ask) error {
 	case a.Verb == verbDisconnect:
 		return m.leave(a.Network.Network)
 	case a.Verb == verbUpdate:
-		return m.update(a.Cgroup)
+		return m.update(a)
 	case !up:
 		return ErrNotRunning
 	case a.Verb == verbKill:

@@ -195,7 +195,10 @@ func Update(p Paths, id string) error {
 	if err != nil {
 		return err
 	}
-	return moveIn(now, id)
+	if err := moveIn(now, id); err != nil {
+		return tell(p, id, ask{Verb: verbUpdate, Outside: err.Error() + "; stop it and start it again"})
+	}
+	return nil
 }
 
 // moveIn moves all processes of a container into its control group, until none is found
@@ -222,8 +225,12 @@ func moveIn(now record.State, id string) error {
 				continue
 			}
 			moved[pid], found = true, true
-			if err := into.Take(pid); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("move process %d to the container's control group: %w", pid, err)
+			err := into.Take(pid)
+			if errors.Is(err, unix.EACCES) {
+				err = cgroup.Attach(BusUser(), now.Cgroup, pid)
+			}
+			if err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("process %d cannot be moved to the container's control group: %w", pid, err)
 			}
 		}
 		if !found {
@@ -233,9 +240,16 @@ func moveIn(now record.State, id string) error {
 	return errors.New("its processes multiply faster than they can be moved to its control group")
 }
 
-// update has the limits hold that are written down by now. place is for a group where
-// the container has none.
-func (m *monitor) update(place cgroup.Place) error {
+// update has the limits hold that are written down by now.
+func (m *monitor) update(a ask) error {
+	if a.Outside != "" {
+		for name := range m.state.LimitedBy {
+			m.state.LimitedBy[name] = record.Way{Why: a.Outside}
+		}
+		m.writeState(false)
+		return nil
+	}
+	place := a.Cgroup
 	spec, err := record.Root(m.Paths.Data).Spec(m.container.ID)
 	if err != nil {
 		return err

@@ -95,6 +95,8 @@ type ask struct {
 	Size    Size   `json:"size,omitzero"`
 	// Cgroup is where the group of one that has none can be made (update).
 	Cgroup cgroup.Place `json:"cgroup,omitzero"`
+	// Outside says why not all of its processes are in that (update).
+	Outside string `json:"outside,omitempty"`
 	// Network is how to be in one (connect), or names one (disconnect).
 	Network record.Attachment `json:"network,omitzero"`
 }

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,13 +101,19 @@ func scopeCall(name, slice string, pid int) call {
 	return systemd("StartTransientUnit", "ssa(sv)a(sa(sv))", e)
 }
 
-// Join has a process that is about to join a container come near to it: from a login
-// session no process can be moved into a scope but by systemd. It is for those that have
-// Entrance refused; in what is no scope of ours it does nothing.
-func Join(u User, group string, pid int) error {
+// Join has a process that is about to join a container come near to its group: from a
+// login session no process can be moved into a scope but by systemd. It is for those that
+// have Entrance refused.
+func Join(u User, group string, pid int) error { return attach(u, group, besides, pid) }
+
+// Attach has a process moved into the group itself. systemd moves none of subordinate ids.
+func Attach(u User, group string, pid int) error { return attach(u, group, filepath.Base(group), pid) }
+
+// attach is AttachProcessesToUnit, to one part of the scope of ours that a group is in.
+func attach(u User, group, part string, pid int) error {
 	name := filepath.Base(filepath.Dir(group))
 	if !strings.HasPrefix(name, scopePrefix) || !strings.HasSuffix(name, scopeSuffix) {
-		return nil
+		return errors.New("it is in no scope")
 	}
 	b, err := dialBus(u.addresses(), u.UID, busWait)
 	if err != nil {
@@ -115,7 +122,7 @@ func Join(u User, group string, pid int) error {
 	defer b.close()
 	var e encoder
 	e.string(name)
-	e.string("/" + besides)
+	e.string("/" + part)
 	e.array(4, func() { e.uint32(uint32(pid)) })
 	return b.call(systemd("AttachProcessesToUnit", "ssau", e))
 }
