@@ -183,9 +183,6 @@ func condition(name string) (bool, error) {
 	case "systemd":
 		_, err := os.Lstat("/run/systemd/system")
 		return err == nil, nil
-	case "grouped":
-		by, err := exec.Command(rootlet, "info", "--format", "{{.Limits.By}}").Output()
-		return strings.TrimSpace(string(by)) != "", err
 	case "fuse":
 		_, err := exec.LookPath("fuse-overlayfs")
 		device, openErr := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
