@@ -21,15 +21,15 @@ func Written(dir string) (int64, error) {
 	if err != nil || driver == "" {
 		return 0, err
 	}
-	name := upperName
+	own, name := ownDir(dir), upperName
 	var counts func(*unix.Stat_t) bool
 	if driver == Copy {
-		copied := copiedAt(dir)
+		copied := copiedAt(own)
 		name = treeName
 		// What was copied last may bear the very time of the note.
 		counts = func(st *unix.Stat_t) bool { return st.Ctim.Nano() > copied.Nano() }
 	}
-	at, err := os.Open(dir)
+	at, err := os.Open(own)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -39,7 +39,7 @@ func Written(dir string) (int64, error) {
 	defer at.Close()
 	size, err := tree.Size(int(at.Fd()), name, counts)
 	if err != nil {
-		return 0, fmt.Errorf("size of %s: %w", filepath.Join(dir, name), err)
+		return 0, fmt.Errorf("size of %s: %w", filepath.Join(own, name), err)
 	}
 	return size, nil
 }
