@@ -17,9 +17,24 @@ type chosen struct {
 	help          bool
 	version       bool
 	storageDriver string
+	layersDir     string
 }
 
-const storageDriverFlag = "--storage-driver"
+const (
+	storageDriverFlag = "--storage-driver"
+	layersDirFlag     = "--layers-dir"
+)
+
+// takesValue is where the value of a flag of rootlet itself goes, nil for another.
+func (c *chosen) takesValue(name string) *string {
+	switch name {
+	case storageDriverFlag:
+		return &c.storageDriver
+	case layersDirFlag:
+		return &c.layersDir
+	}
+	return nil
+}
 
 // choose walks the words up to the command. The flags before it are those of
 // rootlet itself.
@@ -35,16 +50,16 @@ func choose(all []command, args []string) (chosen, error) {
 		case (word == "--version" || word == "-v") && c.path == "rootlet":
 			c.version = true
 			return c, nil
-		case name == storageDriverFlag:
+		case c.takesValue(name) != nil:
 			if !inWord {
 				if len(args) == 0 {
 					return c, usage(c.path, "flag %s needs a value", name)
 				}
 				value, args = args[0], args[1:]
 			}
-			c.storageDriver = value
+			*c.takesValue(name) = value
 		case strings.HasPrefix(word, "-"):
-			return c, usage(c.path, "unknown flag %s%s", name, nearest(name, []string{"--help", "--version", storageDriverFlag}))
+			return c, usage(c.path, "unknown flag %s%s", name, nearest(name, []string{"--help", "--version", storageDriverFlag, layersDirFlag}))
 		default:
 			next, ok := find(c.children, word)
 			if !ok {
@@ -87,6 +102,7 @@ func (c chosen) list(out io.Writer) error {
 	}
 	if c.path == "rootlet" {
 		b.WriteString("Flags:\n" +
+			"      --layers-dir DIR         Where layers are unpacked ($ROOTLET_LAYERS_DIR)\n" +
 			"      --storage-driver DRIVER  native, fuse-overlayfs or copy ($ROOTLET_STORAGE_DRIVER)\n" +
 			"  -h, --help                   Show help\n" +
 			"  -v, --version                Show the version\n" +

@@ -33,7 +33,7 @@ func (c *completer) complete(before []string, word string) {
 	if chosen.form == nil {
 		c.offer(names(chosen.children)...)
 		if strings.HasPrefix(word, "-") {
-			c.offer("--help", storageDriverFlag, "--version")
+			c.offer("--help", layersDirFlag, storageDriverFlag, "--version")
 		}
 		return
 	}

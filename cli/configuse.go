@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -87,7 +86,7 @@ func (c config) defaults(all []command, path []string) kong.Resolver {
 			}
 		}
 		value, ok := table[flag.Name]
-		if flag.Name == strings.TrimPrefix(storageDriverFlag, "--") && !ok {
+		if !ok && ("--"+flag.Name == storageDriverFlag || "--"+flag.Name == layersDirFlag) {
 			value, ok = c.values[flag.Name]
 		}
 		if !ok {

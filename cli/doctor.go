@@ -90,6 +90,7 @@ func (a *app) examine() doctor.Host {
 	h.User, h.Home = whoWeAre()
 	if h.DataErr == nil {
 		h.Disk, h.DataErr = doctor.DiskOf(h.Data)
+		h.Disk.Faults, h.Disk.Layers, h.Disk.LayersFS = info.Place.Faults, info.Place.Layers, info.Place.LayersFS
 	}
 	h.Start = a.tryStart(found)
 	return h

@@ -172,6 +172,13 @@ func (i *hostInfo) printDriver(t *text) {
 	for _, r := range i.DriversRuledOut {
 		t.below("Not "+r.Driver, r.Why)
 	}
+	t.line("Data File System", orUnknown(i.Place.FS))
+	for _, f := range i.Place.Faults {
+		t.below("No "+f.Feature, f.Why)
+	}
+	if i.Place.Layers != "" {
+		t.line("Layers Directory", i.Place.Layers+" ("+orUnknown(i.Place.LayersFS)+")")
+	}
 }
 
 func (i *hostInfo) printNetwork(t *text) {

@@ -59,6 +59,7 @@ type monitor struct {
 	// that it needs its image.
 	letImagesGo func()
 	container   *record.Container
+	gone        string // the container's directory, once it is to be removed
 	state       record.State
 	who         identity.Identity
 	root        *fuseoverlay.Root
@@ -197,6 +198,10 @@ func (m *monitor) release() {
 	for i := len(m.cleanup) - 1; i >= 0; i-- {
 		failpoint.At("monitor releases")
 		_ = m.cleanup[i]()
+	}
+	if m.gone != "" {
+		// What was open until now has left a name on NFS and FUSE (".nfs...", ".fuse_hidden...").
+		_ = removeFiles(m.gone)
 	}
 	// The container is history; a client that is stopped may hear of it late.
 	m.audience.wait()

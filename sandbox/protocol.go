@@ -128,6 +128,8 @@ type Platform struct {
 type Paths struct {
 	Data    string `json:"data"`    // $XDG_DATA_HOME/rootlet
 	Runtime string `json:"runtime"` // $XDG_RUNTIME_DIR/rootlet, or run/ below Data
+	// Layers is a scratch in which the layers are, where they cannot be below Data.
+	Layers string `json:"layers,omitempty"`
 }
 
 // Host is what the client knows of itself and its ids.
