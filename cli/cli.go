@@ -21,6 +21,7 @@ type app struct {
 	*printer
 	storageDriver string
 	layersDir     string         // where layers are to be, empty: as it was decided, or is
+	stores        stores         // images of others
 	config        config         // the user's own
 	configErr     error          // why it was not read, where that ends nothing
 	spare         *sandbox.Spare // a monitor that loads while we read, for run

@@ -88,6 +88,9 @@ func (a *app) examine() doctor.Host {
 		Seccomp: len(info.SeccompActions) > 0, Landlock: info.Landlock.ABI, LandlockWhy: info.Landlock.Why,
 	}
 	h.User, h.Home = whoWeAre()
+	for _, s := range a.describeStores() {
+		h.ImageStores = append(h.ImageStores, doctor.ImageStore{Dir: s.Dir, Images: s.Images, Err: s.Error})
+	}
 	if h.DataErr == nil {
 		h.Disk, h.DataErr = doctor.DiskOf(h.Data)
 		h.Disk.Faults, h.Disk.Layers, h.Disk.LayersFS = info.Place.Faults, info.Place.Layers, info.Place.LayersFS

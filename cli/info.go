@@ -61,6 +61,7 @@ type hostInfo struct {
 	SeccompActions  []string // that the kernel knows; none: it has no filters of system calls
 	Landlock        landlockInfo
 	RuntimeDir      string
+	ImageStores     []imageStoreInfo
 	Place           placeInfo
 	SettingFiles    settingFiles
 }
@@ -136,6 +137,7 @@ func (c *infoCmd) Run(a *app) error {
 		info.addContainers(found.paths)
 		info.addImages(found.paths)
 	}
+	info.ImageStores = a.describeStores()
 	info.addSettings(a)
 	if c.Format == "" {
 		return info.print(a.stdout)

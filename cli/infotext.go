@@ -34,6 +34,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	i.printSeccomp(&t)
 	i.printLandlock(&t)
 	t.line("Runtime Directory", i.RuntimeDir)
+	i.printImageStores(&t)
 	i.printSettings(&t)
 	t.line("Go Version", i.ClientInfo.GoVersion)
 	for _, warning := range i.Warnings {
@@ -224,6 +225,19 @@ func (i *hostInfo) printLandlock(t *text) {
 		return
 	}
 	t.line("Landlock", fmt.Sprintf("ABI %d", i.Landlock.ABI))
+}
+
+// printImageStores says which others' images are used, and which cannot be.
+func (i *hostInfo) printImageStores(t *text) {
+	for _, s := range i.ImageStores {
+		if s.Error != "" {
+			t.line("Image Store", s.Dir+" cannot be used")
+			t.below("Error", s.Error)
+			continue
+		}
+		t.line("Image Store", s.Dir)
+		t.below("Images", s.Images)
+	}
 }
 
 // text collects lines.

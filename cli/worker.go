@@ -39,6 +39,7 @@ type work struct {
 
 	Pull   *pullWork   `json:"pull,omitempty"`
 	Load   *loadWork   `json:"load,omitempty"`
+	Adopt  *adoptWork  `json:"adopt,omitempty"`
 	Import *importWork `json:"import,omitempty"`
 	Hello  *helloWork  `json:"hello,omitempty"`
 	Remove *removeWork `json:"remove,omitempty"`
@@ -117,7 +118,7 @@ func (t *task) run() (any, error) {
 	if t.Remove != nil || t.Volumes != nil {
 		defer t.sweep()
 	}
-	if t.Pull != nil || t.Load != nil || t.Import != nil || t.Served != nil {
+	if t.Pull != nil || t.Load != nil || t.Adopt != nil || t.Import != nil || t.Served != nil {
 		t.sweep() // which it has no right to afterwards
 		if err := t.confine(); err != nil {
 			return nil, err
@@ -156,6 +157,8 @@ func (t *task) run() (any, error) {
 		return t.Pull.do(ctx, t)
 	case t.Load != nil:
 		return t.Load.do(ctx, t)
+	case t.Adopt != nil:
+		return t.Adopt.do(ctx, t)
 	case t.Import != nil:
 		return t.Import.do(ctx, t)
 	case t.Served != nil:

@@ -63,6 +63,8 @@ type Host struct {
 	DataErr error
 	Disk    Disk
 
+	ImageStores []ImageStore
+
 	RuntimeDir    string // the one in use
 	XDGRuntimeDir string // what the variable says
 	Systemd       bool   // runs this host
@@ -104,7 +106,7 @@ type Cgroup struct {
 // Check looks at every need, in the order in which they are shown.
 func Check(h Host) []Need {
 	needs := []Need{
-		h.namespaces(), h.ids(), h.rootFilesystem(), h.network(), h.limits(), h.storage(),
+		h.namespaces(), h.ids(), h.rootFilesystem(), h.network(), h.limits(), h.withImageStores(h.storage()),
 		h.runtimeDirectory(), h.lingering(), h.kernel(), h.securityModules(), h.timeToStart(),
 	}
 	for i := range needs { // a list in JSON is never null
