@@ -82,7 +82,7 @@ func Worker() int {
 	}
 	if err != nil {
 		f := packed(err)
-		f.nameDisk(err, t.Paths.Data)
+		f.nameDisk(err, t.Paths)
 		_ = conn.SendJSON(kindFailed, f)
 		return ExitError
 	}
@@ -190,12 +190,18 @@ func packed(err error) failed {
 }
 
 // nameDisk says which disk is full, where one is.
-func (f *failed) nameDisk(err error, data string) {
+func (f *failed) nameDisk(err error, paths sandbox.Paths) {
 	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 	if full {
-		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
+		f.Fix = "df -h " + paths.Data + ": free some space there, or remove images with rootlet rmi"
+		if !isFull(paths.Data) && isFull(paths.Runtime) {
+			f.Fix, f.Lacks = "df -h "+paths.Runtime+": free some space there", need.RuntimeDirectory
+		}
 	}
-	if f.Lacks == "" && (full || errors.Is(err, unix.EROFS)) {
+	if f.Fix == "" && f.Lacks == "" {
+		f.Fix, f.Lacks = need.Answer(err)
+	}
+	if f.Lacks == "" && full {
 		f.Lacks = need.Storage
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/need"
 )
 
 // host is what a plan depends on: a root directory to read from, so that tests
@@ -71,7 +73,7 @@ func (h *host) path(p string) string { return h.root + p }
 func (h *host) readMap(path string) ([]Extent, error) {
 	data, err := os.ReadFile(h.path(path))
 	if err != nil {
-		return nil, err
+		return nil, &noProcError{err}
 	}
 	extents, err := parseMap(string(data))
 	if err != nil {
@@ -79,6 +81,18 @@ func (h *host) readMap(path string) ([]Extent, error) {
 	}
 	return extents, nil
 }
+
+// noProcError is for a host that shows no processes.
+type noProcError struct{ err error }
+
+func (e *noProcError) Error() string { return e.err.Error() }
+func (e *noProcError) Unwrap() error { return e.err }
+
+// Hint is what an administrator types.
+func (e *noProcError) Hint() string { return "mount -t proc proc /proc" }
+
+// Need is the line of doctor about it.
+func (e *noProcError) Need() string { return need.IDs }
 
 // displayName is the name that an administrator would type.
 func (h *host) displayName() string {

@@ -45,6 +45,9 @@ func (h *host) mappers() (newuidmap, newgidmap string, err error) {
 	if h.noNewPrivs {
 		return "", "", errors.New("newuidmap is without effect: no_new_privs is set for this process")
 	}
+	if err := h.hasAccount(); err != nil {
+		return "", "", err
+	}
 	return newuidmap, newgidmap, nil
 }
 
@@ -145,6 +148,9 @@ func (f program) check(need trust) error {
 func (h *host) fixForMappers(err error) []string {
 	if errors.Is(err, errNotInstalled) {
 		return []string{distro.Read(h.path("/")).Install(distro.Newuidmap)}
+	}
+	if errors.Is(err, errNoAccount) {
+		return []string{h.accountLine()}
 	}
 	path, reason, _ := strings.Cut(err.Error(), ": ")
 	switch {
