@@ -1,6 +1,7 @@
 package need
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ func Answer(err error) (hint, name string) {
 	switch {
 	case errors.Is(err, unix.ENOSYS):
 		return "this kernel, or a filter of system calls around this process, lacks a call that rootlet takes: Linux 5.13 has all of them", Kernel
+	case errors.Is(err, unix.EPERM) && filtered():
+		return "a filter of system calls is around this process, and may be what refuses it: in a container, start that with --security-opt seccomp=unconfined", Kernel
 	case errors.Is(err, unix.EMFILE):
 		return "ulimit -n 1024   # the files that a process may have open" + soFar(unix.RLIMIT_NOFILE), TimeToStart
 	case errors.Is(err, unix.EFBIG):
@@ -25,6 +28,12 @@ func Answer(err error) (hint, name string) {
 		return "", Storage
 	}
 	return "", ""
+}
+
+// filtered says whether this process is below a filter of system calls.
+func filtered() bool {
+	status, _ := os.ReadFile("/proc/self/status")
+	return bytes.Contains(status, []byte("\nSeccomp:\t2\n"))
 }
 
 // soFar is a remark about a limit as it is.
