@@ -107,6 +107,9 @@ func (e *MapError) Hint() string {
 	var exit *exec.ExitError
 	switch {
 	case !errors.As(e.Err, &exit):
+		if hint, _ := need.Answer(e.Err); hint != "" {
+			return hint
+		}
 		return e.Program + " cannot be run: try it by hand"
 	case strings.Contains(e.Message, "not allowed"):
 		return "the system grants other ranges than were found: compare `getsubids $USER`, and the line subid: in /etc/nsswitch.conf"

@@ -54,6 +54,9 @@ type Want struct {
 	DoctorFine bool
 }
 
+// Noticed says whether the user of such a host notices anything.
+func (w Want) Noticed() bool { return w.Refused || w.Says != "" || len(w.Less) > 0 }
+
 // Denial is a rule of a filter.
 type Denial struct {
 	Call  string

@@ -174,8 +174,10 @@ func processes() []Condition {
 	return []Condition{
 		{Name: "ulimit -n 64", Shell: `ulimit -n 64`},
 		{Name: "ulimit -n 12", Shell: `ulimit -n 12`, Want: Want{Refused: true, Need: need.TimeToStart}},
-		{Name: "ulimit -u 20", Shell: `ulimit -p 20`, Want: Want{Refused: true, Need: need.TimeToStart}},
+		{Name: "ulimit -u 8", Shell: `ulimit -p 8`, Want: Want{Refused: true, Code: 125}},
+		{Name: "ulimit -u 20", Shell: `ulimit -p 20`, Want: Want{Refused: true, Need: need.TimeToStart, Code: 125}},
 		{Name: "ulimit -v 500000", Shell: `ulimit -v 500000`, Want: Want{Refused: true, Code: 125}},
+		{Name: "ulimit -v 1100000", Shell: `ulimit -v 1100000`},
 		{Name: "ulimit -f 100", Shell: `ulimit -f 100`, Want: Want{Refused: true, Need: need.Storage}},
 		{Name: "ulimit -s 128", Shell: `ulimit -s 128`},
 		{Name: "ulimit -l 0, -c 0", Shell: `ulimit -l 0; ulimit -c 0`},
