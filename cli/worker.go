@@ -93,7 +93,7 @@ func Worker() int {
 	}
 	if err != nil {
 		f := packed(err)
-		f.NameDisk(err, t.Paths.Data)
+		f.NameDisk(err, t.Paths)
 		_ = conn.SendJSON(kindFailed, f)
 		return ExitError
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rootlet/internal/hosts"
 	"rootlet/internal/reportcard"
 	"rootlet/internal/testenv"
 )
@@ -44,6 +45,7 @@ func TestMain(m *testing.M) {
 		os.Exit(measure(report))
 	}
 	reportcard.Stage()
+	hosts.Stage()
 	if stage := egressStage(); stage != nil {
 		if err := stage(); err != nil {
 			fmt.Fprintln(os.Stderr, os.Getenv(stageKey)+":", err)

@@ -112,7 +112,7 @@ func Monitor() int {
 	go m.listen(conn)
 	if err := m.run(); err != nil {
 		f := failureOf(err)
-		f.NameDisk(err, m.Paths.Data)
+		f.NameDisk(err, m.Paths)
 		_ = conn.SendJSON(kindFailed, f)
 		return codeEngine
 	}

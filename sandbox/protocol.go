@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/linux"
 	"rootlet/internal/need"
 	"rootlet/internal/stage"
 	"rootlet/sandbox/cgroup"
@@ -208,19 +209,25 @@ func failureOf(err error) *Failure {
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
 	}
+	if f.Fix == "" && f.Lacks == "" {
+		f.Fix, f.Lacks = need.Answer(err)
+	}
 	errors.As(err, &f.Port)
 	return f
 }
 
-// NameDisk says which disk is full, or cannot be written, where err comes of one.
-func (f *Failure) NameDisk(err error, data string) {
+// NameDisk says which disk is full, where err comes of one; else what an answer of the
+// kernel's means, where nobody has said.
+func (f *Failure) NameDisk(err error, p Paths) {
 	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-	if f.Lacks != "" || !full && !errors.Is(err, unix.EROFS) {
-		return
+	if full && (f.Lacks == "" || f.Lacks == need.Storage) {
+		f.Fix, f.Lacks = "df -h "+p.Data+": free some space there, or remove images with rootlet rmi", need.Storage
+		if !linux.IsFull(p.Data) && linux.IsFull(p.Runtime) {
+			f.Fix, f.Lacks = "df -h "+p.Runtime+": free some space there", need.RuntimeDirectory
+		}
 	}
-	f.Lacks = need.Storage
-	if full {
-		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
+	if f.Fix == "" && f.Lacks == "" {
+		f.Fix, f.Lacks = need.Answer(err)
 	}
 }
 

@@ -50,6 +50,8 @@ type Host struct {
 	Shell  int    // the process that runs rootlet
 	Kernel string // release
 
+	RefusedCalls []error // what the kernel, or a filter, does not do: linux.RefusedCalls
+
 	Namespaces Namespaces
 	Plan       *userns.Plan
 	PlanErr    error

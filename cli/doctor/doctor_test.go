@@ -121,6 +121,12 @@ var conditions = []struct {
 	}},
 	{"an older kernel", []string{need.Kernel}, func(_ *testing.T, h *Host) { h.Kernel = "5.12.1" }},
 	{"an ancient kernel", []string{need.Kernel}, func(_ *testing.T, h *Host) { h.Kernel = "4.14.0" }},
+	{"a filter older than openat2", []string{need.Kernel}, func(_ *testing.T, h *Host) {
+		h.RefusedCalls = []error{fmt.Errorf("openat2: %w", unix.EPERM), fmt.Errorf("pidfd_open: %w", unix.EPERM)}
+	}},
+	{"a kernel without openat2", []string{need.Kernel}, func(_ *testing.T, h *Host) {
+		h.Kernel, h.RefusedCalls = "5.4.0", []error{fmt.Errorf("openat2: %w", unix.ENOSYS)}
+	}},
 	{"a kernel of no number", []string{need.Kernel}, func(_ *testing.T, h *Host) { h.Kernel = "custom" }},
 	{"no fuse", []string{need.RootFilesystem}, func(t *testing.T, h *Host) {
 		if err := os.Remove(filepath.Join(h.Root, fuseDevice)); err != nil {

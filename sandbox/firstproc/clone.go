@@ -230,7 +230,7 @@ between:
 	// not this one's to wait for, which the kernel says at once (ECHILD).
 	syscall.RawSyscall(syscall.SYS_DUP3, s.arg[0], 0, 0)
 	_, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 1, ^uintptr(0), 0)
-	for k = 1; errno == syscall.ENOSYS && k < fewDescriptors; k++ {
+	for k = 1; errno != 0 && k < fewDescriptors; k++ {
 		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(k), 0, 0)
 	}
 	message[0], message[1] = uint64(r1), 0
