@@ -71,10 +71,13 @@ func commands() []command {
 	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
 	systemCheck := verb[systemCheckCmd]("check", "Look for damage in what is stored, and mend it")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
+	systemMove := verb[systemMoveCmd]("move", "Move the data, or the layers, to another directory")
 	systemPrune := verb[systemPruneCmd]("prune", "Remove stopped containers, and what nothing needs")
+	systemReset := verb[systemResetCmd]("reset", "Remove all containers, images, volumes and networks")
 	tag := verb[tagCmd]("tag", "Give an image one more name")
 	top := verb[topCmd]("top", "List the processes of a container")
 	unpause := verb[unpauseCmd]("unpause", "Let the processes of paused containers go on")
+	unshare := verb[unshareCmd]("unshare", "Run a command that may touch what containers' ids own")
 	update := verb[updateCmd]("update", "Change the restart policy of containers")
 	version := verb[versionCmd]("version", "Show the version")
 	volumeCreate := verb[volumeCreateCmd]("create", "Create a volume")
@@ -124,6 +127,7 @@ func commands() []command {
 		tag,
 		top,
 		unpause,
+		unshare,
 		update,
 		wait,
 
@@ -194,7 +198,9 @@ func commands() []command {
 			systemDf,
 			events,
 			info,
+			systemMove,
 			systemPrune,
+			systemReset,
 		}},
 		{name: "volume", help: "Manage volumes", children: []command{
 			volumeCreate,

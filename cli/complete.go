@@ -33,7 +33,8 @@ func (c *completer) complete(before []string, word string) {
 	if chosen.form == nil {
 		c.offer(names(chosen.children)...)
 		if strings.HasPrefix(word, "-") {
-			c.offer("--help", imageStoreFlag, storageDriverFlag, "--version")
+			c.offer("--help", "--version")
+			c.offer(ownFlags...)
 		}
 		return
 	}
@@ -132,6 +133,8 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 		}
 	case "format":
 		c.offer("json", "table")
+	case "require":
+		c.offer(record.Requirements()...)
 	case "restart":
 		c.offer(record.RestartNo, record.RestartAlways, record.RestartOnFailure, record.RestartUnlessStopped)
 	case "storage-driver":

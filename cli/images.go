@@ -171,7 +171,11 @@ func familiar(full string) string {
 
 // view is the store as it can be read here, by the user himself.
 func view(paths sandbox.Paths) fuseoverlay.View {
-	return fuseoverlay.View{GraphRoot: sandbox.StoreConfig(paths, "").GraphRoot}
+	c := sandbox.StoreConfig(paths, "")
+	if c.Lists != "" {
+		return fuseoverlay.View{GraphRoot: c.Lists, LayerRoot: c.GraphRoot}
+	}
+	return fuseoverlay.View{GraphRoot: c.GraphRoot}
 }
 
 // storedName is what an image that the user speaks of goes by in the store: its

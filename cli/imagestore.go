@@ -22,8 +22,6 @@ import (
 // here as if they were one's own. All that is read of them is read by the command that
 // the user typed, with his own rights; a worker gets open directories of blobs.
 
-const imageStoreFlag = "--image-store"
-
 // stores are the image stores of this command, opened when they are first needed.
 type stores struct {
 	dirs   []string

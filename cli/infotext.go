@@ -25,6 +25,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	t.section("Server")
 	i.printServer(&t)
 	t.section("Rootlet")
+	i.printLevel(&t)
 	i.printIDs(&t)
 	i.printDriver(&t)
 	i.printCgroup(&t)
@@ -120,8 +121,15 @@ func orUnknown(s string) string {
 }
 
 func (i *hostInfo) printCgroup(t *text) {
-	t.line("Cgroups", i.CgroupDriver)
-	t.because(i.CgroupWhy)
+	by := i.Limits.By
+	if by == "" {
+		by = "best effort: no control groups"
+	}
+	if len(i.Limits.Controllers) > 0 {
+		by += ": " + strings.Join(i.Limits.Controllers, " ")
+	}
+	t.line("Limits", by)
+	t.because(i.Limits.Why)
 }
 
 func (i *hostInfo) printIDs(t *text) {
@@ -133,6 +141,18 @@ func (i *hostInfo) printIDs(t *text) {
 	t.below("Uid Map", extents(i.IDs.UIDs))
 	t.below("Gid Map", extents(i.IDs.GIDs))
 	t.because(i.IDs.Why, i.IDs.Fix...)
+}
+
+// printLevel is about a container that would be started now.
+func (i *hostInfo) printLevel(t *text) {
+	switch {
+	case i.UserNamespaces.Allowed:
+		t.line("Level", record.LevelName(i.Level))
+	case i.UserNamespaces.Setting != "":
+		t.line("Level", "none")
+	default:
+		t.line("Level", "unknown")
+	}
 }
 
 // extents are the lines of an id map, as container:host:size.
@@ -152,6 +172,13 @@ func (i *hostInfo) printDriver(t *text) {
 	t.line("Storage", name)
 	for _, r := range i.DriversRuledOut {
 		t.below("Not "+r.Driver, r.Why)
+	}
+	t.line("Data File System", orUnknown(i.Place.FS))
+	for _, f := range i.Place.Faults {
+		t.below("No "+f.Feature, f.Why)
+	}
+	if i.Place.Layers != "" {
+		t.line("Layers Directory", i.Place.Layers+" ("+orUnknown(i.Place.LayersFS)+")")
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -13,6 +14,7 @@ import (
 // globalFlags may stand after the command as well as before it.
 type globalFlags struct {
 	ImageStore    []string `name:"image-store" env:"ROOTLET_IMAGE_STORE" sep:":" placeholder:"DIR" group:"global" help:"Use the images in this directory, which others keep, too; may be given again."`
+	LayersDir     string   `name:"layers-dir" env:"ROOTLET_LAYERS_DIR" placeholder:"DIR" group:"global" help:"Where layers are unpacked: on a disk of this host; chosen by itself if not given."`
 	StorageDriver string   `name:"storage-driver" env:"ROOTLET_STORAGE_DRIVER" placeholder:"DRIVER" group:"global" help:"native, fuse-overlayfs or copy; the best that works here if not given."`
 }
 
@@ -79,8 +81,14 @@ func (c chosen) parse(a *app, target runner) (helped bool, err error) {
 	if a.storageDriver == "" {
 		a.storageDriver = global.StorageDriver
 	}
+	if a.layersDir == "" {
+		a.layersDir = global.LayersDir
+	}
 	if helped {
 		return true, nil
+	}
+	if a.layersDir != "" && !filepath.IsAbs(a.layersDir) {
+		return false, usage(c.path, "layers directory %q: an absolute path is wanted", a.layersDir)
 	}
 	switch a.storageDriver {
 	case "", fuseoverlay.Native, fuseoverlay.FuseOverlayfs, fuseoverlay.Copy:

@@ -226,6 +226,9 @@ func (s storeForPull) LookUp(name string) (id, digest string, ok bool, err error
 	if err != nil {
 		return "", "", false, err
 	}
+	if image.TopLayer != "" && !s.Store.HasLayer(image.TopLayer) {
+		return "", "", false, nil // a scratch has lost it
+	}
 	return image.ID, image.Digest, true, nil
 }
 

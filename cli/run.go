@@ -87,6 +87,9 @@ func (c *runCmd) chooseStreams(r *sandbox.Request, s *sandbox.Streams) error {
 // prints the id of one that nobody stays with.
 func (c *newContainer) begin(a *app, r sandbox.Request, s sandbox.Streams) error {
 	plan, err := a.plan(r.Paths)
+	if err == nil {
+		r.Paths, err = a.settle(plan, r.Paths)
+	}
 	if err != nil {
 		return &engineError{err}
 	}
@@ -162,6 +165,9 @@ func (a *app) host(plan *userns.Plan) sandbox.Host {
 
 // sandbox has a monitor do a request. Its failure says itself what to exit with.
 func (a *app) sandbox(plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (int, error) {
+	if err := a.refill(plan, r); err != nil {
+		return ExitEngine, &engineError{err}
+	}
 	spare := a.spare
 	a.spare = nil
 	status, err := sandbox.Run(plan, r, s, spare)
@@ -225,6 +231,10 @@ func (a *app) place() (sandbox.Paths, *userns.Plan, error) {
 		return paths, nil, err
 	}
 	plan, err := a.plan(paths)
+	if err != nil {
+		return paths, nil, err
+	}
+	paths, err = a.settle(plan, paths)
 	return paths, plan, err
 }
 

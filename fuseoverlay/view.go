@@ -18,8 +18,10 @@ import (
 // of images whole (rename(2)), so what is read is what one moment had. The
 // files belong to the user himself, unlike those in layers.
 type View struct {
-	// GraphRoot is that of Config.
+	// GraphRoot is that of Config, or its Lists where it has such.
 	GraphRoot string
+	// LayerRoot is the GraphRoot of a Config that has Lists.
+	LayerRoot string
 	// Stores finds the images of the image stores that are read beside it: those that
 	// bear a name, or all where it is empty or none does. It may be nil.
 	Stores func(name string) []StoredImage

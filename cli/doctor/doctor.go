@@ -50,6 +50,8 @@ type Host struct {
 	Shell  int    // the process that runs rootlet
 	Kernel string // release
 
+	RefusedCalls []error // what the kernel, or a filter, does not do: linux.RefusedCalls
+
 	Namespaces Namespaces
 	Plan       *userns.Plan
 	PlanErr    error
@@ -84,6 +86,7 @@ type Namespaces struct {
 	Allowed    bool
 	Setting    string // what forbids them, where that is known
 	Error, Fix string
+	Level      []string // what a container does without; none: nothing
 }
 
 // Network is what a container gets if nothing else is asked for.
@@ -93,11 +96,12 @@ type Network struct {
 	Why, Fix        string
 }
 
-// Cgroup is the one that this process is in.
+// Cgroup is what holds containers to their limits.
 type Cgroup struct {
 	Version     string
-	Ours        bool // to divide
-	Why         string
+	By          string // empty: nothing
+	Legacy      bool   // that is directories of version 1
+	Why         string // why nothing better does
 	Controllers []string
 }
 
