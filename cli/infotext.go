@@ -122,7 +122,7 @@ func orUnknown(s string) string {
 func (i *hostInfo) printCgroup(t *text) {
 	by := i.Limits.By
 	if by == "" {
-		by = "no control groups"
+		by = "best effort: no control groups"
 	}
 	if len(i.Limits.Controllers) > 0 {
 		by += ": " + strings.Join(i.Limits.Controllers, " ")

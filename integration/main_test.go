@@ -28,7 +28,7 @@ var whoever = []string{
 	// What a registry or a credential helper is asked, and answers.
 	"credential-helper", "login", "mirror", "pull-errors", "pull-faults", "registry-own", "registry-serve", "search",
 	// What is written down: records, logs, events, settings.
-	"autostart", "completion", "events", "health", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
+	"autostart", "completion", "events", "health", "limits-best-effort", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
 	// What a client does with what it is sent, and what it reads below /proc.
 	"attach", "signals", "stats",
 }
@@ -183,6 +183,9 @@ func condition(name string) (bool, error) {
 	case "systemd":
 		_, err := os.Lstat("/run/systemd/system")
 		return err == nil, nil
+	case "grouped":
+		by, err := exec.Command(rootlet, "info", "--format", "{{.Limits.By}}").Output()
+		return strings.TrimSpace(string(by)) != "", err
 	case "fuse":
 		_, err := exec.LookPath("fuse-overlayfs")
 		device, openErr := os.OpenFile("/dev/fuse", os.O_RDWR, 0)

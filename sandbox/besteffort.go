@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -36,7 +37,7 @@ func (b bestEffort) Apply(l record.Limits) map[string]record.Way {
 			say(name, by, why)
 		case record.LimitCPUs, record.LimitCpusetCPUs: // below, together
 		default:
-			say(name, "", "it takes a control group")
+			say(name, "", "it takes a control group: "+m.noGroup())
 		}
 	}
 	if l.CpusetCPUs != "" || slices.Contains(l.Names(), record.LimitCPUs) {
@@ -45,6 +46,11 @@ func (b bestEffort) Apply(l record.Limits) map[string]record.Way {
 		m.state.Processors = ""
 	}
 	return ways
+}
+
+// noGroup is why there is none.
+func (m *monitor) noGroup() string {
+	return cmp.Or(m.Request.Cgroup.Why, "it was started without one; stop it and start it again")
 }
 
 // nprocCounts reports whether the kernel counts a container's processes for RLIMIT_NPROC by

@@ -101,10 +101,7 @@ func (m *monitor) enforcers() []cgroup.Enforcer {
 // or refused where the user has said --require limits.
 func (m *monitor) applyLimits() error {
 	l, by := m.Spec.Holding(), map[string]record.Way{}
-	why := m.Request.Cgroup.Why
-	if why == "" {
-		why = "it was started without a control group; stop it and start it again"
-	}
+	why := m.noGroup()
 	for _, name := range l.Names() {
 		by[name] = record.Way{Why: why}
 	}

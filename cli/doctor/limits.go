@@ -16,7 +16,7 @@ var delegated = [...]string{"cpu", "memory", "pids"}
 func (h Host) limits() Need {
 	n := Need{Name: need.Limits, Status: OK, Now: h.Cgroup.By}
 	if h.Cgroup.By == "" {
-		n.Status, n.Now, n.Better, n.Why = Missing, "no cgroups", "a cgroup for each container", h.Cgroup.Why
+		n.Status, n.Now, n.Better, n.Why = Better, "best effort: no cgroups", "a cgroup for each container", h.Cgroup.Why
 		n.Fix = h.divide()
 		return n
 	}
