@@ -27,6 +27,10 @@ type Place struct {
 // Some reports whether it is one.
 func (p Place) Some() bool { return p.Dir != "" || len(p.Dirs) > 0 }
 
+// EndsAtLogout reports whether it is a scope of the user's systemd, which ends all that it
+// has when it ends itself.
+func (p Place) EndsAtLogout() bool { return strings.HasSuffix(p.Dir, scopeSuffix) }
+
 // Wish is what a place is looked for.
 type Wish struct {
 	Limits  record.Limits

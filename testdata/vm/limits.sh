@@ -89,6 +89,8 @@ is "a sandbox's memory.max" "$(cat "$(group box)/memory.max")" 2147483648
 is "and pids.max" "$(cat "$(group box)/pids.max")" 1024
 rootlet run -d --name free bb sleep 60 >/dev/null
 echo "    what a start takes: $(for i in 1 2 3; do rootlet run --rm bb true; b=$(date +%s%N); rootlet run --rm bb true; m=$(date +%s%N); rootlet run --rm -m 64m bb true; echo "$(((m - b) / 1000000)) ms without, $((($(date +%s%N) - m) / 1000000)) ms with limits;"; done)"
+is "who lingers is not told of the logout" "$(rootlet run -d --rm -m 64m bb true 2>&1 >/dev/null)" ""
+is "who does not, is" "$(USER=nobody rootlet run -d --rm -m 64m bb true 2>&1 >/dev/null)" "rootlet: notice: the container has a control group of your systemd's.*"
 is "no scope without limits" "$(group free)" '.*/session-[0-9]*\.scope'
 rootlet update -m 64m free
 is "a limit on what ran without" "$(field free '{{.State.LimitedBy.memory.By}}') $(cat "$(group free)/memory.max")" "cgroup v2, in a scope of systemd's 67108864"
