@@ -45,6 +45,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"certificate":  certificate,
 	"outer":        startOuter,
 	"cgroups":      needCgroups,
+	"ungrouped":    needNoCgroups,
 }
 
 // script is what one running script has at hand.
@@ -77,6 +78,14 @@ func (s *script) close() {
 // in $CGROUP.
 func needCgroups(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("CGROUP", testenv.NeedLegacyCgroups(of(ts).t))
+}
+
+// needNoCgroups goes on only where control groups hold no limits.
+func needNoCgroups(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("rootlet", "info", "--format", "{{.Limits.By}}"))
+	if by := strings.TrimSpace(ts.ReadFile("stdout")); by != "" {
+		testenv.NotFor(of(ts).t, "what is done without "+by)
+	}
 }
 
 // exits CODE PROGRAM ARG...: runs the program, which must end with the code.
