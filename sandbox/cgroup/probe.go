@@ -71,7 +71,7 @@ func (f *Finding) ofLegacy(p Place) {
 
 // limitingOf are those of a group's controllers that limit.
 func limitingOf(have []string) []string {
-	return slices.DeleteFunc(have, func(c string) bool { return !slices.Contains(controllers2, c) })
+	return slices.DeleteFunc(have, func(c string) bool { return !slices.Contains(controllers2[:], c) })
 }
 
 // hasSystemd asks the bus for systemd.
