@@ -149,7 +149,7 @@ func (a *app) streams(sigProxy bool) sandbox.Streams {
 
 // host is what a monitor is told of us.
 func (a *app) host(plan *userns.Plan) sandbox.Host {
-	return sandbox.Host{UID: os.Getuid(), GID: os.Getgid(), IDMode: string(plan.Method), Start: a.began}
+	return sandbox.Host{UID: os.Getuid(), GID: os.Getgid(), IDMode: string(plan.Method), Lingers: lingers(), Start: a.began}
 }
 
 // sandbox has a monitor do a request. Its failure says itself what to exit with.

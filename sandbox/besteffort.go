@@ -39,8 +39,10 @@ func (b bestEffort) Apply(l record.Limits) map[string]record.Way {
 			by, why := b.beNice(l.CPUShares)
 			say(name, by, why)
 		case record.LimitCPUs, record.LimitCpusetCPUs: // below, together
-		default:
-			say(name, "", "it takes a control group: "+m.noGroup())
+		default: // a control group alone: there is none, or it has said why not
+			if m.cgroup == nil {
+				say(name, "", "it takes a control group: "+m.noGroup())
+			}
 		}
 	}
 	if l.CpusetCPUs != "" || slices.Contains(l.Names(), record.LimitCPUs) {

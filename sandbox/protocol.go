@@ -130,11 +130,13 @@ type Paths struct {
 
 // Host is what the client knows of itself and its ids.
 type Host struct {
-	UID    int       `json:"uid"`
-	GID    int       `json:"gid"`
-	Name   string    `json:"name"`   // login name, as far as the environment knows it
-	IDMode string    `json:"idMode"` // userns.Method
-	Start  time.Time `json:"start"`  // when the user's command began
+	UID    int    `json:"uid"`
+	GID    int    `json:"gid"`
+	Name   string `json:"name"`   // login name, as far as the environment knows it
+	IDMode string `json:"idMode"` // userns.Method
+	// Lingers: the user's systemd runs whether he is logged in or not.
+	Lingers bool      `json:"lingers,omitempty"`
+	Start   time.Time `json:"start"` // when the user's command began
 }
 
 // Size of a terminal, in characters.

@@ -111,6 +111,9 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 		spare.Discard()
 		return nil, err
 	}
+	if r.Cgroup.EndsAtLogout() && !r.Host.Lingers && r.Attach == (Attach{}) {
+		s.Notice("the container has a control group of your systemd's, and ends with it when you log out; `loginctl enable-linger` has both stay")
+	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
 	failpoint.At("client before the maps")
 	if !spare.mapped {

@@ -92,10 +92,11 @@ func TestLimitsOfVersion1(t *testing.T) {
 	hasFiles(t, parents["cpuset"], "cpuset.cpus", "cpuset.mems")
 	// The kernel makes the files of a new group; here they are there before.
 	cpuset := filepath.Join(parents["cpuset"], "rootlet-0123456789ab")
-	if err := os.Mkdir(cpuset, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(cpuset, inner), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	hasFiles(t, cpuset, "cpuset.cpus", "cpuset.mems")
+	hasFiles(t, filepath.Join(cpuset, inner), "cpuset.cpus", "cpuset.mems")
 	g, err := Make(Place{Dirs: parents}, someID)
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +112,7 @@ func TestLimitsOfVersion1(t *testing.T) {
 	says(t, dir("cpu"), map[string]string{"cpu.cfs_quota_us": "50000", "cpu.cfs_period_us": "100000", "cpu.shares": "512"})
 	says(t, dir("pids"), map[string]string{"pids.max": "20"})
 	says(t, cpuset, map[string]string{"cpuset.cpus": "0-1", "cpuset.mems": "0"})
+	says(t, filepath.Join(cpuset, inner), map[string]string{"cpuset.cpus": "0-1", "cpuset.mems": "0"})
 	for name, way := range by {
 		if held := name != record.LimitBlkioWeight; (way.By == WayLegacy) != held {
 			t.Errorf("%s: %+v", name, way)
@@ -143,10 +145,13 @@ func TestWeights(t *testing.T) {
 func TestOOMKills(t *testing.T) {
 	dir := t.TempDir()
 	g := &legacy{map[string]string{"memory": dir}}
+	if err := os.Mkdir(filepath.Join(dir, inner), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if _, counted := g.OOMKills(); counted {
 		t.Error("counts without a file")
 	}
-	if err := os.WriteFile(filepath.Join(dir, "memory.oom_control"), []byte("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, inner, "memory.oom_control"), []byte("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if n, counted := g.OOMKills(); n != 3 || !counted {

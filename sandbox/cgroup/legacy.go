@@ -17,10 +17,15 @@ import (
 )
 
 // legacy is a group of version 1: one directory for each controller, as far as they are
-// the user's.
+// the user's. It holds the limits, and the processes are in one below it: a container with
+// CAP_SYS_ADMIN can mount the hierarchy from its own group on, whose files are container
+// root's, and nothing forbids it to write to them, as nsdelegate does in version 2.
 type legacy struct {
 	dirs map[string]string
 }
+
+// inner is the group that the processes are in.
+const inner = "inside"
 
 func makeLegacy(parents map[string]string, id string) (*legacy, error) {
 	g := &legacy{map[string]string{}}
@@ -35,18 +40,42 @@ func makeLegacy(parents map[string]string, id string) (*legacy, error) {
 			return nil, err
 		}
 		g.dirs[controller] = dir
-		if controller != "cpuset" {
-			continue
-		}
-		// A new one has no processor and no memory, and takes no process (cpuset(7)).
-		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-			if err := write(dir, file, strings.Join(words(parent, file), " ")); err != nil {
-				g.Remove()
-				return nil, err
-			}
+		if err := makeInner(controller, parent, dir); err != nil {
+			g.Remove()
+			return nil, err
 		}
 	}
 	return g, nil
+}
+
+// makeInner makes the group below one that was just made.
+func makeInner(controller, parent, dir string) error {
+	if controller == "memory" {
+		_ = write(dir, "memory.use_hierarchy", "1") // always so since Linux 5.11
+	}
+	below := filepath.Join(dir, inner)
+	if err := os.Mkdir(below, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if controller != "cpuset" {
+		return nil
+	}
+	// A new one has no processor and no memory, and takes no process (cpuset(7)).
+	for _, file := range cpusetFiles {
+		if err := setCpuset(dir, file, strings.Join(words(parent, file), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var cpusetFiles = [...]string{"cpuset.cpus", "cpuset.mems"}
+
+// setCpuset sets a list for both groups, of which the inner one's must be part of the
+// outer one's at any time: it goes first where it gets less, and last where it gets more.
+func setCpuset(dir, file, list string) error {
+	_ = write(filepath.Join(dir, inner), file, list)
+	return errors.Join(write(dir, file, list), write(filepath.Join(dir, inner), file, list))
 }
 
 func (g *legacy) Apply(l record.Limits) map[string]record.Way {
@@ -94,7 +123,7 @@ func (g *legacy) Apply(l record.Limits) map[string]record.Way {
 			if list == "" {
 				list = strings.Join(words(filepath.Dir(dir), name), " ")
 			}
-			return write(dir, name, list)
+			return setCpuset(dir, name, list)
 		})
 	}
 	set(record.LimitPids, "pids", file("pids.max", orMax(pids(l))))
@@ -153,7 +182,7 @@ func (g *legacy) Entrance() (Entrance, error) {
 		if !ours {
 			continue
 		}
-		procs, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY, 0)
+		procs, err := os.OpenFile(filepath.Join(dir, inner, "cgroup.procs"), os.O_WRONLY, 0)
 		if err != nil {
 			e.Close()
 			return Entrance{}, err
@@ -193,12 +222,18 @@ func (g *legacy) Has(pid int) bool {
 }
 
 func (g *legacy) OOMKills() (int, bool) {
-	text, err := os.ReadFile(filepath.Join(g.dirs["memory"], "memory.oom_control"))
-	return CountOf(string(text), "oom_kill"), err == nil && g.dirs["memory"] != ""
+	dir := g.dirs["memory"]
+	if dir == "" {
+		return 0, false
+	}
+	// It is counted where the process was, and not above (Linux 4.13).
+	text, err := os.ReadFile(filepath.Join(dir, inner, "memory.oom_control"))
+	return CountOf(string(text), "oom_kill"), err == nil && strings.Contains(string(text), "oom_kill ")
 }
 
 func (g *legacy) Remove() {
 	for _, dir := range g.dirs {
+		removeDir(filepath.Join(dir, inner))
 		removeDir(dir)
 	}
 }

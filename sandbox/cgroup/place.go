@@ -27,6 +27,10 @@ type Place struct {
 // Some reports whether it is one.
 func (p Place) Some() bool { return p.Dir != "" || len(p.Dirs) > 0 }
 
+// EndsAtLogout reports whether it is a scope of the user's systemd, which ends all that it
+// has when it ends itself.
+func (p Place) EndsAtLogout() bool { return strings.HasSuffix(p.Dir, scopeSuffix) }
+
 // Wish is what a place is looked for.
 type Wish struct {
 	Limits  record.Limits
@@ -36,17 +40,28 @@ type Wish struct {
 	User    User
 }
 
-// limiting are the controllers that hold limits, by version; v1 has further ones that
-// count and freeze.
+// The controllers that hold limits, by version; some of version 1 count and freeze.
 var (
-	limiting2 = map[string]string{
-		record.LimitMemory: "memory", record.LimitMemorySwap: "memory", record.LimitMemoryReservation: "memory",
-		record.LimitCPUs: "cpu", record.LimitCPUShares: "cpu", record.LimitCpusetCPUs: "cpuset", record.LimitCpusetMems: "cpuset",
-		record.LimitPids: "pids", record.LimitBlkioWeight: "io",
-	}
-	controllers2 = []string{"cpu", "cpuset", "io", "memory", "pids"}
-	controllers1 = []string{"blkio", "cpu", "cpuacct", "cpuset", "freezer", "memory", "pids"}
+	controllers2 = [...]string{"cpu", "cpuset", "io", "memory", "pids"}
+	controllers1 = [...]string{"blkio", "cpu", "cpuacct", "cpuset", "freezer", "memory", "pids"}
 )
+
+// controllerOf is the one of version 2 that holds a limit; empty: none does.
+func controllerOf(limit string) string {
+	switch limit {
+	case record.LimitMemory, record.LimitMemorySwap, record.LimitMemoryReservation:
+		return "memory"
+	case record.LimitCPUs, record.LimitCPUShares:
+		return "cpu"
+	case record.LimitCpusetCPUs, record.LimitCpusetMems:
+		return "cpuset"
+	case record.LimitPids:
+		return "pids"
+	case record.LimitBlkioWeight:
+		return "io"
+	}
+	return ""
+}
 
 // Find looks for a place: a scope of systemd's, a directory of version 2, or of version 1.
 // An error says that the parent that the user has named will not do.
@@ -91,7 +106,7 @@ func (h hierarchies) limits2(l record.Limits) bool {
 	}
 	have := words(h.unified.dir, "cgroup.controllers")
 	for _, name := range l.Names() {
-		if slices.Contains(have, limiting2[name]) {
+		if slices.Contains(have, controllerOf(name)) {
 			return true
 		}
 	}
@@ -226,7 +241,7 @@ func (h hierarchies) named(parent string) (Place, error) {
 	err := fmt.Errorf("%s: there is no such control group", asked)
 	for controller, g := range h.legacy {
 		dir := g.groupDir(parent)
-		if !slices.Contains(controllers1, controller) || dir == "" || !isDir(dir) {
+		if !slices.Contains(controllers1[:], controller) || dir == "" || !isDir(dir) {
 			continue
 		}
 		if denied := unix.Access(dir, unix.W_OK); denied != nil {

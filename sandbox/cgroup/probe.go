@@ -71,7 +71,7 @@ func (f *Finding) ofLegacy(p Place) {
 
 // limitingOf are those of a group's controllers that limit.
 func limitingOf(have []string) []string {
-	return slices.DeleteFunc(have, func(c string) bool { return !slices.Contains(controllers2, c) })
+	return slices.DeleteFunc(have, func(c string) bool { return !slices.Contains(controllers2[:], c) })
 }
 
 // hasSystemd asks the bus for systemd.
@@ -112,6 +112,7 @@ func Sweep(root string, alive func(id string) bool) {
 			}
 			// It may be another store's, and about to get its first process.
 			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > leftFor {
+				_ = unix.Rmdir(filepath.Join(parent, e.Name(), inner))
 				_ = unix.Rmdir(filepath.Join(parent, e.Name()))
 			}
 		}

@@ -40,12 +40,12 @@ const (
 // startScope has the user's systemd make a scope around a process of his, and leads that
 // into its part of it. slice is empty for the usual one.
 func startScope(u User, h hierarchies, name, slice string, pid int) (dir string, err error) {
+	deadline := time.Now().Add(busWait)
 	b, err := dialBus(u.addresses(), u.UID, busWait)
 	if err != nil {
 		return "", err
 	}
 	defer b.close()
-	deadline := time.Now().Add(busWait)
 	if err := b.call(scopeCall(name, slice, pid)); err != nil {
 		return "", err
 	}
