@@ -6,6 +6,8 @@
 # make bench    measure against podman and write docs/benchmarks.md
 # make report   look from within at containers of rootlet, podman and bubblewrap, which
 #               have to be installed, and write the table in docs/security.md
+# make hosts    break hosts in many ways, run rootlet and podman on each, and write the
+#               tables in docs/hosts.md (as root; VM_RUN=PROGRAM for those in a VM)
 # make clean    remove what make built
 
 GO ?= go
@@ -15,14 +17,14 @@ GO ?= go
 # and --always, because a clone may have no tags.
 VERSION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X rootlet/cli.version=$(VERSION) -X rootlet/cli.commit=$(COMMIT)
+LDFLAGS := -s -w -E main.entry -X rootlet/cli.version=$(VERSION) -X rootlet/cli.commit=$(COMMIT)
 
 # The caller's own Go settings must not change what is built.
 export CGO_ENABLED := 0
 export GOFLAGS :=
 export GOWORK := off
 
-.PHONY: rootlet test browser fuzz limits bench report clean need-go
+.PHONY: rootlet test browser fuzz limits bench report hosts clean need-go
 rootlet: need-go
 	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ .
 
@@ -45,6 +47,9 @@ bench: rootlet
 report: rootlet
 	@$(GO) build -trimpath -buildvcs=false -o probe ./testdata/probe
 	@$(GO) run ./testdata/report -rootlet ./rootlet -probe ./probe; status=$$?; rm -f probe; exit $$status
+
+hosts: rootlet
+	@$(GO) run ./testdata/hosts -rootlet ./rootlet
 
 clean:
 	rm -f rootlet

@@ -16,6 +16,7 @@ import (
 	"rootlet/cli/doctor"
 	"rootlet/fuseoverlay"
 	"rootlet/internal/distro"
+	"rootlet/internal/linux"
 	"rootlet/sandbox/cgroup"
 	"rootlet/slirp"
 )
@@ -76,8 +77,9 @@ func (a *app) examine() doctor.Host {
 	found := info.probe(a)
 	h := doctor.Host{
 		Root: "/", Distro: distro.Here(), UID: os.Geteuid(), Shell: os.Getppid(), Kernel: info.KernelVersion,
-		Namespaces: doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix},
-		Plan:       found.plan, PlanErr: found.planErr,
+		RefusedCalls: linux.RefusedCalls(),
+		Namespaces:   doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix, Level: info.Level},
+		Plan:         found.plan, PlanErr: found.planErr,
 		Driver:    fuseoverlay.Choice{Driver: info.Driver, Forced: info.DriverForced, RuledOut: info.DriversRuledOut},
 		DriverErr: found.storeErr,
 		Network:   doctor.Network{Driver: info.Network.Driver, Version: info.Network.Version, None: info.Network.Driver == slirp.None, Why: info.Network.Why, Fix: info.Network.Fix},
@@ -88,8 +90,12 @@ func (a *app) examine() doctor.Host {
 		Seccomp: len(info.SeccompActions) > 0, Landlock: info.Landlock.ABI, LandlockWhy: info.Landlock.Why,
 	}
 	h.User, h.Home = whoWeAre()
+	for _, s := range a.describeStores() {
+		h.ImageStores = append(h.ImageStores, doctor.ImageStore{Dir: s.Dir, Images: s.Images, Err: s.Error})
+	}
 	if h.DataErr == nil {
 		h.Disk, h.DataErr = doctor.DiskOf(h.Data)
+		h.Disk.Faults, h.Disk.Layers, h.Disk.LayersFS = info.Place.Faults, info.Place.Layers, info.Place.LayersFS
 	}
 	h.Start = a.tryStart(found)
 	return h

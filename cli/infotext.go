@@ -25,7 +25,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	t.section("Server")
 	i.printServer(&t)
 	t.section("Rootlet")
-	t.line("Level", record.LevelName(i.Level))
+	i.printLevel(&t)
 	i.printIDs(&t)
 	i.printDriver(&t)
 	i.printCgroup(&t)
@@ -34,6 +34,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	i.printSeccomp(&t)
 	i.printLandlock(&t)
 	t.line("Runtime Directory", i.RuntimeDir)
+	i.printImageStores(&t)
 	i.printSettings(&t)
 	t.line("Go Version", i.ClientInfo.GoVersion)
 	for _, warning := range i.Warnings {
@@ -142,6 +143,18 @@ func (i *hostInfo) printIDs(t *text) {
 	t.because(i.IDs.Why, i.IDs.Fix...)
 }
 
+// printLevel is about a container that would be started now.
+func (i *hostInfo) printLevel(t *text) {
+	switch {
+	case i.UserNamespaces.Allowed:
+		t.line("Level", record.LevelName(i.Level))
+	case i.UserNamespaces.Setting != "":
+		t.line("Level", "none")
+	default:
+		t.line("Level", "unknown")
+	}
+}
+
 // extents are the lines of an id map, as container:host:size.
 func extents(list []userns.Extent) string {
 	var words []string
@@ -159,6 +172,13 @@ func (i *hostInfo) printDriver(t *text) {
 	t.line("Storage", name)
 	for _, r := range i.DriversRuledOut {
 		t.below("Not "+r.Driver, r.Why)
+	}
+	t.line("Data File System", orUnknown(i.Place.FS))
+	for _, f := range i.Place.Faults {
+		t.below("No "+f.Feature, f.Why)
+	}
+	if i.Place.Layers != "" {
+		t.line("Layers Directory", i.Place.Layers+" ("+orUnknown(i.Place.LayersFS)+")")
 	}
 }
 
@@ -205,6 +225,19 @@ func (i *hostInfo) printLandlock(t *text) {
 		return
 	}
 	t.line("Landlock", fmt.Sprintf("ABI %d", i.Landlock.ABI))
+}
+
+// printImageStores says which others' images are used, and which cannot be.
+func (i *hostInfo) printImageStores(t *text) {
+	for _, s := range i.ImageStores {
+		if s.Error != "" {
+			t.line("Image Store", s.Dir+" cannot be used")
+			t.below("Error", s.Error)
+			continue
+		}
+		t.line("Image Store", s.Dir)
+		t.below("Images", s.Images)
+	}
 }
 
 // text collects lines.

@@ -126,7 +126,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	if err := c.fillTransport(a, &r); err != nil {
 		return r, err
 	}
-	if r.ImageName, err = storedName(view(r.Paths), c.Image); err != nil {
+	if r.ImageName, err = storedName(a.view(r.Paths), c.Image); err != nil {
 		return r, err
 	}
 	if r.HelloID, err = helloID(c.Image); err != nil {

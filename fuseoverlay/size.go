@@ -30,15 +30,15 @@ func measure(dir string, add func(dir int, base string, counts func(*unix.Stat_t
 	if err != nil || driver == "" {
 		return 0, err
 	}
-	name := upperName
+	own, name := ownDir(dir), upperName
 	var counts func(*unix.Stat_t) bool
 	if driver == Copy {
-		copied := copiedAt(dir)
+		copied := copiedAt(own)
 		name = treeName
 		// What was copied last may bear the very time of the note.
 		counts = func(st *unix.Stat_t) bool { return st.Ctim.Nano() > copied.Nano() }
 	}
-	at, err := os.Open(dir)
+	at, err := os.Open(own)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -48,7 +48,7 @@ func measure(dir string, add func(dir int, base string, counts func(*unix.Stat_t
 	defer at.Close()
 	size, err := add(int(at.Fd()), name, counts)
 	if err != nil {
-		return 0, fmt.Errorf("size of %s: %w", filepath.Join(dir, name), err)
+		return 0, fmt.Errorf("size of %s: %w", filepath.Join(own, name), err)
 	}
 	return size, nil
 }

@@ -84,7 +84,7 @@ func needCgroups(ts *testscript.TestScript, neg bool, args []string) {
 func needNoCgroups(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Exec("rootlet", "info", "--format", "{{.Limits.By}}"))
 	if by := strings.TrimSpace(ts.ReadFile("stdout")); by != "" {
-		of(ts).t.Skipf("not for a host with %s", by)
+		testenv.NotFor(of(ts).t, "what is done without "+by)
 	}
 }
 

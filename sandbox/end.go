@@ -85,6 +85,7 @@ func (m *monitor) finish(status int) error {
 		if m.root != nil {
 			m.root.Path = filepath.Join(gone, filepath.Base(m.root.Path)) // it was mounted under the old name
 		}
+		m.gone = gone
 		m.later(func() error { m.unmount(); return errors.Join(m.removeVolumes(), removeFiles(gone)) })
 		m.happened("destroy")
 	} else {
@@ -107,6 +108,9 @@ func (m *monitor) finish(status int) error {
 // removeFiles deletes a container's directory. A sweep may be at it, too, once the
 // lock in it is gone.
 func removeFiles(dir string) error {
+	if err := fuseoverlay.RemoveOwn(dir); err != nil {
+		return err
+	}
 	for {
 		if err := fuseoverlay.RemoveTree(dir); !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -140,7 +144,13 @@ func (m *monitor) remove() error {
 	failpoint.At("end removes volumes")
 	err = m.removeVolumes()
 	failpoint.At("end removes files")
-	return errors.Join(err, removeFiles(gone))
+	removed := removeFiles(gone)
+	if errors.Is(removed, unix.ENOTEMPTY) {
+		// The lock's file has a name on NFS and FUSE as long as it is open.
+		_ = m.container.Close()
+		removed = removeFiles(gone)
+	}
+	return errors.Join(err, removed)
 }
 
 // unmount lets go of what serves one life of the program.

@@ -64,7 +64,7 @@ func (j joiner) checklist() *firstproc.Program {
 	// that the container can see.
 	j.keepExecutable(p)
 	p.Call("keep the way back", unix.SYS_DUP3, []uintptr{uintptr(j.child), childFD, unix.O_CLOEXEC})
-	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, []uintptr{childFD + 1, ^uintptr(0), 0}, unix.ENOSYS)
+	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, []uintptr{childFD + 1, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
 	p.Fork("enter the container's pid namespace", childFD)
 
 	// In all of the container's namespaces.

@@ -59,11 +59,13 @@ type monitor struct {
 	// that it needs its image.
 	letImagesGo func()
 	container   *record.Container
+	gone        string // the container's directory, once it is to be removed
 	state       record.State
 	who         identity.Identity
 	root        *fuseoverlay.Root
 	net         connection
 	shared      shared
+	refused     uintptr                  // CLONE_NEW flags of what the host gives no container
 	events      chan bridge.Event        // of the networks with a name
 	volumes     map[string]*volume.Lease // by name, until the container is listed
 	mounted     bool                     // the volumes
@@ -109,7 +111,9 @@ func Monitor() int {
 	}
 	go m.listen(conn)
 	if err := m.run(); err != nil {
-		_ = conn.SendJSON(kindFailed, failureOf(err))
+		f := failureOf(err)
+		f.NameDisk(err, m.Paths)
+		_ = conn.SendJSON(kindFailed, f)
 		return codeEngine
 	}
 	return 0
@@ -131,6 +135,9 @@ func newMonitor() *monitor {
 // that was acquired is released, the newest first.
 func (m *monitor) run() error {
 	defer m.release()
+	if m.NoPIDs {
+		m.refused = unix.CLONE_NEWPID
+	}
 	if err := m.take(m.beginning()); err != nil {
 		return m.abandon(err)
 	}
@@ -139,7 +146,7 @@ func (m *monitor) run() error {
 		m.unmount()
 		return m.launcher.Send(kindDone, nil)
 	}
-	if err := m.take(append([]step{m.openSocket}, m.bringingUp()...)); err != nil {
+	if err := m.rise(append([]step{m.openSocket}, m.bringingUp()...)); err != nil {
 		return m.abandon(err)
 	}
 	return m.live()
@@ -191,6 +198,10 @@ func (m *monitor) release() {
 	for i := len(m.cleanup) - 1; i >= 0; i-- {
 		failpoint.At("monitor releases")
 		_ = m.cleanup[i]()
+	}
+	if m.gone != "" {
+		// What was open until now has left a name on NFS and FUSE (".nfs...", ".fuse_hidden...").
+		_ = removeFiles(m.gone)
 	}
 	// The container is history; a client that is stopped may hear of it late.
 	m.audience.wait()

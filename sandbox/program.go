@@ -73,9 +73,10 @@ func (g program) become(p *firstproc.Program) {
 	// Descriptors are closed, not only marked, and before the first path that
 	// an image chose is followed: a working directory of /proc/self/fd/N leads
 	// nowhere then (CVE-2024-21626). ErrorFD closes at execve. close_range(2) is
-	// Linux 5.9; without it every descriptor is still close-on-exec: this process
+	// Linux 5.9, and filters older than it answer EPERM; without it every descriptor
+	// is still close-on-exec: this process
 	// or the one it was cloned from saw to that when it began.
-	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{programFD + 1, ^uintptr(0), 0}, unix.ENOSYS)
+	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{programFD + 1, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
 	p.Call("set the umask", unix.SYS_UMASK, []uintptr{0o022})
 	g.enterWorkDir(p)
 

@@ -216,6 +216,14 @@ func (s *streams) holdUp() {
 	}
 }
 
+// dropStreams closes what no program has come to write to.
+func (m *monitor) dropStreams() {
+	for _, from := range m.streams.output {
+		_ = from.Close()
+	}
+	_ = m.closeStreams()
+}
+
 // quietFor is how long to wait for nothing to have happened for d.
 func (s *streams) quietFor(d time.Duration) time.Duration {
 	last := s.last.Load()

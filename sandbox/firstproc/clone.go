@@ -192,6 +192,9 @@ func forkAndWalk(steps []step, flags uintptr, args *cloneArgs, stdio [3]int, rep
 			if errno == 0 && r1 != 0 {
 				goto between
 			}
+		} else if s.nr == passOver {
+			errno = 0
+			i += int(s.arg[0])
 		} else {
 			if s.useSaved {
 				s.arg[0] = saved
@@ -209,10 +212,13 @@ func forkAndWalk(steps []step, flags uintptr, args *cloneArgs, stdio [3]int, rep
 				saved = r1
 			}
 		}
-		if errno != 0 && errno != s.tolerate[0] && errno != s.tolerate[1] && errno != s.tolerate[2] {
+		if errno != 0 && errno != s.tolerate[0] && errno != s.tolerate[1] && errno != s.tolerate[2] && errno != s.tolerate[3] {
 			message[0], message[1] = uint64(i), uint64(errno)
 			syscall.RawSyscall(syscall.SYS_WRITE, ErrorFD, uintptr(unsafe.Pointer(&message)), reportSize)
 			break
+		}
+		if errno != 0 {
+			i += s.skip
 		}
 	}
 exit:
@@ -224,7 +230,7 @@ between:
 	// not this one's to wait for, which the kernel says at once (ECHILD).
 	syscall.RawSyscall(syscall.SYS_DUP3, s.arg[0], 0, 0)
 	_, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 1, ^uintptr(0), 0)
-	for k = 1; errno == syscall.ENOSYS && k < fewDescriptors; k++ {
+	for k = 1; errno != 0 && k < fewDescriptors; k++ {
 		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(k), 0, 0)
 	}
 	message[0], message[1] = uint64(r1), 0
