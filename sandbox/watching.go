@@ -162,7 +162,7 @@ func (m *monitor) processes() (*watch.Processes, error) { return m.lister()() }
 
 // lister opens what lists the container's processes, for any goroutine to call.
 func (m *monitor) lister() func() (*watch.Processes, error) {
-	state, shared := m.state, m.sharesPIDs()
+	state, shared := m.state, m.state.UserNS != ""
 	state.PID = m.hostPID
 	return func() (*watch.Processes, error) {
 		if !shared {
