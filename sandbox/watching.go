@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/docker/go-units"
@@ -125,12 +126,15 @@ func (m *monitor) look() {
 func (m *monitor) lookAtDisk() time.Duration {
 	w := &m.watching
 	now := sinceBoot()
-	room, err := watch.RoomIn(m.container.Dir)
+	room, err := watch.RoomIn(fuseoverlay.WrittenTo(m.container.Dir))
 	if err != nil || w.measuring || !w.disk.Due(now, room) {
 		return w.disk.Wait(now)
 	}
 	w.measuring = true
 	disk, dir, open := w.disk, m.container.Dir, m.lister()
+	if m.state.RootDriver == fuseoverlay.FuseOverlayfs {
+		open = nil // it gives what is unlinked another name while it is open
+	}
 	go func() {
 		used, err := onDisk(dir, open)
 		took := sinceBoot() - now
@@ -146,15 +150,31 @@ func (m *monitor) lookAtDisk() time.Duration {
 }
 
 // onDisk measures what a container has written to its root, whether it has a name for it
-// still or not.
+// still or not. open lists its processes; nil: they have nothing that has no name.
 func onDisk(dir string, open func() (*watch.Processes, error)) (int64, error) {
-	used, err := fuseoverlay.Taken(dir)
+	used, err := takenIn(dir)
+	if open == nil {
+		return used, err
+	}
 	processes, procErr := open()
 	if procErr != nil {
 		return used, err
 	}
 	defer processes.Close()
 	return used + processes.Unlinked(), err
+}
+
+// takenIn is what the files have taken that a container has written to its root: those of
+// the image's tree, and those of its own directory that it can write to.
+func takenIn(dir string) (int64, error) {
+	used, err := fuseoverlay.Taken(dir)
+	for _, name := range generatedFiles {
+		var st unix.Stat_t
+		if unix.Lstat(filepath.Join(dir, name), &st) == nil {
+			used += st.Blocks * 512 // its unit, whatever the file system's
+		}
+	}
+	return used, err
 }
 
 // processes are the container's.
