@@ -25,11 +25,16 @@ type guard struct {
 
 	begun  bool
 	stop   chan struct{}
-	looked atomic.Int64 // when a look ended last, by sinceBoot
+	looks  atomic.Int64 // how many have ended
 	killed atomic.Bool  // processes, for want of memory
+
+	// What stuck remembers.
+	checked time.Duration
+	seen    int64
+	missed  int
 }
 
-// maxLook is how long a look may take: a container that cannot be looked at is killed.
+// maxLook is how long a look may take.
 const maxLook = 10 * time.Second
 
 // newGuard is for the limits that its processes are to be held to; nil: there are none.
@@ -72,8 +77,7 @@ func (m *monitor) memoryFiles() []*os.File {
 
 // begin has it look until it is told to end.
 func (g *guard) begin(m *monitor) {
-	g.looked.Store(int64(sinceBoot()))
-	g.begun, g.open = true, m.lister()
+	g.begun, g.open, g.checked = true, m.lister(), sinceBoot()
 	go g.run(m)
 }
 
@@ -137,7 +141,7 @@ func (g *guard) look(m *monitor, processes *watch.Processes) time.Duration {
 		g.act(m, processes, verdict)
 		wait = min(wait, g.memory.Wait(sinceBoot()))
 	}
-	g.looked.Store(int64(sinceBoot()))
+	g.looks.Add(1)
 	return wait
 }
 
@@ -164,9 +168,19 @@ func (g *guard) act(m *monitor, processes *watch.Processes, v watch.Verdict) {
 	})
 }
 
-// stuck reports whether it has not been able to look for too long.
+// stuck reports whether it cannot look: twice in a row no look has ended for as long as
+// one may take. Once is nothing: the whole host may have been suspended.
 func (g *guard) stuck() bool {
-	return sinceBoot()-time.Duration(g.looked.Load()) > maxLook
+	now := sinceBoot()
+	if now-g.checked < maxLook {
+		return false
+	}
+	looks := g.looks.Load()
+	if g.missed++; looks != g.seen {
+		g.missed = 0
+	}
+	g.checked, g.seen = now, looks
+	return g.missed > 1
 }
 
 // doomBy kills the container for good, if it is still the one that g looks at.
