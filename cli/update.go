@@ -93,8 +93,11 @@ func (c *updateCmd) hold(a *app, paths sandbox.Paths, id string) error {
 	}
 	limits, _ := c.over(record.Limits{})
 	for _, name := range limits.Names() {
-		if way := now.LimitedBy[name]; way.By == "" {
+		switch way := now.LimitedBy[name]; {
+		case way.By == "":
 			a.notice(sandbox.Unheld(name, way))
+		case way.IsBestEffort():
+			a.notice("--" + name + ": " + way.By + ": " + way.Why)
 		}
 	}
 	return nil

@@ -19,8 +19,22 @@ import (
 func Written(dir string) (int64, error) { return measure(dir, tree.Size) }
 
 // Taken is how many bytes of the disk the same files take, and the directories that they
-// are in. One that cannot be measured is ErrTooDeep.
-func Taken(dir string) (int64, error) { return measure(dir, tree.Allocated) }
+// are in; under the overlay drivers also what is on its way there, and, of
+// fuse-overlayfs, files that have no name any more but are open. One that cannot be
+// measured is ErrTooDeep.
+func Taken(dir string) (int64, error) {
+	return measure(dir, func(at int, name string, counts func(*unix.Stat_t) bool) (int64, error) {
+		sum, err := tree.Allocated(at, name, counts)
+		if err != nil || name != upperName {
+			return sum, err
+		}
+		work, err := tree.Allocated(at, workName, nil)
+		return sum + work, err
+	})
+}
+
+// WrittenTo is the directory that those files are below: on which disk, it says.
+func WrittenTo(dir string) string { return ownDir(dir) }
 
 // ErrTooDeep says that a container has nested directories beyond measure.
 var ErrTooDeep = tree.ErrTooDeep

@@ -24,7 +24,7 @@ func (b bestEffort) Apply(l record.Limits) map[string]record.Way {
 	m := b.m
 	ways := map[string]record.Way{}
 	say := func(name, by, why string) { ways[name] = record.Way{By: by, Why: why} }
-	m.watchFor(l)
+	tasks := 0
 	for _, name := range l.Names() {
 		switch name {
 		case record.LimitMemory, record.LimitDisk:
@@ -32,6 +32,9 @@ func (b bestEffort) Apply(l record.Limits) map[string]record.Way {
 		case record.LimitPids:
 			by, why := b.bindTasks(int(*l.Pids))
 			say(name, by, why)
+			if by == record.ByWatching {
+				tasks = int(*l.Pids)
+			}
 		case record.LimitCPUShares:
 			by, why := b.beNice(l.CPUShares)
 			say(name, by, why)
@@ -47,6 +50,7 @@ func (b bestEffort) Apply(l record.Limits) map[string]record.Way {
 	} else {
 		m.state.Processors = ""
 	}
+	m.watchFor(l.Disk, l.Memory, tasks)
 	return ways
 }
 
@@ -67,7 +71,6 @@ func (m *monitor) nprocCounts() bool {
 func (b bestEffort) bindTasks(limit int) (by, why string) {
 	m := b.m
 	if !m.nprocCounts() {
-		m.watching.tasks = limit
 		return record.ByWatching, "RLIMIT_NPROC does not count a container by itself here"
 	}
 	if m.pid == 0 {

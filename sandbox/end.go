@@ -176,7 +176,7 @@ func (m *monitor) unmount() {
 // kills is all there is to go by: the program was killed, it has risen since that began,
 // and nobody of ours has sent that signal.
 func (m *monitor) wasOOMKilled(status int) bool {
-	if m.watching.killed {
+	if m.watching.killed() {
 		return true
 	}
 	if m.cgroup != nil {

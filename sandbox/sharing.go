@@ -10,6 +10,9 @@ import (
 	"rootlet/sandbox/record"
 )
 
+// generatedFiles are bound to /etc of a container from its own directory.
+var generatedFiles = [...]string{"hosts", "resolv.conf", "hostname"}
+
 // --network container:NAME: what goes with the namespace (neighbours.go). You come here
 // from network.go.
 
@@ -27,7 +30,7 @@ func (m *monitor) borrow(other, name string) (string, error) {
 // borrowFiles is generate for a container that shares another's network.
 func (m *monitor) borrowFiles(other string) (map[string]string, error) {
 	generated := map[string]string{}
-	for _, name := range []string{"hosts", "resolv.conf", "hostname"} {
+	for _, name := range generatedFiles {
 		path, err := m.borrow(other, name)
 		if err != nil {
 			return nil, fmt.Errorf("share /etc/%s: %w", name, gone(err, other))

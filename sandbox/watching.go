@@ -3,7 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/docker/go-units"
@@ -11,7 +11,6 @@ import (
 
 	"rootlet/fuseoverlay"
 	"rootlet/sandbox/record"
-	"rootlet/sandbox/rootfs"
 	"rootlet/sandbox/watch"
 )
 
@@ -20,15 +19,11 @@ import (
 
 // watching is what the monitor remembers from one look to the next.
 type watching struct {
-	disk   *watch.Disk   // nil: there is no limit
-	memory *watch.Memory // likewise
-	tasks  int           // processes and threads; 0: no limit
+	disk  *watch.Disk // nil: there is no limit
+	guard *guard      // of its processes; nil: they have no limit
 
-	processes *watch.Processes // for memory and tasks; nil: not looked at yet
-	files     []*os.File       // of the memory's file systems
-	killed    bool             // processes, for want of memory
-	measuring bool             // what is on the disk
-	timer     *time.Timer      // until the next look; nil while there is none
+	measuring bool        // what is on the disk
+	timer     *time.Timer // until the next look; nil while there is none
 	due       time.Duration
 }
 
@@ -59,72 +54,45 @@ func (w *watching) alarm() time.Duration {
 // keepsAwake reports whether the next look is so near that a sleep until then would cost
 // more than it saves.
 func (w *watching) keepsAwake() bool {
-	return w.measuring || w.memory != nil || w.tasks > 0 || w.timer != nil && w.due-sinceBoot() < awakeFor/2
+	return w.measuring || w.guard != nil || w.timer != nil && w.due-sinceBoot() < awakeFor/2
 }
+
+// killed reports whether something was killed for want of memory.
+func (w *watching) killed() bool { return w.guard != nil && w.guard.killed.Load() }
 
 // end lets go of everything.
 func (w *watching) end() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
-	if w.processes != nil {
-		_ = w.processes.Close()
-	}
-	for _, f := range w.files {
-		_ = f.Close()
-	}
+	w.guard.end()
 	*w = watching{}
 }
 
-// watchFor has these limits looked after, and none of those before.
-func (m *monitor) watchFor(l record.Limits) {
-	killed := m.watching.killed
+// watchFor has these limits looked after, and none of those before; tasks bounds
+// processes and threads, where it is not 0.
+func (m *monitor) watchFor(disk, memory int64, tasks int) {
+	killed := m.watching.killed()
 	m.watching.end()
 	w := &m.watching
-	w.killed = killed
-	if l.Disk > 0 {
-		w.disk = &watch.Disk{Limit: l.Disk}
+	if disk > 0 {
+		w.disk = &watch.Disk{Limit: disk}
 	}
-	if l.Memory > 0 {
-		w.memory = &watch.Memory{Limit: l.Memory}
-		w.files = m.memoryFiles()
-		for _, f := range w.files {
-			w.memory.Tmpfs = append(w.memory.Tmpfs, int(f.Fd()))
-		}
+	if w.guard = m.newGuard(memory, tasks); w.guard != nil {
+		w.guard.killed.Store(killed)
 	}
 	if m.pid != 0 {
-		w.in(0)
+		m.beginWatching()
 	}
-}
-
-// memoryFiles are the mount points of what the container has mounted from the beginning
-// and keeps its files in memory.
-func (m *monitor) memoryFiles() []*os.File {
-	root, err := rootfs.OpenRoot(m.root.Path)
-	if err != nil {
-		return nil
-	}
-	defer root.Close()
-	targets := []string{"/dev", "/dev/shm"}
-	for _, mount := range m.Spec.Mounts {
-		if mount.Type == record.Tmpfs {
-			targets = append(targets, mount.Target)
-		}
-	}
-	var files []*os.File
-	for _, target := range targets {
-		if f, err := rootfs.Find(root, target); err == nil {
-			files = append(files, f)
-		}
-	}
-	return files
 }
 
 // beginWatching looks after a program that has just begun.
 func (m *monitor) beginWatching() {
 	w := &m.watching
-	w.killed = false
-	if w.disk != nil || w.memory != nil || w.tasks > 0 {
+	if w.guard != nil {
+		w.guard.begin(m)
+	}
+	if w.guard != nil || w.disk != nil {
 		w.in(0)
 	}
 }
@@ -141,62 +109,16 @@ func (m *monitor) resumeWatching(e estate) {
 func (m *monitor) look() {
 	w := &m.watching
 	wait := longestWait
+	if w.guard != nil {
+		wait = maxLook
+		if w.guard.stuck() {
+			m.doomBy(w.guard, fmt.Errorf("killed: its processes cannot be looked at, and --%s and --%s bound them", record.LimitMemory, record.LimitPids))
+		}
+	}
 	if w.disk != nil {
 		wait = min(wait, m.lookAtDisk())
 	}
-	if w.memory != nil || w.tasks > 0 {
-		wait = min(wait, m.lookAtProcesses())
-	}
 	w.in(wait)
-}
-
-// lookAtProcesses looks at what they take, and kills where that is too much. It says when
-// to look again.
-func (m *monitor) lookAtProcesses() time.Duration {
-	w := &m.watching
-	const afterFailure = 100 * time.Millisecond
-	if w.processes == nil {
-		var err error
-		if w.processes, err = m.processes(); err != nil {
-			return afterFailure
-		}
-	}
-	wait := longestWait
-	if w.tasks > 0 {
-		n, err := w.processes.Tasks(w.tasks)
-		if err == nil && n > w.tasks {
-			m.doom = fmt.Errorf("killed: it has more processes and threads than the %d that --%s allows", w.tasks, record.LimitPids)
-			m.deliver(int(unix.SIGKILL))
-		}
-		wait = watch.TasksWait(n, w.tasks)
-	}
-	if w.memory == nil {
-		return wait
-	}
-	verdict, err := w.memory.Look(w.processes, sinceBoot())
-	if err != nil {
-		return afterFailure
-	}
-	m.endForMemory(verdict)
-	return min(wait, w.memory.Wait(sinceBoot()))
-}
-
-// endForMemory kills, as the kernel does where a control group has no memory left.
-func (m *monitor) endForMemory(v watch.Verdict) {
-	if !v.All && len(v.Kill) == 0 {
-		return
-	}
-	m.watching.killed = true
-	m.notice(fmt.Sprintf("it takes %s of memory, and --memory allows %s: the largest of its processes are killed",
-		units.BytesSize(float64(m.watching.memory.Estimate())), units.BytesSize(float64(m.watching.memory.Limit))))
-	if v.All {
-		m.deliver(int(unix.SIGKILL))
-	}
-	for _, process := range v.Kill {
-		_ = m.watching.processes.Kill(process)
-	}
-	m.noteOOM()
-	m.writeState(false)
 }
 
 // lookAtDisk has the container's files measured where that is due, beside all that the
@@ -204,14 +126,17 @@ func (m *monitor) endForMemory(v watch.Verdict) {
 func (m *monitor) lookAtDisk() time.Duration {
 	w := &m.watching
 	now := sinceBoot()
-	room, err := watch.RoomIn(m.container.Dir)
+	room, err := watch.RoomIn(fuseoverlay.WrittenTo(m.container.Dir))
 	if err != nil || w.measuring || !w.disk.Due(now, room) {
 		return w.disk.Wait(now)
 	}
 	w.measuring = true
-	disk := w.disk
+	disk, dir, open := w.disk, m.container.Dir, m.lister()
+	if m.state.RootDriver == fuseoverlay.FuseOverlayfs {
+		open = nil // it gives what is unlinked another name while it is open
+	}
 	go func() {
-		used, err := m.onDisk()
+		used, err := onDisk(dir, open)
 		took := sinceBoot() - now
 		m.turn(func() {
 			if w.disk == disk { // the same life, and the same limit
@@ -224,11 +149,14 @@ func (m *monitor) lookAtDisk() time.Duration {
 	return w.disk.Wait(now)
 }
 
-// onDisk measures what the container has written to its root, whether it has a name for
-// it still or not.
-func (m *monitor) onDisk() (int64, error) {
-	used, err := fuseoverlay.Taken(m.container.Dir)
-	processes, procErr := m.processes()
+// onDisk measures what a container has written to its root, whether it has a name for it
+// still or not. open lists its processes; nil: they have nothing that has no name.
+func onDisk(dir string, open func() (*watch.Processes, error)) (int64, error) {
+	used, err := takenIn(dir)
+	if open == nil {
+		return used, err
+	}
+	processes, procErr := open()
 	if procErr != nil {
 		return used, err
 	}
@@ -236,16 +164,34 @@ func (m *monitor) onDisk() (int64, error) {
 	return used + processes.Unlinked(), err
 }
 
-// processes are the container's.
-func (m *monitor) processes() (*watch.Processes, error) {
-	if !m.sharesPIDs() {
-		if own, err := watch.Own(); err == nil {
-			return own, nil
+// takenIn is what the files have taken that a container has written to its root: those of
+// the image's tree, and those of its own directory that it can write to.
+func takenIn(dir string) (int64, error) {
+	used, err := fuseoverlay.Taken(dir)
+	for _, name := range generatedFiles {
+		var st unix.Stat_t
+		if unix.Lstat(filepath.Join(dir, name), &st) == nil {
+			used += st.Blocks * 512 // its unit, whatever the file system's
 		}
 	}
-	state := m.state
+	return used, err
+}
+
+// processes are the container's.
+func (m *monitor) processes() (*watch.Processes, error) { return m.lister()() }
+
+// lister opens what lists the container's processes, for any goroutine to call.
+func (m *monitor) lister() func() (*watch.Processes, error) {
+	state, shared := m.state, m.state.UserNS != ""
 	state.PID = m.hostPID
-	return watch.Listed(func() ([]int, error) { return Processes(state) })
+	return func() (*watch.Processes, error) {
+		if !shared {
+			if own, err := watch.Own(); err == nil {
+				return own, nil
+			}
+		}
+		return watch.Listed(func() ([]int, error) { return Processes(state) })
+	}
 }
 
 // measured kills a container that has written too much: nothing less ends its writing

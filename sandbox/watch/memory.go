@@ -43,6 +43,9 @@ const (
 	// dies is how long a process that was killed does not count.
 	dies = time.Second
 
+	// maxVictims is how many are killed at once before all are.
+	maxVictims = 4
+
 	// maxStrikes is how often in a row some processes are killed before all are.
 	maxStrikes = 10
 )
@@ -50,7 +53,7 @@ const (
 // Verdict is what comes of a look.
 type Verdict struct {
 	Kill []Process // these, the largest first
-	All  bool      // the whole container: it grows faster than its processes can be killed
+	All  bool      // with the whole container: it grows faster than its processes can be killed
 }
 
 // Look looks at a time by a clock that nobody sets.
@@ -69,8 +72,8 @@ func (m *Memory) Look(p *Processes, now time.Duration) (Verdict, error) {
 	all = slices.DeleteFunc(all, func(process Process) bool { return m.isDying(process.PID, now) })
 	files := m.inFiles(p)
 	resident := files
-	for _, process := range all {
-		resident += process.resident()
+	for i := range all {
+		resident += all[i].resident()
 	}
 	m.estimate = min(resident, m.exact+max(resident-m.beside, 0))
 	if resident <= m.Limit {
@@ -89,7 +92,11 @@ func (m *Memory) lookCloser(p *Processes, all []Process, files, resident int64, 
 	began := time.Now()
 	var anonymous, shared int64
 	usages := make([]usage, 0, len(all))
+	slices.SortFunc(all, func(x, y Process) int { return cmp.Compare(y.bytes, x.bytes) })
 	for _, process := range all {
+		if anonymous+shared > m.Limit+m.Limit/4 {
+			break // that is enough to know, and each takes its time
+		}
 		anon, shmem := process.own()
 		if u := (usage{process, anon + shmem}); u.bytes > m.Limit/100 && p.hasCounted(u, usages) {
 			continue
@@ -109,7 +116,7 @@ func (m *Memory) lookCloser(p *Processes, all []Process, files, resident int64, 
 		return Verdict{} // it may be one process, and a child of it that is about to execute
 	}
 	if files > m.Limit || m.strikes > maxStrikes {
-		return Verdict{All: true}
+		return Verdict{Kill: all, All: true}
 	}
 	slices.SortFunc(usages, func(x, y usage) int { return cmp.Compare(y.bytes, x.bytes) })
 	var v Verdict
@@ -121,6 +128,9 @@ func (m *Memory) lookCloser(p *Processes, all []Process, files, resident int64, 
 			m.dying = map[int]time.Duration{}
 		}
 		m.dying[next.process.PID] = now
+	}
+	if len(v.Kill) > maxVictims {
+		return Verdict{Kill: all, All: true}
 	}
 	return v
 }
@@ -197,15 +207,35 @@ func kilobytes(text []byte, names ...string) int64 {
 	return sum
 }
 
-// resident is how much memory a process has, in bytes: proc_pid_statm(5).
-func (process Process) resident() int64 {
-	text, err := os.ReadFile(process.dir + "/statm")
+// resident is how much memory a process has, in bytes. The first thread of one has none
+// once that thread has ended; what tells of the process is another then.
+func (process *Process) resident() int64 {
+	size, resident := statm(process.dir)
+	if process.bytes = resident; size > 0 {
+		return resident
+	}
+	for _, tid := range entries(process.dir + "/task") {
+		thread := process.dir + "/task/" + tid
+		if size, resident = statm(thread); size > 0 {
+			process.dir, process.bytes = thread, resident
+			return resident
+		}
+	}
+	return 0
+}
+
+// statm is the size of a process and how much of it is resident, in bytes:
+// proc_pid_statm(5).
+func statm(dir string) (size, resident int64) {
+	text, err := os.ReadFile(dir + "/statm")
 	fields := strings.Fields(string(text))
 	if err != nil || len(fields) < 2 {
-		return 0
+		return 0, 0
 	}
-	pages, _ := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize())
+	size, _ = strconv.ParseInt(fields[0], 10, 64)
+	resident, _ = strconv.ParseInt(fields[1], 10, 64)
+	page := int64(os.Getpagesize())
+	return size * page, resident * page
 }
 
 // own is what a process has to itself, its share of what it shares included: memory that

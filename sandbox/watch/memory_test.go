@@ -12,6 +12,10 @@ import (
 
 const mib = 1 << 20
 
+// high is more than any process of this host's own has for its number: kcmp(2) is asked
+// about these.
+const high = 9_000_000
+
 // host is a /proc that a test writes. The monitor is process 1 of it.
 type host struct {
 	t   *testing.T
@@ -93,45 +97,70 @@ func TestTheLargestAreKilled(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %v", what, v, err, want)
 		}
 	}
-	h.process(11, "its", 40*mib, 40*mib, 0)
-	h.process(12, "its", 30*mib, 30*mib, 0)
+	h.process(high+11, "its", 40*mib, 40*mib, 0)
+	h.process(high+12, "its", 30*mib, 30*mib, 0)
 	look("within the limit", 1*time.Second)
 	if m.Estimate() != 70*mib {
 		t.Errorf("estimate %d", m.Estimate())
 	}
 	// A program file, and what two share, are no memory of theirs.
-	h.process(11, "its", 90*mib, 30*mib, 0)
-	h.process(12, "its", 90*mib, 30*mib, 0)
+	h.process(high+11, "its", 90*mib, 30*mib, 0)
+	h.process(high+12, "its", 90*mib, 30*mib, 0)
 	look("shared", 2*time.Second)
 	// One goes beyond, and is killed; while it ends it does not count.
-	h.process(13, "its", 60*mib, 60*mib, 0)
-	look("one too many", 3*time.Second, 13)
+	h.process(high+13, "its", 60*mib, 60*mib, 0)
+	look("one too many", 3*time.Second, high+13)
 	look("it is about to end", 3*time.Second+50*time.Millisecond)
-	look("it has not ended", 3*time.Second+2*dies, 13)
+	look("it has not ended", 3*time.Second+2*dies, high+13)
 	// One is not enough.
-	h.process(11, "its", 200*mib, 200*mib, 0)
-	h.process(12, "its", 150*mib, 0, 150*mib)
-	h.process(13, "its", 0, 0, 0)
-	look("two at once", 6*time.Second, 11, 12)
+	h.process(high+11, "its", 200*mib, 200*mib, 0)
+	h.process(high+12, "its", 150*mib, 0, 150*mib)
+	h.process(high+13, "its", 0, 0, 0)
+	look("the larger one is enough to know", 6*time.Second, high+11)
+	look("the other one is too many, too", 6*time.Second+time.Millisecond, high+12)
+	h.process(high+11, "its", 40*mib, 40*mib, 0)
+	h.process(high+12, "its", 39*mib, 0, 39*mib)
+	h.process(high+13, "its", 38*mib, 0, 38*mib)
+	h.process(high+14, "its", 37*mib, 0, 37*mib)
+	look("two at once", 16*time.Second, high+11, high+12)
 }
 
+// TestAProcessWithoutItsFirstThreadCounts has that thread keep its namespace, as kernels do
+// by now, or not.
 func TestAProcessWithoutItsFirstThreadCounts(t *testing.T) {
-	h := newHost(t)
-	h.write("20/statm", "0 0 0 0 0 0 0\n") // as one that has ended: no namespace, no memory
-	h.namespace("20/task/21", "its")
-	h.memory("20/task/21", 200*mib, 200*mib, 0)
-	m := Memory{Limit: 100 * mib}
-	if v, err := m.Look(h.processes(), time.Second); err != nil || !slices.Equal(pidsOf(v), []int{20}) {
-		t.Errorf("%+v, %v", v, err)
+	for _, keeps := range []bool{true, false} {
+		h := newHost(t)
+		h.write("20/statm", "0 0 0 0 0 0 0\n")
+		h.write("20/task/20/statm", "0 0 0 0 0 0 0\n")
+		if keeps {
+			h.namespace("20", "its")
+		}
+		h.namespace("20/task/21", "its")
+		h.memory("20/task/21", 200*mib, 200*mib, 0)
+		m := Memory{Limit: 100 * mib}
+		if v, err := m.Look(h.processes(), time.Second); err != nil || !slices.Equal(pidsOf(v), []int{20}) {
+			t.Errorf("keeps it: %v: %+v, %v", keeps, v, err)
+		}
 	}
 }
 
 func TestASwarmIsKilledWhole(t *testing.T) {
 	h := newHost(t)
+	for i := range 100 {
+		h.process(high+100+i, "its", 2*mib, 2*mib, 0)
+	}
+	m := Memory{Limit: 100 * mib}
+	if v, err := m.Look(h.processes(), time.Second); err != nil || !v.All {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+func TestThoseWhoFollowEachOtherAreKilledTogether(t *testing.T) {
+	h := newHost(t)
 	m := Memory{Limit: 10 * mib}
 	p := h.processes()
 	for i := range maxStrikes + 1 {
-		h.process(100+i, "its", 20*mib, 20*mib, 0)
+		h.process(high+100+i, "its", 20*mib, 20*mib, 0)
 		v, err := m.Look(p, time.Second+time.Duration(i)*time.Millisecond)
 		if err != nil || v.All != (i == maxStrikes) {
 			t.Errorf("look %d: %+v, %v", i, v, err)
@@ -143,13 +172,13 @@ func TestASwarmIsKilledWhole(t *testing.T) {
 func TestPagesThatAreNoLongerShared(t *testing.T) {
 	h := newHost(t)
 	m, p := Memory{Limit: 100 * mib}, h.processes()
-	h.process(11, "its", 90*mib, 45*mib, 0)
-	h.process(12, "its", 90*mib, 45*mib, 0)
+	h.process(high+11, "its", 90*mib, 45*mib, 0)
+	h.process(high+12, "its", 90*mib, 45*mib, 0)
 	if v, err := m.Look(p, time.Second); err != nil || v.Kill != nil {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	h.process(11, "its", 90*mib, 90*mib, 0)
-	if v, err := m.Look(p, time.Minute); err != nil || !slices.Equal(pidsOf(v), []int{11}) {
+	h.process(high+11, "its", 90*mib, 90*mib, 0)
+	if v, err := m.Look(p, time.Minute); err != nil || !slices.Equal(pidsOf(v), []int{high + 11}) {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
@@ -157,16 +186,16 @@ func TestPagesThatAreNoLongerShared(t *testing.T) {
 // TestFilesWithoutAName are looked for when the host has more memory in files.
 func TestFilesWithoutAName(t *testing.T) {
 	h := newHost(t)
-	h.process(11, "its", 1*mib, 1*mib, 0)
+	h.process(high+11, "its", 1*mib, 1*mib, 0)
 	m, p := Memory{Limit: 100 * mib}, h.processes()
 	if v, err := m.Look(p, time.Second); err != nil || v.All {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	file := memfd(t, 101*mib)
-	if err := os.MkdirAll(filepath.Join(h.dir, "11/fd"), 0o700); err != nil {
+	file, dir := memfd(t, 101*mib), strconv.Itoa(high+11)
+	if err := os.MkdirAll(filepath.Join(h.dir, dir+"/fd"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), filepath.Join(h.dir, "11/fd/3")); err != nil {
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), filepath.Join(h.dir, dir+"/fd/3")); err != nil {
 		t.Fatal(err)
 	}
 	h.write("meminfo", fmt.Sprintf("Shmem: %d kB\n", 200*1024))
@@ -187,7 +216,7 @@ func TestHowSoonToLookAtMemory(t *testing.T) {
 		{1<<30 - mib, 0, 0, quietSoonest},
 		{1<<30 - mib, time.Second, 0, memorySoonest},
 		{2 << 30, time.Second, 0, memorySoonest},
-		{2 << 30, time.Second, time.Millisecond, busyShare * time.Millisecond},
+		{2 << 30, time.Second, 10 * time.Millisecond, busyShare * 10 * time.Millisecond},
 		{2 << 30, 0, time.Millisecond, quietShare * time.Millisecond},
 		{2 << 30, 0, time.Second, memoryLatest},
 	} {

@@ -7,7 +7,7 @@ import "time"
 const (
 	quietSoonest = 100 * time.Millisecond
 	quietShare   = 400
-	busyShare    = 20
+	busyShare    = 1
 
 	// settles is for how long something moves that has moved.
 	settles = time.Second

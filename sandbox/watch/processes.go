@@ -22,8 +22,9 @@ type Processes struct {
 
 // Process is one of them.
 type Process struct {
-	PID int // by the number of that /proc
-	dir string
+	PID   int // by the number of that /proc
+	dir   string
+	bytes int64 // resident, once that was asked for
 }
 
 // Own opens a /proc of the caller's pid namespace, mounted nowhere. A host whose own /proc
@@ -81,7 +82,7 @@ func (p *Processes) All() ([]Process, error) {
 	if p.lists != nil {
 		pids, err := p.lists()
 		for _, pid := range pids {
-			found = append(found, Process{pid, p.root + "/" + strconv.Itoa(pid)})
+			found = append(found, Process{PID: pid, dir: p.root + "/" + strconv.Itoa(pid)})
 		}
 		return found, err
 	}
@@ -98,7 +99,7 @@ func (p *Processes) All() ([]Process, error) {
 			continue
 		}
 		if dir, in := p.alive(p.root + "/" + name); dir != "" && in != p.own {
-			found = append(found, Process{pid, dir})
+			found = append(found, Process{PID: pid, dir: dir})
 		}
 	}
 	return found, nil

@@ -35,6 +35,7 @@ func (p *Processes) nameless(counts func(of Process, path string, st *unix.Stat_
 	var sum int64
 	seen := map[inode]struct{}{}
 	for _, process := range all {
+		process.resident() // finds the thread that tells of it
 		for _, fd := range entries(process.dir + "/fd") {
 			var st unix.Stat_t
 			path := process.dir + "/fd/" + fd
