@@ -20,6 +20,7 @@ import (
 	"rootlet/internal/stage"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
+	"rootlet/userns"
 )
 
 // You come here from monitor.go. Next is checklist.go, which is what the clone
@@ -225,7 +226,7 @@ func (m *monitor) bringUp(f first, turn *os.File) error {
 	}
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.offerSys(f); err != nil {
-			return err
+			return userns.Diagnose(err)
 		}
 	}
 	if err := m.writeMaps(); err != nil {
