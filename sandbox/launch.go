@@ -21,6 +21,7 @@ import (
 	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
+	"rootlet/userns"
 )
 
 // You come here from monitor.go. Next is checklist.go, which is what the clone
@@ -242,7 +243,7 @@ func (m *monitor) bringUp(f first, turn *os.File) error {
 	}
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.offerSys(f); err != nil {
-			return err
+			return userns.Diagnose(err)
 		}
 	}
 	if err := m.writeMaps(); err != nil {

@@ -25,8 +25,11 @@ type Forbidden struct {
 }
 
 func (e *Forbidden) Error() string {
-	if e.Setting == filterSetting {
+	switch e.Setting {
+	case filterSetting:
 		return fmt.Sprintf("a filter of system calls that is on this process refuses what a container takes: %s = %s (%v)", e.Setting, e.Value, e.Err)
+	case profileSetting:
+		return fmt.Sprintf("AppArmor refuses what a container takes: %s = %s (%v)", e.Setting, e.Value, e.Err)
 	}
 	return fmt.Sprintf("user namespaces are forbidden here: %s = %s (%v)", e.Setting, e.Value, e.Err)
 }
@@ -65,8 +68,10 @@ func diagnose(err error, h host, exe string) error {
 		causes = []func() *Forbidden{h.none("user.max_user_namespaces"), h.none("user.max_mnt_namespaces"), h.usedUp}
 	case unix.EINVAL:
 		causes = []func() *Forbidden{h.notBuilt}
-	case unix.EPERM, unix.EACCES:
-		causes = []func() *Forbidden{h.debianSwitch, h.appArmor(exe), h.chroot, h.seccomp, h.seLinux}
+	case unix.EPERM:
+		causes = []func() *Forbidden{h.debianSwitch, h.appArmor(exe), h.chroot, h.seccomp, h.profile, h.seLinux}
+	case unix.EACCES: // mostly a module's
+		causes = []func() *Forbidden{h.appArmor(exe), h.profile, h.seLinux, h.debianSwitch, h.chroot, h.seccomp}
 	case unix.ENOSYS:
 		causes = []func() *Forbidden{h.seccomp}
 	}
@@ -169,16 +174,36 @@ func (h *host) appArmor(exe string) func() *Forbidden {
 	}
 }
 
-// hasProfile tells whether AppArmor knows our binary. The label is
-// "unconfined", or "NAME (MODE)", where MODE may well be unconfined too. The
-// file's place is that of Linux 5.1, and the older one shared with SELinux.
+// hasProfile tells whether AppArmor knows our binary.
 func (h *host) hasProfile() bool {
+	label := h.label()
+	return label != "" && label != "unconfined" && !strings.HasPrefix(label, "unprivileged_userns")
+}
+
+// label is "unconfined", or "NAME (MODE)", where MODE may well be unconfined too. The
+// file's place is that of Linux 5.1, and the older one shared with SELinux.
+func (h *host) label() string {
 	label, err := os.ReadFile(h.path("/proc/self/attr/apparmor/current"))
 	if err != nil {
-		label, err = os.ReadFile(h.path("/proc/self/attr/current"))
+		label, _ = os.ReadFile(h.path("/proc/self/attr/current"))
 	}
-	name := strings.TrimRight(string(label), "\x00\n")
-	return err == nil && name != "" && name != "unconfined" && !strings.HasPrefix(name, "unprivileged_userns")
+	return strings.TrimRight(string(label), "\x00\n")
+}
+
+// profileSetting is what tells of a profile of AppArmor's.
+const profileSetting = "/proc/self/attr/current"
+
+// profile: one of AppArmor's is on us, as Docker's on what is in its containers, and has
+// no mount in them.
+func (h *host) profile() *Forbidden {
+	label := h.label()
+	if !strings.HasSuffix(label, " (enforce)") {
+		return nil
+	}
+	return &Forbidden{
+		Setting: profileSetting, Value: label,
+		Fix: cmp.Or(distro.Engine(h.path("/")), "docker") + " run --security-opt apparmor=unconfined ...   # the container around this one",
+	}
 }
 
 // appArmorFix gives our binary a profile, or, where its path cannot safely
@@ -219,7 +244,7 @@ func (h *host) seccomp() *Forbidden {
 	if !slices.Contains(lines, "Seccomp:\t2") {
 		return nil
 	}
-	return &Forbidden{Setting: filterSetting, Value: "2", Fix: cmp.Or(distro.Engine(h.path("/")), "rootlet") + " run --security-opt seccomp=unconfined ...   # the container around this one: its filter must allow clone, unshare, mount and pivot_root"}
+	return &Forbidden{Setting: filterSetting, Value: "2", Fix: cmp.Or(distro.Engine(h.path("/")), "rootlet") + " run --security-opt seccomp=unconfined ...   # the container around this one: its filter must allow clone, unshare, setns, mount and pivot_root"}
 }
 
 // seLinux decides about user namespaces since Linux 6.1 (the class user_namespace); a

@@ -21,7 +21,7 @@ func TestDiagnose(t *testing.T) {
 		mounts   = "/proc/self/mountinfo"
 	)
 	profile := `printf 'abi <abi/4.0>,\nprofile rootlet /home/ann/bin/rootlet flags=(unconfined) { userns, }\n' > /etc/apparmor.d/rootlet && apparmor_parser -r /etc/apparmor.d/rootlet`
-	const unconfined = " --security-opt seccomp=unconfined ...   # the container around this one: its filter must allow clone, unshare, mount and pivot_root"
+	const unconfined = " --security-opt seccomp=unconfined ...   # the container around this one: its filter must allow clone, unshare, setns, mount and pivot_root"
 	for _, c := range []struct {
 		name  string
 		errno error
@@ -79,6 +79,14 @@ func TestDiagnose(t *testing.T) {
 			want: "Seccomp in /proc/self/status = 2", hint: "podman run" + unconfined,
 		},
 		{
+			name: "Docker's profile", errno: unix.EACCES, files: map[string]string{label: "docker-default (enforce)\n", status: "Seccomp:\t2\n"},
+			want: "/proc/self/attr/current = docker-default (enforce)", hint: "docker run --security-opt apparmor=unconfined ...   # the container around this one",
+		},
+		{
+			name: "Docker's filter before its profile", errno: unix.EPERM, files: map[string]string{label: "docker-default (enforce)\n", status: "Seccomp:\t2\n", "/.dockerenv": ""},
+			want: "Seccomp in /proc/self/status = 2", hint: "docker run" + unconfined,
+		},
+		{
 			name: "SELinux", errno: unix.EACCES, files: map[string]string{status: "Seccomp:\t0\n", mounts: "1 1 8:1 / / rw - ext4 x rw\n", "/sys/fs/selinux/enforce": "1", "/proc/self/attr/current": "system_u:system_r:container_t:s0\x00"},
 			want: "SELinux = enforcing, this process is system_u:system_r:container_t:s0",
 			hint: "ausearch -m avc -ts recent | audit2allow -M rootlet && semodule -i rootlet.pp   # in a container: start that with --security-opt label=disable",
@@ -123,7 +131,7 @@ func TestDiagnose(t *testing.T) {
 				return
 			}
 			want := c.want + " (" + err.Error() + ")"
-			if !strings.HasPrefix(want, filterSetting) {
+			if !strings.HasPrefix(want, filterSetting) && !strings.HasPrefix(want, profileSetting) {
 				want = "user namespaces are forbidden here: " + want
 			}
 			if !strings.HasSuffix(got.Error(), want) {

@@ -17,7 +17,7 @@ import (
 func (h Host) namespaces() Need {
 	n := Need{Name: need.UserNamespaces, Status: OK, Now: "allowed"}
 	if h.Namespaces.Allowed {
-		if most := h.sysctl("user.max_user_namespaces"); most != "" {
+		if most := h.sysctl("user.max_user_namespaces"); most != "" && most != unlimited {
 			n.Now += ", " + most + " of them"
 		}
 		h.belowFull(&n)
@@ -32,6 +32,9 @@ func (h Host) namespaces() Need {
 	}
 	return n
 }
+
+// unlimited is what a user namespace starts with; those around it have limits of their own.
+const unlimited = "2147483647"
 
 // settings are what bounds the namespaces that a container has from the host for want of
 // its own.
