@@ -46,7 +46,8 @@ type estate struct {
 	Probe   time.Duration   `json:"probe,omitempty"` // when the next one is due, by sinceBoot
 	Log     logfile.Pending `json:"log"`
 
-	Stdin   int                    `json:"stdin"` // -1: none
+	Scratch int                    `json:"scratch"` // -1: none
+	Stdin   int                    `json:"stdin"`   // -1: none
 	Console int                    `json:"console"`
 	Output  map[logfile.Stream]int `json:"output"`
 
@@ -173,7 +174,7 @@ func (m *monitor) estate(k *keeper) estate {
 		Request: request, ID: m.container.ID, State: m.state, PID: m.pid, PIDFD: k.number(m.pidfd),
 		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Delay: m.delay, Began: m.began, OOMs: m.oomKillsBefore,
 		Held: m.held, Probe: m.health.alarm(),
-		Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
+		Scratch: k.keep(m.scratch), Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
 	}
 	for stream, from := range m.streams.output {
 		if fd := k.keep(from); fd >= 0 {
