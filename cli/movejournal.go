@@ -167,7 +167,7 @@ func removeLink(path string) error {
 func (j journal) exchange() error {
 	if j.Copy == j.To {
 		if err := errors.Join(removeLink(j.aside()), os.Symlink(j.To, j.aside())); err != nil {
-			return fmt.Errorf("link to the new place: %w", err)
+			return &placeError{fmt.Errorf("link to the new place: %w", err), "where there are no links, move the directory by hand and set XDG_DATA_HOME"}
 		}
 	}
 	info, err := os.Lstat(j.Named)
