@@ -65,6 +65,20 @@ func (j journal) begin() (*os.File, error) {
 	return f, nil
 }
 
+// notMoving keeps a command from writing to what is being copied. Nearly always there
+// is no journal; one that nobody holds is of a move that died.
+func notMoving(named string) error {
+	f, err := os.OpenFile(journalPath(named), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return errors.New("the data is being moved: try again when that is done")
+	}
+	return nil
+}
+
 // readJournal reads that of a move that nobody is at any more; nil where there is none.
 func readJournal(named string) (*journal, *os.File) {
 	f, err := os.OpenFile(journalPath(named), os.O_RDWR|unix.O_NOFOLLOW, 0)
