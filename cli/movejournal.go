@@ -54,6 +54,9 @@ func (j journal) begin() (*os.File, error) {
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
 		_, err = f.WriteAt(text, 0)
 	}
 	if err == nil {
@@ -223,7 +226,10 @@ func (j journal) sweepLayers(paths sandbox.Paths) error {
 // leaveLayers has the containers be in the new place, and removes the old one.
 func (j journal) leaveLayers(paths sandbox.Paths) error {
 	err := eachElsewhere(paths, func(id, dir string) error {
-		if j.To == "" {
+		switch {
+		case j.To == "" && !fuseoverlay.HasOwn(dir): // it was lost before
+			return nil
+		case j.To == "":
 			return fuseoverlay.Home(dir)
 		}
 		return fuseoverlay.SetOwnDir(dir, ownIn(j.To, id), filepath.Dir(dir))
