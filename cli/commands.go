@@ -65,6 +65,9 @@ func commands() []command {
 	start := verb[startCmd]("start", "Start containers that do not run")
 	stats := verb[statsCmd]("stats", "Show what containers use")
 	stop := verb[stopCmd]("stop", "Stop containers")
+	storeLs := verb[storeLsCmd]("ls", "List the images of an image store").as("ls", "list")
+	storePublish := verb[storePublishCmd]("publish", "Put images into an image store, for other users of this host")
+	storeRm := verb[storeRmCmd]("rm", "Take images out of an image store").as("rm", "remove")
 	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
 	systemCheck := verb[systemCheckCmd]("check", "Look for damage in what is stored, and mend it")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
@@ -183,6 +186,11 @@ func commands() []command {
 		}},
 		{name: "registry", help: "Serve images to others", children: []command{
 			registryServe,
+		}},
+		{name: "store", help: "Share images with other users of this host", children: []command{
+			storeLs,
+			storePublish,
+			storeRm,
 		}},
 		{name: "system", help: "Manage rootlet", children: []command{
 			systemAutostart,

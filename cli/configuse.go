@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -86,7 +87,7 @@ func (c config) defaults(all []command, path []string) kong.Resolver {
 			}
 		}
 		value, ok := table[flag.Name]
-		if !ok && ("--"+flag.Name == storageDriverFlag || "--"+flag.Name == layersDirFlag) {
+		if !ok && slices.Contains(ownFlags, "--"+flag.Name) {
 			value, ok = c.values[flag.Name]
 		}
 		if !ok {

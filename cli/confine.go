@@ -44,8 +44,11 @@ func (t *task) confine() error {
 		return err
 	}
 	needs := landlock.Needs{Read: hostSettings(), Write: dirs, Connect: t.Pull != nil}
-	if t.Load != nil || t.Import != nil {
+	if t.Load != nil || t.Import != nil || t.Adopt != nil {
 		needs.Opened = []int{streamFD}
+	}
+	if t.Pull != nil {
+		needs.Opened = t.Pull.storeFDs()
 	}
 	return landlock.Restrict(needs)
 }

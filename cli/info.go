@@ -51,16 +51,17 @@ type hostInfo struct {
 	Warnings                                                           []string
 	ClientInfo                                                         clientInfo
 
+	Level           []string // what a container started now does without, as its record has it; none: nothing
 	DriverForced    bool
 	DriversRuledOut []fuseoverlay.RuledOut
-	CgroupWhy       string // why containers have no cgroup of their own
-	cgroup          string // the directory of ours, where they have
+	Limits          limitsInfo
 	IDs             idInfo
 	Network         networkInfo
 	UserNamespaces  usernsInfo
 	SeccompActions  []string // that the kernel knows; none: it has no filters of system calls
 	Landlock        landlockInfo
 	RuntimeDir      string
+	ImageStores     []imageStoreInfo
 	Place           placeInfo
 	SettingFiles    settingFiles
 }
@@ -136,6 +137,7 @@ func (c *infoCmd) Run(a *app) error {
 		info.addContainers(found.paths)
 		info.addImages(found.paths)
 	}
+	info.ImageStores = a.describeStores()
 	info.addSettings(a)
 	if c.Format == "" {
 		return info.print(a.stdout)
@@ -155,7 +157,7 @@ func (i *hostInfo) probe(a *app) (p probed) {
 	i.addHost("/")
 	i.addSeccomp(seccomp.Actions())
 	i.addLandlock(landlock.ABI())
-	i.addCgroup("/")
+	i.addCgroup("/", sandbox.BusUser())
 	if p.paths, p.pathsErr = findPaths(); p.pathsErr != nil {
 		i.warn(p.pathsErr)
 	} else {
@@ -297,6 +299,7 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) erro
 	switch {
 	case err == nil:
 		i.UserNamespaces.Allowed = true
+		i.Level = answer.Level
 		i.Place.Report, i.Place.LayersFS = answer.Data, answer.LayersFS
 		i.Driver, i.DriverForced, i.DriversRuledOut = answer.Choice.Driver, answer.Choice.Forced, answer.Choice.RuledOut
 	case errors.As(err, &forbidden):
@@ -319,10 +322,11 @@ type storeInfo struct {
 	Choice   fuseoverlay.Choice `json:"choice"`
 	Data     fsprobe.Report     `json:"data"`
 	LayersFS string             `json:"layersFS,omitempty"`
+	Level    []string           `json:"level,omitempty"`
 }
 
 func (*infoWork) do(t *task) (any, error) {
-	s := storeInfo{Choice: t.store.Choice(), Data: fsprobe.Dir(t.Paths.Data, fuseoverlay.OtherID())}
+	s := storeInfo{Choice: t.store.Choice(), Data: fsprobe.Dir(t.Paths.Data, fuseoverlay.OtherID()), Level: sandbox.Level()}
 	if t.Paths.Layers != "" {
 		s.LayersFS = fsprobe.NameOf(t.Paths.Layers)
 	}

@@ -116,11 +116,19 @@ func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s
 	if err != nil {
 		return ExitEngine, &engineError{err}
 	}
+	if !pulled {
+		if err := a.adopt(plan, r.Paths, r.ImageName, c.Platform, c.Quiet); err != nil {
+			return ExitEngine, &engineError{err}
+		}
+	}
 	status, err := a.sandbox(plan, r, s)
 	if errors.Is(err, fuseoverlay.ErrNoImage) {
 		// Only now: few names are aliases, and registries.conf takes its time.
-		if name, here := a.storedAlias(view(r.Paths), c.Image); here && name != r.ImageName {
+		if name, here := a.storedAlias(a.view(r.Paths), c.Image); here && name != r.ImageName {
 			r.ImageName = name
+			if err := a.adopt(plan, r.Paths, name, c.Platform, c.Quiet); err != nil {
+				return ExitEngine, &engineError{err}
+			}
 			status, err = a.sandbox(plan, r, s)
 		}
 	}

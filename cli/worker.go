@@ -39,6 +39,7 @@ type work struct {
 
 	Pull   *pullWork   `json:"pull,omitempty"`
 	Load   *loadWork   `json:"load,omitempty"`
+	Adopt  *adoptWork  `json:"adopt,omitempty"`
 	Import *importWork `json:"import,omitempty"`
 	Hello  *helloWork  `json:"hello,omitempty"`
 	Remove *removeWork `json:"remove,omitempty"`
@@ -92,7 +93,7 @@ func Worker() int {
 	}
 	if err != nil {
 		f := packed(err)
-		f.nameDisk(err, t.Paths.Data)
+		f.NameDisk(err, t.Paths)
 		_ = conn.SendJSON(kindFailed, f)
 		return ExitError
 	}
@@ -117,7 +118,7 @@ func (t *task) run() (any, error) {
 	if t.Remove != nil || t.Volumes != nil {
 		defer t.sweep()
 	}
-	if t.Pull != nil || t.Load != nil || t.Import != nil || t.Served != nil {
+	if t.Pull != nil || t.Load != nil || t.Adopt != nil || t.Import != nil || t.Served != nil {
 		t.sweep() // which it has no right to afterwards
 		if err := t.confine(); err != nil {
 			return nil, err
@@ -156,6 +157,8 @@ func (t *task) run() (any, error) {
 		return t.Pull.do(ctx, t)
 	case t.Load != nil:
 		return t.Load.do(ctx, t)
+	case t.Adopt != nil:
+		return t.Adopt.do(ctx, t)
 	case t.Import != nil:
 		return t.Import.do(ctx, t)
 	case t.Served != nil:
@@ -208,17 +211,6 @@ func packed(err error) failed {
 		f.Setting, f.Value, f.Cause = forbidden.Setting, forbidden.Value, fmt.Sprint(forbidden.Err)
 	}
 	return f
-}
-
-// nameDisk says which disk is full, where one is.
-func (f *failed) nameDisk(err error, data string) {
-	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-	if full {
-		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
-	}
-	if f.Lacks == "" && (full || errors.Is(err, unix.EROFS)) {
-		f.Lacks = need.Storage
-	}
 }
 
 // unpacked is the error again.

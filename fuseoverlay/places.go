@@ -22,8 +22,12 @@ func Places(dir string) (driver string, places map[string]string, err error) {
 	return driver, places, nil
 }
 
-// LayerDirs are the directories of an image's layers, the topmost first.
+// LayerDirs are the directories of an image's layers, the topmost first; none of one
+// that is in an image store only.
 func (v View) LayerDirs(i *Image) ([]string, error) {
+	if i.In != "" {
+		return nil, nil // it was not unpacked here
+	}
 	all, err := v.Layers()
 	if err != nil {
 		return nil, err

@@ -16,7 +16,16 @@ import (
 // changed; under the copy driver those that changed after the copy was made. dir
 // is the container's directory. It runs in U1, where all ids may be read; the
 // container may run.
-func Written(dir string) (int64, error) {
+func Written(dir string) (int64, error) { return measure(dir, tree.Size) }
+
+// Taken is how many bytes of the disk the same files take, and the directories that they
+// are in. One that cannot be measured is ErrTooDeep.
+func Taken(dir string) (int64, error) { return measure(dir, tree.Allocated) }
+
+// ErrTooDeep says that a container has nested directories beyond measure.
+var ErrTooDeep = tree.ErrTooDeep
+
+func measure(dir string, add func(dir int, base string, counts func(*unix.Stat_t) bool) (int64, error)) (int64, error) {
 	driver, err := recordedDriver(dir)
 	if err != nil || driver == "" {
 		return 0, err
@@ -37,7 +46,7 @@ func Written(dir string) (int64, error) {
 		return 0, err
 	}
 	defer at.Close()
-	size, err := tree.Size(int(at.Fd()), name, counts)
+	size, err := add(int(at.Fd()), name, counts)
 	if err != nil {
 		return 0, fmt.Errorf("size of %s: %w", filepath.Join(own, name), err)
 	}

@@ -84,7 +84,7 @@ func (m *monitor) open() error {
 	// of one that died with its monitor.
 	m.state, err = root.Last(m.Start)
 	removeLeftCgroup(m.state, m.Start)
-	m.state.Restarts, m.state.Stopped, m.state.Error, m.state.Cgroup = 0, false, "", ""
+	m.state.Restarts, m.state.Stopped, m.state.Error, m.state.Cgroup, m.state.Cgroups = 0, false, "", "", nil
 	return err
 }
 

@@ -202,6 +202,7 @@ func Sweep(paths Paths) error {
 		errs = append(errs, sweepUnfinished(paths, id))
 	}
 	errs = append(errs, volume.In(paths.Data).Sweep(), root.SweepNames())
+	sweepCgroups(root)
 	for _, dir := range root.Removed() {
 		errs = append(errs, removeTied(paths, dir), removeFiles(dir))
 	}

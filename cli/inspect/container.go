@@ -52,7 +52,15 @@ type State struct {
 	Error      string
 	StartedAt  string
 	FinishedAt string
-	Health     *Health `json:",omitempty"`
+	Health     *Health          `json:",omitempty"`
+	Level      []string         `json:",omitempty"` // what it does without on this host; none: nothing
+	LimitedBy  map[string]Limit `json:",omitempty"` // rootlet's own: how each limit is held, by its flag
+}
+
+// Limit says how a limit is held, and why by nothing better.
+type Limit struct {
+	By  string // empty: not at all
+	Why string `json:",omitempty"`
 }
 
 // Health is what the health checks have found.
@@ -145,13 +153,19 @@ func stateOf(s record.State) State {
 	state := State{
 		Status: string(s.Status), Running: s.Status.Up() || s.Status == record.Restarting, Paused: s.Status == record.Paused,
 		Restarting: s.Status == record.Restarting, OOMKilled: s.OOMKilled, Dead: s.Status == record.Dead,
-		Pid: s.PID, ExitCode: s.ExitCode, Error: s.Error, StartedAt: stamp(s.Started), FinishedAt: stamp(s.Finished),
+		Pid: s.PID, ExitCode: s.ExitCode, Error: s.Error, StartedAt: stamp(s.Started), FinishedAt: stamp(s.Finished), Level: s.Level,
 	}
 	if h := s.Health; h != nil {
 		state.Health = &Health{Status: h.Status, FailingStreak: h.FailingStreak, Log: []HealthcheckResult{}}
 		for _, p := range h.Log {
 			state.Health.Log = append(state.Health.Log, HealthcheckResult(p))
 		}
+	}
+	for name, way := range s.LimitedBy {
+		if state.LimitedBy == nil {
+			state.LimitedBy = map[string]Limit{}
+		}
+		state.LimitedBy[name] = Limit(way)
 	}
 	return state
 }

@@ -45,7 +45,8 @@ type State struct {
 	PausedBy  string  `json:"pausedBy,omitempty"` // what holds its processes still
 	Health    *Health `json:"health,omitempty"`
 
-	// What this host gave it.
+	// What this host gave it, and what it has to do without: words of level.go.
+	Level      []string        `json:"level,omitempty"`
 	RootDriver string          `json:"rootDriver,omitempty"`
 	Network    string          `json:"network,omitempty"`   // what auto was, or what was asked for; none where there is nothing
 	Ports      []publish.Bound `json:"ports,omitempty"`     // what is published, while it runs
@@ -55,6 +56,12 @@ type State struct {
 	NetworkRestarts int    `json:"networkRestarts,omitempty"`
 	IDMode          string `json:"idMode,omitempty"`
 	Cgroup          string `json:"cgroup,omitempty"` // directory of its cgroup; empty: it has none of its own
+	// Cgroups are its directories by controller where cgroups are of version 1.
+	Cgroups map[string]string `json:"cgroups,omitempty"`
+	// LimitedBy says of each limit that was asked for, by its name, how it is held.
+	LimitedBy map[string]Way `json:"limitedBy,omitempty"`
+	// Processors are those that its programs are tied to, as 0-2,4; empty: to none.
+	Processors string `json:"processors,omitempty"`
 
 	// UserNS is its user namespace, as "user:[4026531837]", where its pid namespace is
 	// not its own: what belongs to it is told by that then.
