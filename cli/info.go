@@ -170,10 +170,11 @@ func (i *hostInfo) probe(a *app) (p probed) {
 		i.addIDs(p.plan)
 	}
 	if p.pathsErr == nil && p.planErr == nil {
-		if settled, err := a.settle(p.plan, p.paths); err != nil {
-			i.warn(err)
-		} else {
+		var wrong *placeError
+		if settled, err := a.settle(p.plan, p.paths); err == nil {
 			p.paths = settled
+		} else if errors.As(err, &wrong) {
+			i.warn(err) // what else may be the matter, addStore finds out
 		}
 		i.Place.Layers = p.paths.Layers
 		p.storeErr = i.addStore(a, p.plan, p.paths)

@@ -19,7 +19,12 @@ import (
 func followMoved(named string) (string, error) {
 	info, err := os.Lstat(named)
 	if errors.Is(err, fs.ErrNotExist) {
-		return named, finishMove(named)
+		if err := finishMove(named); err != nil {
+			return "", err
+		}
+		if info, err = os.Lstat(named); err != nil {
+			return named, nil // no data yet
+		}
 	}
 	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		return named, err

@@ -54,6 +54,9 @@ func (j journal) begin() (*os.File, error) {
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
 		_, err = f.WriteAt(text, 0)
 	}
 	if err == nil {
@@ -63,6 +66,20 @@ func (j journal) begin() (*os.File, error) {
 		return nil, errors.Join(err, os.Remove(f.Name()), f.Close())
 	}
 	return f, nil
+}
+
+// notMoving keeps a command from writing to what is being copied. Nearly always there
+// is no journal; one that nobody holds is of a move that died.
+func notMoving(named string) error {
+	f, err := os.OpenFile(journalPath(named), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return errors.New("the data is being moved: try again when that is done")
+	}
+	return nil
 }
 
 // readJournal reads that of a move that nobody is at any more; nil where there is none.
@@ -167,7 +184,7 @@ func removeLink(path string) error {
 func (j journal) exchange() error {
 	if j.Copy == j.To {
 		if err := errors.Join(removeLink(j.aside()), os.Symlink(j.To, j.aside())); err != nil {
-			return fmt.Errorf("link to the new place: %w", err)
+			return &placeError{fmt.Errorf("link to the new place: %w", err), "where there are no links, move the directory by hand and set XDG_DATA_HOME"}
 		}
 	}
 	info, err := os.Lstat(j.Named)
@@ -209,7 +226,10 @@ func (j journal) sweepLayers(paths sandbox.Paths) error {
 // leaveLayers has the containers be in the new place, and removes the old one.
 func (j journal) leaveLayers(paths sandbox.Paths) error {
 	err := eachElsewhere(paths, func(id, dir string) error {
-		if j.To == "" {
+		switch {
+		case j.To == "" && !fuseoverlay.HasOwn(dir): // it was lost before
+			return nil
+		case j.To == "":
 			return fuseoverlay.Home(dir)
 		}
 		return fuseoverlay.SetOwnDir(dir, ownIn(j.To, id), filepath.Dir(dir))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ import (
 // moveWork is a move, for the worker: what is moved belongs to many ids.
 type moveWork struct{ journal }
 
-func (w *moveWork) do(t *task) (any, error) {
+func (w *moveWork) do(ctx context.Context, t *task) (any, error) {
 	if err := sweepMove(t.Paths); err != nil {
 		return nil, fmt.Errorf("an earlier move: %w", err)
 	}
@@ -37,7 +38,7 @@ func (w *moveWork) do(t *task) (any, error) {
 	if w.Layers {
 		move, undo = w.layers, func() error { return w.dropLayers(t.Paths, w.To) }
 	}
-	switched, err := move(t.Paths, letGo)
+	switched, err := move(ctx, t, letGo)
 	if err != nil && !switched {
 		return nil, errors.Join(err, undo(), os.Remove(f.Name()))
 	}
@@ -91,7 +92,8 @@ func fit(dir string) error {
 }
 
 // data copies the data directory and switches to the copy.
-func (w *moveWork) data(paths sandbox.Paths, letGo func()) (switched bool, err error) {
+func (w *moveWork) data(_ context.Context, t *task, letGo func()) (switched bool, err error) {
+	paths := t.Paths
 	if err := os.MkdirAll(w.Copy, 0o700); err != nil {
 		return false, err
 	}
@@ -125,14 +127,17 @@ func (w *moveWork) data(paths sandbox.Paths, letGo func()) (switched bool, err e
 		return followErr == nil && now == w.To, err
 	}
 	failpoint.At("move switched")
+	if err := placement.SyncDir(filepath.Dir(w.Named)); err != nil { // before the old goes
+		return true, err
+	}
 	letGo() // a file that is open keeps a name on NFS and FUSE
 	return true, w.sweepData()
 }
 
 // layers copies the layers, and what containers have beside them, and switches by the
 // record of where they are.
-func (w *moveWork) layers(paths sandbox.Paths, _ func()) (switched bool, err error) {
-	to := paths
+func (w *moveWork) layers(ctx context.Context, t *task, _ func()) (switched bool, err error) {
+	paths, to := t.Paths, t.Paths
 	to.Layers = w.To
 	before, after := sandbox.StoreConfig(paths, ""), sandbox.StoreConfig(to, "")
 	if err := errors.Join(os.MkdirAll(after.GraphRoot, 0o700), after.LinkLists()); err != nil {
@@ -156,12 +161,18 @@ func (w *moveWork) layers(paths sandbox.Paths, _ func()) (switched bool, err err
 		}
 	}
 	err = eachElsewhere(paths, func(id, dir string) error {
-		if w.To == "" {
+		switch {
+		case fuseoverlay.IsLost(dir): // which is said when it is started
+			return nil
+		case w.To == "":
 			return fuseoverlay.CopyOwn(dir, dir)
 		}
 		return fuseoverlay.CopyOwn(dir, ownIn(w.To, id))
 	})
 	if err != nil {
+		return false, err
+	}
+	if err := t.fillLost(ctx, before, to); err != nil {
 		return false, err
 	}
 	failpoint.At("move layers ready")
@@ -170,4 +181,16 @@ func (w *moveWork) layers(paths sandbox.Paths, _ func()) (switched bool, err err
 	}
 	failpoint.At("move layers switched")
 	return true, w.leaveLayers(to)
+}
+
+// fillLost unpacks in the new place what a scratch had lost. Images of which nothing is
+// kept stay without their layers, which who runs them is told.
+func (t *task) fillLost(ctx context.Context, before fuseoverlay.Config, to sandbox.Paths) error {
+	lost, err := before.Lost("")
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	moved := *t
+	moved.Paths = to
+	return moved.refillAll(ctx)
 }

@@ -18,6 +18,9 @@ import (
 func findPaths() (sandbox.Paths, error) {
 	data, err := dataDir()
 	if err == nil {
+		err = notMoving(data)
+	}
+	if err == nil {
 		data, err = followMoved(data)
 	}
 	if err != nil {

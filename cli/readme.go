@@ -18,7 +18,9 @@ Some files in it belong to the user's subordinate ids, as which containers run, 
     rootlet system move DIR             take everything to another directory
     rootlet unshare tar -cf FILE -C DIR .   make an archive of DIR, this directory
 
-Where there are no subordinate ids all files are the user's own, and rm and tar do.
+Where there are no subordinate ids all files are the user's own. Then rm and tar do,
+unless an image has files without rights for their owner: chmod -R u+rwX for rm,
+"rootlet unshare" as above for tar.
 `
 
 // writeReadme puts it there. That it cannot is no loss.

@@ -86,6 +86,15 @@ func (t *task) findAgain(ctx context.Context) error {
 	if t.Diff == nil && t.Files == nil && t.ImageDiff == nil {
 		return nil
 	}
+	lost, err := sandbox.StoreConfig(t.Paths, "").Lost("")
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	return t.refillAll(ctx)
+}
+
+// refillAll unpacks what is missing of all images, as far as it is kept.
+func (t *task) refillAll(ctx context.Context) error {
 	kept, err := lookAtBlobs(t.Paths)
 	if err != nil {
 		return err
@@ -95,10 +104,6 @@ func (t *task) findAgain(ctx context.Context) error {
 		return err
 	}
 	for _, image := range images {
-		lost, err := sandbox.StoreConfig(t.Paths, "").Lost(image.ID)
-		if err != nil || len(lost) == 0 {
-			continue
-		}
 		var gone *fuseoverlay.NotKeptError
 		if err := t.refill(ctx, kept, image.ID); err != nil && !errors.As(err, &gone) {
 			return err

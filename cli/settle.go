@@ -172,7 +172,7 @@ func (a *app) tellScratch(paths sandbox.Paths, r placement.Record) {
 	if r.Layers == "" || r.Asked || a.quiet || !a.due(filepath.Join(paths.Data, "notices"), "notice-layers") {
 		return
 	}
-	a.notice(fmt.Sprintf("layers are kept in %s, since %s (%s) cannot hold them: %s", r.Layers, paths.Data, r.FS, strings.Join(r.Why, "; ")))
+	a.notice(fmt.Sprintf("layers are kept in %s, since %s (%s) is not fit for them: %s", r.Layers, paths.Data, r.FS, strings.Join(r.Why, "; ")))
 	a.line("rootlet: hint: ", need.See(need.Storage))
 }
 
@@ -220,9 +220,7 @@ func (p triedPlace) better(home triedPlace) bool {
 func (p triedPlace) why() []string {
 	why := p.Report.Unfit()
 	if len(why) == 0 {
-		for _, r := range p.Choice.RuledOut {
-			why = append(why, "no "+r.Driver+": "+r.Why)
-		}
+		why = []string{"no overlay can be mounted in it, so that each container would have a copy of its image"}
 	}
 	return why
 }

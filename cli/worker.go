@@ -128,7 +128,7 @@ func (t *task) run() (any, error) {
 	case t.Places != nil:
 		return t.Places.do(t)
 	case t.Move != nil:
-		return t.Move.do(t)
+		return t.Move.do(ctx, t)
 	case t.Reset != nil:
 		return t.Reset.do(t)
 	case t.Refill != nil:

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/fuseoverlay/fsprobe"
 	"rootlet/internal/need"
 )
 
@@ -62,7 +63,7 @@ func (s *Store) Choice() Choice {
 // ChoiceAt says which driver works in a directory that need not be a store's. Nothing
 // is kept of it.
 func ChoiceAt(dir, forced string) Choice {
-	at, err := os.MkdirTemp(dir, ".rootlet-choice-")
+	at, err := os.MkdirTemp(dir, fsprobe.Prefix)
 	if err != nil {
 		return Choice{Driver: Copy, RuledOut: []RuledOut{{Driver: Native, Why: err.Error()}}}
 	}

@@ -75,8 +75,17 @@ func (r *Root) Close() error {
 	if r.helper != nil {
 		return r.helper.unmount(r.Path)
 	}
-	return unmount(r.Path, unix.MNT_DETACH)
+	err := unmount(r.Path, unix.MNT_DETACH)
+	if err == nil && r.Driver == Native {
+		clearWork(filepath.Dir(r.Path))
+	}
+	return err
 }
+
+// clearWork removes what the kernel has made in a container's work directory: a
+// directory of mode 0, which the next mount makes anew, and which neither tar nor rm
+// can open as its owner.
+func clearWork(dir string) { _ = RemoveTree(filepath.Join(ownDir(dir), workName, "work")) }
 
 // Kept is a mounted root on its way over an execve(2) of the process that mounted
 // it. PID is of the program that serves it, 0 where the kernel does; Output is a

@@ -120,6 +120,17 @@ func CopyOwn(dir, to string) error {
 	return nil
 }
 
+// IsLost reports whether a container's own files were in a scratch, and are gone.
+func IsLost(dir string) bool {
+	own, elsewhere := OwnDir(dir)
+	return elsewhere && !exists(filepath.Join(own, wholeFile))
+}
+
+// HasOwn reports whether a container's directory itself has its own files.
+func HasOwn(dir string) bool {
+	return exists(filepath.Join(dir, upperName)) || exists(filepath.Join(dir, treeName))
+}
+
 // DropOwn removes what CopyOwn has put into a container's directory.
 func DropOwn(dir string) error {
 	var errs []error

@@ -92,6 +92,9 @@ func revive(e estate) (*monitor, error) {
 	m.launcherGone.Store(true)
 	m.container = record.Root(m.Paths.Data).Adopt(e.ID, os.NewFile(uintptr(e.Lock), "lock"))
 	m.later(m.container.Close)
+	if e.Scratch > 0 {
+		m.holdScratch(os.NewFile(uintptr(e.Scratch), "scratch"))
+	}
 	if err := m.mapIDs(); err != nil {
 		return nil, err
 	}

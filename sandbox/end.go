@@ -145,8 +145,9 @@ func (m *monitor) remove() error {
 	err = m.removeVolumes()
 	failpoint.At("end removes files")
 	removed := removeFiles(gone)
-	if errors.Is(removed, unix.ENOTEMPTY) {
-		// The lock's file has a name on NFS and FUSE as long as it is open.
+	if errors.Is(removed, unix.ENOTEMPTY) || errors.Is(removed, unix.EBUSY) {
+		// The lock's file has a name on NFS and FUSE as long as it is open; NFS does not
+		// even let that name be removed.
 		_ = m.container.Close()
 		removed = removeFiles(gone)
 	}

@@ -59,7 +59,8 @@ type monitor struct {
 	// that it needs its image.
 	letImagesGo func()
 	container   *record.Container
-	gone        string // the container's directory, once it is to be removed
+	scratch     *os.File // locked, where layers are in one
+	gone        string   // the container's directory, once it is to be removed
 	state       record.State
 	who         identity.Identity
 	root        *fuseoverlay.Root

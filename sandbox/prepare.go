@@ -93,6 +93,7 @@ func (m *monitor) openStore() error {
 	// rest: mount points in the container's root go by it.
 	defer unix.Umask(unix.Umask(0o077))
 	var err error
+	m.keepScratch()
 	m.store, err = fuseoverlay.Open(StoreConfig(m.Paths, m.Spec.StorageDriver))
 	return err
 }

@@ -50,7 +50,8 @@ type estate struct {
 	Disk    *watch.Disk     `json:"disk,omitempty"`
 	Log     logfile.Pending `json:"log"`
 
-	Stdin   int                    `json:"stdin"` // -1: none
+	Scratch int                    `json:"scratch"` // -1: none
+	Stdin   int                    `json:"stdin"`   // -1: none
 	Console int                    `json:"console"`
 	Output  map[logfile.Stream]int `json:"output"`
 
@@ -178,7 +179,7 @@ func (m *monitor) estate(k *keeper) estate {
 		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Refused: m.refused, Delay: m.delay, Began: m.began, OOMs: m.oomKillsBefore,
 		Held: m.held, Probe: m.health.alarm(),
 		Look: m.watching.alarm(), Disk: m.watching.disk,
-		Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
+		Scratch: k.keep(m.scratch), Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
 	}
 	for stream, from := range m.streams.output {
 		if fd := k.keep(from); fd >= 0 {

@@ -62,13 +62,13 @@ func (h Host) storage() Need {
 		n.Status, n.Better, n.Why, n.Fix = Missing, "a directory that can be written to", "its file system is mounted read-only", h.elsewhere()
 	case lacks != "" || h.Disk.Layers != "":
 		n.Status, n.Better, n.Why = Better, "all of it on a disk of this host's", lacks
-		n.Fix = h.elsewhere()
+		n.Fix = h.moved()
 		if lacks == "" {
 			n.Why = "--layers-dir, ROOTLET_LAYERS_DIR or config.toml asks for layers to be elsewhere, or the first disk did"
 		}
 	case h.Disk.NoExec:
 		n.Status, n.Better = Better, "a file system whose programs may be executed"
-		n.Why, n.Fix = "it is mounted noexec, which holds for copied layers and for volumes", h.elsewhere()
+		n.Why, n.Fix = "it is mounted noexec, which holds for copied layers and for volumes", h.moved()
 	case h.Disk.Free < fewBytes || h.Disk.Free < h.Disk.Total/fewInTotal:
 		n.Status, n.Better, n.Why = Better, "more free space", "the disk is nearly full"
 		n.Fix.User = []string{"rootlet system df", "rootlet system prune"}
@@ -88,11 +88,16 @@ func lacking(faults []fsprobe.Fault) string {
 	return strings.Join(all, "; ")
 }
 
-// elsewhere has the data somewhere else.
+// elsewhere begins anew somewhere else.
 func (h Host) elsewhere() Fix {
-	dir := "/var/local/" + h.User
-	return Fix{
-		Admin: []string{"install -d -m 700 -o " + h.User + " " + dir},
-		User:  []string{"rootlet system move " + dir + "/rootlet"},
-	}
+	return Fix{Admin: []string{h.makeDisk()}, User: []string{"export XDG_DATA_HOME=" + h.disk()}}
 }
+
+// moved takes the data somewhere else.
+func (h Host) moved() Fix {
+	return Fix{Admin: []string{h.makeDisk()}, User: []string{"rootlet system move " + h.disk() + "/rootlet"}}
+}
+
+func (h Host) disk() string { return "/var/local/" + h.User }
+
+func (h Host) makeDisk() string { return "install -d -m 700 -o " + h.User + " " + h.disk() }

@@ -8,6 +8,7 @@ package placement
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -119,5 +120,21 @@ func WriteFor(dir, data string, r Record) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), filepath.Join(dir, fileName))
+	if err := os.Rename(f.Name(), filepath.Join(dir, fileName)); err != nil {
+		return err
+	}
+	return SyncDir(dir)
+}
+
+// SyncDir has the names in a directory last over a power cut.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // not all file systems can
+		return err
+	}
+	return nil
 }

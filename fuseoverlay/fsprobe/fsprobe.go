@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,7 +78,8 @@ func Dir(dir string, other int) Report {
 		return Report{FS: "unknown", Faults: []Fault{{Writing, err.Error(), true}}}
 	}
 	r.FS = Name(dir, int64(uint32(st.Type)))
-	at, err := os.MkdirTemp(dir, ".rootlet-fsprobe-")
+	sweep(dir)
+	at, err := os.MkdirTemp(dir, Prefix)
 	if err != nil {
 		r.Faults = []Fault{{Writing, plain(err), true}}
 		return r
@@ -110,6 +114,23 @@ func Dir(dir string, other int) Report {
 		}
 	}
 	return r
+}
+
+// Prefix is how the name of a directory begins in which something is tried.
+const Prefix = ".rootlet-trial-"
+
+// leftAfter is how old such a directory must be to be that of a process that died: a
+// trial takes a moment.
+const leftAfter = time.Minute
+
+func sweep(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), Prefix) && time.Since(info.ModTime()) > leftAfter {
+			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // plain is an error without the names of what was made for the trial.

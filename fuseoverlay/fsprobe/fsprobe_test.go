@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,13 @@ func TestAnOrdinaryDirectory(t *testing.T) {
 		other = 0
 	}
 	dir := t.TempDir()
+	died := filepath.Join(dir, Prefix+"died") // in the middle of it, a while ago
+	if err := os.Mkdir(died, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(died, time.Time{}, time.Now().Add(-2*leftAfter)); err != nil {
+		t.Fatal(err)
+	}
 	r := Dir(dir, other)
 	if len(r.Faults) > 0 || r.FS == "" {
 		t.Errorf("%+v", r)

@@ -18,6 +18,12 @@ func NotOverlays(name string) bool {
 		!strings.HasPrefix(name, "trusted.")
 }
 
+// notFileSystems keeps back what a file system shows of itself as attributes, as NFS its
+// lists of access (system.nfs4_acl): no other has such.
+func notFileSystems(name string) bool {
+	return strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "security.") || strings.HasPrefix(name, "system.posix_acl_")
+}
+
 // CopyAttributes gives the directory open as to all that the one open as from
 // has: owner, extended attributes, mode and time.
 func CopyAttributes(from, to int, keep Filter) error {

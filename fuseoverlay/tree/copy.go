@@ -235,7 +235,7 @@ func (c *Copier) attributes(from, to int, st *unix.Stat_t) error {
 	}
 	keep := Filter(NotOverlays)
 	if c.Exact {
-		keep = func(string) bool { return true }
+		keep = notFileSystems
 	}
 	return setAttributes(from, to, st, uid, gid, keep)
 }

@@ -149,3 +149,15 @@ func TestMergeRefusesUncoveredOwners(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Attributes by which a file system shows what it has of its own stay with it.
+func TestAttributesOfTheFileSystem(t *testing.T) {
+	for name, want := range map[string]bool{
+		"user.overlay.opaque": true, "security.capability": true, "system.posix_acl_access": true,
+		"system.nfs4_acl": false, "system.cifs_acl": false, "lustre.lov": false, "trusted.overlay.opaque": false,
+	} {
+		if got := notFileSystems(name); got != want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

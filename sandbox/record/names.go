@@ -75,7 +75,7 @@ func (r Root) claim(name, id string) error {
 	defer os.Remove(own)
 	failpoint.At("record name written")
 	for range 100 {
-		err := os.Link(own, path)
+		err := putName(own, path, id)
 		failpoint.At("record name taken")
 		if err == nil || !errors.Is(err, fs.ErrExist) {
 			return err
@@ -118,6 +118,28 @@ func (r Root) goesBy(id, name string) bool {
 	return err != nil || s.Name == name // without a record it is being made
 }
 
+// putName gives a file that holds id a name that nobody has, else the error is
+// fs.ErrExist. Where there are no hard links, as on exFAT and some servers, it moves
+// the file; where nothing is moved without replacing (NFS), it makes another one.
+func putName(file, path, id string) error {
+	err := os.Link(file, path)
+	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) {
+		return err
+	}
+	if err = unix.Renameat2(unix.AT_FDCWD, file, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err == nil {
+		return nil
+	}
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+		return &os.LinkError{Op: "rename", Old: file, New: path, Err: err}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(id)
+	return errors.Join(err, f.Close())
+}
+
 // freeName removes names/NAME where it is id's. It moves the file aside before
 // it looks into it, so that a name which someone else took in between is given
 // back and not lost.
@@ -136,7 +158,7 @@ func (r Root) freeName(name, id string) error {
 	if err != nil || string(holder) == id {
 		return err
 	}
-	if err := os.Link(aside, path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := putName(aside, path, string(holder)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
@@ -236,7 +258,7 @@ func (r Root) giveBack(aside string) error {
 	if err != nil || CheckName(s.Name) != nil {
 		return nil
 	}
-	if err := os.Link(aside, filepath.Join(r.names(), s.Name)); !errors.Is(err, fs.ErrExist) {
+	if err := putName(aside, filepath.Join(r.names(), s.Name), string(id)); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
