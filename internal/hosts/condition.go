@@ -18,6 +18,8 @@ type Condition struct {
 	// Setup is run by root before anything else, with prelude.sh's functions and with
 	// these variables: SCRATCH, a tmpfs of its own; HOME, RUNTIME, UID, NAME, the user's.
 	Setup string
+	// Undo takes it back, in a virtual machine (machine.go): namespaces go by themselves.
+	Undo string
 	// Knobs is to be run in a user namespace of its own that has every id: what it
 	// writes below /proc/sys/user is nobody else's limit.
 	Knobs bool

@@ -38,7 +38,7 @@ type Outcome struct {
 }
 
 // limit is how long a command may take: a hang is told from a slow machine.
-const limit = 60 * time.Second
+const limit = 30 * time.Second
 
 // steps are what a user does: is it fit, an image, a container.
 func (e Engine) steps(c Condition) []step {
@@ -72,8 +72,7 @@ func (e Engine) Try(ctx context.Context, c Condition, dir, binary string) (o Out
 	err = errors.Join(
 		os.Chown(filepath.Join(dir, "home"), userID, userID),
 		os.WriteFile(filepath.Join(dir, "bin", "rootlet"), program, 0o755),
-		writeImage(filepath.Join(dir, "images", "probe.tar"), probeImage, busybox),
-		writeImage(filepath.Join(dir, "images", "host.tar"), hostImage, hostsPrograms))
+		WriteImages(filepath.Join(dir, "images")))
 	if err != nil {
 		return o, err
 	}
@@ -81,11 +80,16 @@ func (e Engine) Try(ctx context.Context, c Condition, dir, binary string) (o Out
 	if err != nil {
 		return o, fmt.Errorf("%s: %s: %w", c.Name, e.Name, err)
 	}
+	return e.outcome(said), nil
+}
+
+// outcome is what came of the steps.
+func (e Engine) outcome(said []Said) (o Outcome) {
 	if e == Rootlet {
 		o.Doctor, said = said[0], said[1:]
 	}
 	o.Load, o.Run = said[0], said[1]
-	return o, nil
+	return o
 }
 
 // enter starts the namespaces' first process.
@@ -117,6 +121,13 @@ func enter(ctx context.Context, o order) ([]Said, error) {
 		return nil, fmt.Errorf("%w: %s", err, stdout.Bytes())
 	}
 	return said, nil
+}
+
+// WriteImages puts the archives of the images into a directory.
+func WriteImages(dir string) error {
+	return errors.Join(
+		writeImage(filepath.Join(dir, "probe.tar"), probeImage, busybox),
+		writeImage(filepath.Join(dir, "host.tar"), hostImage, hostsPrograms))
 }
 
 // writeImage makes an archive as of docker save, with one layer.

@@ -202,14 +202,8 @@ type Said struct {
 
 // run has the user run it: the filter is root's, so that it does not take setuid programs from him.
 func (s step) run(c Condition) Said {
-	ctx, cancel := context.WithTimeout(context.Background(), s.Limit)
-	defer cancel()
-	line := s.Line
-	if c.Inside != "" {
-		line = fmt.Sprintf("set -- sh -c %s\n%s", quote(line), c.Inside)
-	}
 	id := fmt.Sprint(userID)
-	words := []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--", "sh", "-c", c.Shell + "\n" + line}
+	words := append([]string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--"}, s.words(c)...)
 	env := environment()
 	if len(c.Deny) > 0 {
 		rules, err := json.Marshal(c.Deny)
@@ -219,6 +213,21 @@ func (s step) run(c Condition) Said {
 		words = append([]string{"/proc/self/exe"}, words...)
 		env = append(env, stageKey+"=deny", denyKey+"="+string(rules))
 	}
+	return s.execute(words, env)
+}
+
+// words are the shell that runs it, with what the condition puts before and around it.
+func (s step) words(c Condition) []string {
+	line := s.Line
+	if c.Inside != "" {
+		line = fmt.Sprintf("set -- sh -c %s\n%s", quote(line), c.Inside)
+	}
+	return []string{"sh", "-c", c.Shell + "\n" + line}
+}
+
+func (s step) execute(words, env []string) Said {
+	ctx, cancel := context.WithTimeout(context.Background(), s.Limit)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir, cmd.Env = "/", env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -229,13 +238,15 @@ func (s step) run(c Condition) Said {
 	began := time.Now()
 	err := cmd.Run()
 	said := Said{Stdout: stdout.String(), Stderr: stderr.String(), Took: time.Since(began), Hung: ctx.Err() != nil}
-	switch status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); {
-	case ok && status.Signaled():
+	if cmd.ProcessState == nil {
+		said.Code, said.Stderr = -1, err.Error()
+		return said
+	}
+	switch status := cmd.ProcessState.Sys().(syscall.WaitStatus); {
+	case status.Signaled():
 		said.Code = 128 + int(status.Signal())
-	case ok:
-		said.Code = status.ExitStatus()
 	default:
-		said.Code, said.Stderr = -1, said.Stderr+err.Error()
+		said.Code = status.ExitStatus()
 	}
 	return said
 }
