@@ -132,6 +132,8 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 		}
 	case "format":
 		c.offer("json", "table")
+	case "require":
+		c.offer(record.Requirements()...)
 	case "restart":
 		c.offer(record.RestartNo, record.RestartAlways, record.RestartOnFailure, record.RestartUnlessStopped)
 	case "storage-driver":

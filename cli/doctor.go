@@ -77,7 +77,7 @@ func (a *app) examine() doctor.Host {
 	h := doctor.Host{
 		Root: "/", Distro: distro.Here(), UID: os.Geteuid(), Shell: os.Getppid(), Kernel: info.KernelVersion,
 		RefusedCalls: linux.RefusedCalls(),
-		Namespaces:   doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix},
+		Namespaces:   doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix, Level: info.Level},
 		Plan:         found.plan, PlanErr: found.planErr,
 		Driver:    fuseoverlay.Choice{Driver: info.Driver, Forced: info.DriverForced, RuledOut: info.DriversRuledOut},
 		DriverErr: found.storeErr,

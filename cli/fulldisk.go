@@ -46,13 +46,6 @@ func dirOf(written string) string {
 	return filepath.Dir(written)
 }
 
-// isFull says whether a file of some size does not go into a directory.
-func isFull(dir string) bool {
-	const some, few = 64 << 10, 8
-	var st unix.Statfs_t
-	return unix.Statfs(dir, &st) == nil && st.Blocks > 0 && (st.Bavail*uint64(st.Bsize) < some || st.Files > 0 && st.Ffree < few)
-}
-
 func sameDisk(a, b string) bool {
 	var one, other unix.Stat_t
 	return unix.Stat(a, &one) == nil && unix.Stat(b, &other) == nil && one.Dev == other.Dev

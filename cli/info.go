@@ -50,6 +50,7 @@ type hostInfo struct {
 	Warnings                                                           []string
 	ClientInfo                                                         clientInfo
 
+	Level           []string // what a container started now does without, as its record has it; none: nothing
 	DriverForced    bool
 	DriversRuledOut []fuseoverlay.RuledOut
 	CgroupWhy       string // why containers have no cgroup of their own
@@ -280,6 +281,7 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) erro
 	switch {
 	case err == nil:
 		i.UserNamespaces.Allowed = true
+		i.Level = answer.Level
 		i.Driver, i.DriverForced, i.DriversRuledOut = answer.Choice.Driver, answer.Choice.Forced, answer.Choice.RuledOut
 	case errors.As(err, &forbidden):
 		u := &i.UserNamespaces
@@ -299,8 +301,9 @@ type infoWork struct{}
 
 type storeInfo struct {
 	Choice fuseoverlay.Choice `json:"choice"`
+	Level  []string           `json:"level,omitempty"`
 }
 
 func (*infoWork) do(t *task) (any, error) {
-	return storeInfo{Choice: t.store.Choice()}, nil
+	return storeInfo{Choice: t.store.Choice(), Level: sandbox.Level()}, nil
 }

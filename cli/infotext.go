@@ -25,6 +25,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	t.section("Server")
 	i.printServer(&t)
 	t.section("Rootlet")
+	i.printLevel(&t)
 	i.printIDs(&t)
 	i.printDriver(&t)
 	i.printCgroup(&t)
@@ -132,6 +133,18 @@ func (i *hostInfo) printIDs(t *text) {
 	t.below("Uid Map", extents(i.IDs.UIDs))
 	t.below("Gid Map", extents(i.IDs.GIDs))
 	t.because(i.IDs.Why, i.IDs.Fix...)
+}
+
+// printLevel is about a container that would be started now.
+func (i *hostInfo) printLevel(t *text) {
+	switch {
+	case i.UserNamespaces.Allowed:
+		t.line("Level", record.LevelName(i.Level))
+	case i.UserNamespaces.Setting != "":
+		t.line("Level", "none")
+	default:
+		t.line("Level", "unknown")
+	}
 }
 
 // extents are the lines of an id map, as container:host:size.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"rootlet/fuseoverlay"
@@ -37,6 +38,9 @@ func (c *psCmd) Run(a *app) error {
 	f := format{text: c.Format, columns: psColumns, quiet: c.Quiet}
 	if c.Size {
 		f.columns += "\t{{.Size}}"
+	}
+	if slices.ContainsFunc(entries, belowFull) {
+		f.columns += "\t{{.Level}}"
 	}
 	rows := psRows{now: a.began, whole: c.NoTrunc, shown: printable}
 	if f.json() {
@@ -98,6 +102,12 @@ func (c *psCmd) entries(a *app, paths sandbox.Paths) (chosen []record.Entry, dam
 
 // shownAlways reports whether a container is listed without --all.
 func shownAlways(s record.Status) bool { return s.Up() || s == record.Restarting }
+
+// belowFull has the table show a column that Docker's has not.
+func belowFull(e record.Entry) bool {
+	l := level(e.State)
+	return l != "" && l != record.Full
+}
 
 // written asks a worker how much each container has written.
 func (a *app) written(paths sandbox.Paths, entries []record.Entry) (map[string]int64, error) {

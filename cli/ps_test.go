@@ -114,6 +114,32 @@ func TestPsChooses(t *testing.T) {
 	}
 }
 
+// Docker's table is unchanged where no container does without anything.
+func TestPsShowsLevels(t *testing.T) {
+	root, _ := somePeople(t)
+	_, stdout, _ := do(t, "ps")
+	if strings.Contains(stdout, "LEVEL") || strings.Contains(stdout, "full") {
+		t.Errorf("a level where all is well:\n%s", stdout)
+	}
+	keep(t, root, record.Spec{Name: "inner", Image: "debian"}, record.State{Status: record.Running, Level: []string{record.BoundProc, record.BoundSys}})
+	_, stdout, _ = do(t, "ps")
+	for line := range strings.Lines(stdout) {
+		want := "full"
+		if strings.Contains(line, "inner") {
+			want = "bound-proc,bound-sys"
+		} else if strings.HasPrefix(line, "CONTAINER ID") {
+			want = "LEVEL"
+		}
+		if fields := strings.Fields(line); fields[len(fields)-1] != want {
+			t.Errorf("want %s last in %q", want, line)
+		}
+	}
+	_, stdout, _ = do(t, "ps", "-a", "--format", "{{.Names}}={{.Level}}")
+	if got := strings.Join(strings.Fields(stdout), " "); got != "inner=bound-proc,bound-sys done= flaky=full db=full web=full made=" {
+		t.Error(got)
+	}
+}
+
 func TestPsRefusesFilters(t *testing.T) {
 	emptyHome(t)
 	for _, filter := range []string{"status=up", "health=ill", "exited=x", "before=gone", "since=gone", "expose=http", "publish=9-8", "nope=1", "name"} {

@@ -15,8 +15,8 @@ import (
 
 // psRow is a line of the table; its fields are those of a --format template.
 type psRow struct {
-	Command, CreatedAt, HealthStatus, ID, Image, Labels, LocalVolumes, Mounts string
-	Names, Networks, Platform, Ports, RunningFor, Size, State, Status         string
+	Command, CreatedAt, HealthStatus, ID, Image, Labels, Level, LocalVolumes, Mounts string
+	Names, Networks, Platform, Ports, RunningFor, Size, State, Status                string
 
 	labels map[string]string // nil in the header
 }
@@ -24,7 +24,7 @@ type psRow struct {
 // psHeader holds the titles, in the order of psRow.
 func psHeader() psRow {
 	return psRow{
-		Command: "COMMAND", CreatedAt: "CREATED AT", HealthStatus: "HEALTH STATUS", ID: "CONTAINER ID", Image: "IMAGE", Labels: "LABELS",
+		Command: "COMMAND", CreatedAt: "CREATED AT", HealthStatus: "HEALTH STATUS", ID: "CONTAINER ID", Image: "IMAGE", Labels: "LABELS", Level: "LEVEL",
 		LocalVolumes: "LOCAL VOLUMES", Mounts: "MOUNTS", Names: "NAMES", Networks: "NETWORKS", Platform: "PLATFORM",
 		Ports: "PORTS", RunningFor: "CREATED", Size: "SIZE", State: "STATE", Status: "STATUS",
 	}
@@ -46,7 +46,7 @@ func (r psRows) row(e record.Entry) psRow {
 	s := e.Spec
 	row := psRow{
 		Command: r.command(s), HealthStatus: health(e.State), ID: shortID(e.ID, r.whole),
-		Image: r.shown(r.image(s)), Labels: r.shown(labelList(s.Labels)), Names: r.shown(s.Name),
+		Image: r.shown(r.image(s)), Labels: r.shown(labelList(s.Labels)), Level: level(e.State), Names: r.shown(s.Name),
 		Networks: strings.Join(e.Networks(), ","), Platform: r.shown(s.Platform), Ports: r.shown(ports(e)), Size: r.size(e),
 		State: string(e.State.Status), Status: status(e.State, r.now), labels: s.Labels,
 	}
@@ -70,6 +70,14 @@ func (r psRows) row(e record.Entry) psRow {
 	}
 	row.Mounts, row.LocalVolumes = r.shown(strings.Join(mounts, ",")), strconv.Itoa(volumes)
 	return row
+}
+
+// level is what a container that is up does without, or full.
+func level(s record.State) string {
+	if !shownAlways(s.Status) {
+		return ""
+	}
+	return record.LevelName(s.Level)
 }
 
 // image is the image as the user named it, or its id where that name means

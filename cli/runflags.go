@@ -60,6 +60,7 @@ type runFlags struct {
 	ReadOnly    bool     `name:"read-only" help:"Mount the root read-only."`
 	ReadTmpfs   bool     `name:"read-only-tmpfs" help:"With --read-only, mount a tmpfs on /run, /tmp and /var/tmp."`
 	Remove      bool     `name:"rm" help:"Remove the container when it ends."`
+	Require     []string `name:"require" sep:"none" placeholder:"LEVEL" help:"Fail rather than do with less: full, bound-proc, host-pid or host-network; limits; ids."`
 	Restart     string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
 	SecurityOpt []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined; systempaths=unconfined."`
 	Sandbox     bool     `name:"sandbox" help:"For code that nobody trusts: no rights, no network, nothing to write to but memory."`
@@ -104,7 +105,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillUserNS, c.fillNetwork, c.fillNamespaces, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
+		c.checkWords, c.fillRequire, c.fillUserNS, c.fillNetwork, c.fillNamespaces, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
 		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a), c.fillSandbox,
 	} {
 		if err := fill(&r); err != nil {
@@ -168,6 +169,11 @@ func (c *newContainer) checkWords(*sandbox.Request) error {
 		return err
 	}
 	return sandbox.CheckCaps(c.CapAdd, c.CapDrop)
+}
+
+func (c *newContainer) fillRequire(r *sandbox.Request) (err error) {
+	r.Spec.Require, err = record.ParseRequire(c.Require)
+	return err
 }
 
 func (c *newContainer) fillUserNS(r *sandbox.Request) (err error) {

@@ -82,7 +82,7 @@ func Worker() int {
 	}
 	if err != nil {
 		f := packed(err)
-		f.nameDisk(err, t.Paths)
+		f.NameDisk(err, t.Paths)
 		_ = conn.SendJSON(kindFailed, f)
 		return ExitError
 	}
@@ -182,28 +182,14 @@ func packed(err error) failed {
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
 	}
+	if f.Fix == "" && f.Lacks == "" {
+		f.Fix, f.Lacks = need.Answer(err)
+	}
 	var forbidden *userns.Forbidden
 	if errors.As(err, &forbidden) {
 		f.Setting, f.Value, f.Cause = forbidden.Setting, forbidden.Value, fmt.Sprint(forbidden.Err)
 	}
 	return f
-}
-
-// nameDisk says which disk is full, where one is.
-func (f *failed) nameDisk(err error, paths sandbox.Paths) {
-	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-	if full {
-		f.Fix = "df -h " + paths.Data + ": free some space there, or remove images with rootlet rmi"
-		if !isFull(paths.Data) && isFull(paths.Runtime) {
-			f.Fix, f.Lacks = "df -h "+paths.Runtime+": free some space there", need.RuntimeDirectory
-		}
-	}
-	if f.Fix == "" && f.Lacks == "" {
-		f.Fix, f.Lacks = need.Answer(err)
-	}
-	if f.Lacks == "" && full {
-		f.Lacks = need.Storage
-	}
 }
 
 // unpacked is the error again.

@@ -84,7 +84,7 @@ func revive(e estate) (*monitor, error) {
 	if e.sessionEnds {
 		m.sessionEnds <- unix.SIGTERM
 	}
-	m.Request, m.state, m.pid, m.delay, m.began, m.oomKillsBefore, m.held = e.Request, e.State, e.PID, e.Delay, e.Began, e.OOMs, e.Held
+	m.Request, m.state, m.pid, m.refused, m.delay, m.began, m.oomKillsBefore, m.held = e.Request, e.State, e.PID, e.Refused, e.Delay, e.Began, e.OOMs, e.Held
 	m.hostPID = e.State.PID
 	m.pidfd, m.mounted = e.PIDFD, true
 	m.started.Store(true)

@@ -20,6 +20,7 @@ import (
 	"rootlet/internal/stage"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
+	"rootlet/userns"
 )
 
 // You come here from monitor.go. Next is checklist.go, which is what the clone
@@ -148,7 +149,7 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 		root: m.root.Path, sync: sync, hostname: s.Hostname, nesting: maxNesting,
 		groups: m.gids.bounds(), terminal: m.streams.terminal, sandbox: s.Sandbox,
 		foreign: m.shared.foreign, others: m.shared.others, shm: m.shared.shm,
-		noQueues: s.IPC == record.NoShm, hostPIDs: m.sharesPIDs() && m.shared.pids == nil,
+		noQueues: s.IPC == record.NoShm, hostPIDs: m.sharesPIDs() && m.shared.pids == nil, refused: m.refused, without: s.Accepts,
 		sysWritable: s.SystemPathsOpen,
 		program: program{
 			workDir: s.Process.WorkingDir, who: m.who,
@@ -220,12 +221,12 @@ func ignoredSignals() []int {
 // bringUp takes the monitor's turns: maps once the namespaces are there, the
 // network while the first process does its root, release when both are done.
 func (m *monitor) bringUp(f first, turn *os.File) error {
-	if err := awaitTurn(turn, turnNamespaces); err != nil {
+	if err := m.awaitTurn(turn, turnNamespaces); err != nil {
 		return err
 	}
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.offerSys(f); err != nil {
-			return err
+			return userns.Diagnose(err)
 		}
 	}
 	if err := m.writeMaps(); err != nil {
@@ -248,7 +249,7 @@ func (m *monitor) bringUp(f first, turn *os.File) error {
 		return err
 	}
 	failpoint.At("launch prepares")
-	if err := awaitTurn(turn, turnReady); err != nil {
+	if err := m.awaitTurn(turn, turnReady); err != nil {
 		return err
 	}
 	failpoint.At("launch awaits network")
@@ -265,15 +266,22 @@ func (m *monitor) bringUp(f first, turn *os.File) error {
 	return m.process.Executed()
 }
 
-func awaitTurn(turn *os.File, want byte) error {
-	var b [1]byte
-	if _, err := io.ReadFull(turn, b[:]); err != nil {
-		return errFirstProcess
+// awaitTurn waits for the first process, and hears what it has to do without.
+func (m *monitor) awaitTurn(turn *os.File, want byte) error {
+	for {
+		var b [1]byte
+		if _, err := io.ReadFull(turn, b[:]); err != nil {
+			return errFirstProcess
+		}
+		word, lacking := lacks[b[0]]
+		switch {
+		case b[0] == want:
+			return nil
+		case !lacking:
+			return fmt.Errorf("first process: turn %q where %q was due", b[0], want)
+		}
+		m.goWithout(word)
 	}
-	if b[0] != want {
-		return fmt.Errorf("first process: turn %q where %q was due", b[0], want)
-	}
-	return nil
 }
 
 func takeTurn(turn *os.File) error {
@@ -337,7 +345,7 @@ func (m *monitor) explain(err error) error {
 		return noFilter
 	}
 	if step.Step != execStep {
-		return err
+		return m.explainRefusal(step)
 	}
 	return explainExec(m.Spec.Process.Args()[0], step.Errno)
 }

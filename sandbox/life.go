@@ -33,7 +33,7 @@ func (m *monitor) live() error {
 			return m.finish(status)
 		}
 		failpoint.At("life begins again")
-		if err := m.take(m.bringingUp()); err != nil {
+		if err := m.rise(m.bringingUp()); err != nil {
 			return m.abandon(err)
 		}
 		if wait == 0 { // by the user, and not by a policy

@@ -63,6 +63,7 @@ type monitor struct {
 	root        *fuseoverlay.Root
 	net         connection
 	shared      shared
+	refused     uintptr                  // CLONE_NEW flags of what the host gives no container
 	events      chan bridge.Event        // of the networks with a name
 	volumes     map[string]*volume.Lease // by name, until the container is listed
 	mounted     bool                     // the volumes
@@ -107,7 +108,9 @@ func Monitor() int {
 	}
 	go m.listen(conn)
 	if err := m.run(); err != nil {
-		_ = conn.SendJSON(kindFailed, failureOf(err))
+		f := failureOf(err)
+		f.NameDisk(err, m.Paths)
+		_ = conn.SendJSON(kindFailed, f)
 		return codeEngine
 	}
 	return 0
@@ -129,6 +132,9 @@ func newMonitor() *monitor {
 // that was acquired is released, the newest first.
 func (m *monitor) run() error {
 	defer m.release()
+	if m.NoPIDs {
+		m.refused = unix.CLONE_NEWPID
+	}
 	if err := m.take(m.beginning()); err != nil {
 		return m.abandon(err)
 	}
@@ -137,7 +143,7 @@ func (m *monitor) run() error {
 		m.unmount()
 		return m.launcher.Send(kindDone, nil)
 	}
-	if err := m.take(append([]step{m.openSocket}, m.bringingUp()...)); err != nil {
+	if err := m.rise(append([]step{m.openSocket}, m.bringingUp()...)); err != nil {
 		return m.abandon(err)
 	}
 	return m.live()

@@ -69,6 +69,9 @@ type Request struct {
 	// Anything but an id could be claimed by an image.
 	HelloID string `json:"helloID,omitempty"`
 
+	// NoPIDs says that the monitor could have no pid namespace.
+	NoPIDs bool `json:"noPIDs,omitempty"`
+
 	Paths Paths `json:"paths"`
 	Host  Host  `json:"host"`
 	Size  Size  `json:"size"` // of the terminal
@@ -200,6 +203,27 @@ func failureOf(err error) *Failure {
 	}
 	errors.As(err, &f.Port)
 	return f
+}
+
+// NameDisk says which disk is full, or cannot be written, where err comes of one.
+func (f *Failure) NameDisk(err error, p Paths) {
+	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	switch {
+	case f.Lacks != "" || !full && !errors.Is(err, unix.EROFS):
+	case full && !isFull(p.Data) && isFull(p.Runtime):
+		f.Fix, f.Lacks = "df -h "+p.Runtime+": free some space there", need.RuntimeDirectory
+	case full:
+		f.Fix, f.Lacks = "df -h "+p.Data+": free some space there, or remove images with rootlet rmi", need.Storage
+	default:
+		f.Lacks = need.Storage
+	}
+}
+
+// isFull says whether a file of some size does not go into a directory.
+func isFull(dir string) bool {
+	const some, few = 64 << 10, 8
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && st.Blocks > 0 && (st.Bavail*uint64(st.Bsize) < some || st.Files > 0 && st.Ffree < few)
 }
 
 // nameHolder says who has the port that could not be had: one of the user's containers,

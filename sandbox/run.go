@@ -90,6 +90,9 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	if err := checkSources(r.Spec.Mounts); err != nil {
 		return nil, err
 	}
+	if err := checkIDs(plan, &r.Spec); err != nil {
+		return nil, err
+	}
 	r.Host.Name = os.Getenv("USER")
 	c := newClient(r.Attach, r.Spec.Process.TTY, s)
 	if err := c.holdNetworks(r); err != nil {
@@ -104,6 +107,10 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	}
 	if err != nil {
 		return nil, err
+	}
+	if r.NoPIDs = spare.noPIDs != nil; r.NoPIDs && !r.Spec.Accepts(record.HostPID) {
+		spare.Discard()
+		return nil, refusal(&r.Spec, record.HostPID, spare.noPIDs)
 	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
 	failpoint.At("client before the maps")

@@ -39,6 +39,7 @@ type estate struct {
 	PIDFD   int             `json:"pidfd"`
 	Lock    int             `json:"lock"`
 	Socket  int             `json:"socket"`
+	Refused uintptr         `json:"refused,omitempty"`
 	Delay   time.Duration   `json:"delay"`
 	Began   time.Duration   `json:"began"`
 	OOMs    int             `json:"ooms"`
@@ -171,7 +172,7 @@ func (m *monitor) estate(k *keeper) estate {
 	request := m.Request
 	e := estate{
 		Request: request, ID: m.container.ID, State: m.state, PID: m.pid, PIDFD: k.number(m.pidfd),
-		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Delay: m.delay, Began: m.began, OOMs: m.oomKillsBefore,
+		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Refused: m.refused, Delay: m.delay, Began: m.began, OOMs: m.oomKillsBefore,
 		Held: m.held, Probe: m.health.alarm(),
 		Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
 	}

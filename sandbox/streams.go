@@ -216,6 +216,14 @@ func (s *streams) holdUp() {
 	}
 }
 
+// dropStreams closes what no program has come to write to.
+func (m *monitor) dropStreams() {
+	for _, from := range m.streams.output {
+		_ = from.Close()
+	}
+	_ = m.closeStreams()
+}
+
 // closeStreams waits for the last output and closes the log.
 func (m *monitor) closeStreams() error {
 	m.streams.pumps.Wait()

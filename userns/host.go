@@ -1,8 +1,10 @@
 package userns
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 
@@ -27,6 +29,11 @@ type host struct {
 	accounts []account
 
 	noNewPrivs bool // setuid and file capabilities are without effect
+	noAdmin    bool // CAP_SYS_ADMIN is in nobody's reach, as in most containers
+
+	// nameless says that the system knows no name for the caller; it is asked where the
+	// files do not say, and nil in tests.
+	nameless func(uid uint32) bool
 }
 
 type account struct {
@@ -35,9 +42,11 @@ type account struct {
 }
 
 func thisHost() (*host, error) {
-	h := &host{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+	h := &host{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()), nameless: unknownToSystem}
 	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	h.noNewPrivs = err == nil && nnp == 1
+	admin, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_ADMIN, 0, 0, 0)
+	h.noAdmin = err == nil && admin == 0
 	if err := h.read(os.Getenv("USER")); err != nil {
 		return nil, err
 	}
@@ -93,6 +102,29 @@ func (e *noProcError) Hint() string { return "mount -t proc proc /proc" }
 
 // Need is the line of doctor about it.
 func (e *noProcError) Need() string { return need.IDs }
+
+// isNameless reports whether newuidmap will find no name for the caller, as under a
+// number that a container was started with.
+func (h *host) isNameless() bool {
+	for _, a := range h.accounts {
+		if a.uid == h.uid {
+			return false
+		}
+	}
+	return h.nameless != nil && h.nameless(h.uid)
+}
+
+// unknownToSystem asks getent(1), which asks whom newuidmap will ask: the files, or a
+// directory service. Where it cannot be asked, newuidmap has the last word.
+func unknownToSystem(uid uint32) bool {
+	getent, err := TrustedProgram("getent")
+	if err != nil {
+		return false
+	}
+	err = exec.Command(getent, "passwd", strconv.FormatUint(uint64(uid), 10)).Run()
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && exit.ExitCode() == 2 // "could not be found"
+}
 
 // displayName is the name that an administrator would type.
 func (h *host) displayName() string {

@@ -84,6 +84,7 @@ type Namespaces struct {
 	Allowed    bool
 	Setting    string // what forbids them, where that is known
 	Error, Fix string
+	Level      []string // what a container does without; none: nothing
 }
 
 // Network is what a container gets if nothing else is asked for.

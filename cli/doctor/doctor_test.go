@@ -86,6 +86,18 @@ var conditions = []struct {
 		h.write(t, "proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
 		h.forbid(userns.Forbidden{Setting: "kernel.apparmor_restrict_unprivileged_userns", Value: "1", Fix: `printf 'abi <abi/4.0>,\nprofile rootlet /home/ann/rootlet flags=(unconfined) { userns, }\n' > /etc/apparmor.d/rootlet && apparmor_parser -r /etc/apparmor.d/rootlet`})
 	}},
+	{"inside Podman", []string{need.UserNamespaces}, func(t *testing.T, h *Host) {
+		h.write(t, "run/.containerenv", "")
+		h.Namespaces.Level = []string{"bound-proc", "bound-sys", "host-uts"}
+	}},
+	{"inside Docker", []string{need.UserNamespaces}, func(t *testing.T, h *Host) {
+		h.write(t, ".dockerenv", "")
+		h.Namespaces.Level = []string{"bound-proc"}
+	}},
+	{"no pid namespaces", []string{need.UserNamespaces}, func(t *testing.T, h *Host) {
+		h.write(t, "proc/sys/user/max_pid_namespaces", "0\n")
+		h.Namespaces.Level = []string{"host-pid", "root-emulation"}
+	}},
 	{"no subordinate ids, no newuidmap", []string{need.IDs}, func(_ *testing.T, h *Host) {
 		fix := append(h.Distro.GiveIDs("ann", 100000, 65536, true, true), h.Distro.Install(distro.Newuidmap))
 		h.Plan = &userns.Plan{Method: userns.OneID, UIDs: ids(1), GIDs: ids(1), Why: "ann has no subordinate uids in /etc/subuid", Fix: fix}

@@ -52,7 +52,8 @@ type State struct {
 	Error      string
 	StartedAt  string
 	FinishedAt string
-	Health     *Health `json:",omitempty"`
+	Health     *Health  `json:",omitempty"`
+	Level      []string `json:",omitempty"` // what it does without on this host; none: nothing
 }
 
 // Health is what the health checks have found.
@@ -145,7 +146,7 @@ func stateOf(s record.State) State {
 	state := State{
 		Status: string(s.Status), Running: s.Status.Up() || s.Status == record.Restarting, Paused: s.Status == record.Paused,
 		Restarting: s.Status == record.Restarting, OOMKilled: s.OOMKilled, Dead: s.Status == record.Dead,
-		Pid: s.PID, ExitCode: s.ExitCode, Error: s.Error, StartedAt: stamp(s.Started), FinishedAt: stamp(s.Finished),
+		Pid: s.PID, ExitCode: s.ExitCode, Error: s.Error, StartedAt: stamp(s.Started), FinishedAt: stamp(s.Finished), Level: s.Level,
 	}
 	if h := s.Health; h != nil {
 		state.Health = &Health{Status: h.Status, FailingStreak: h.FailingStreak, Log: []HealthcheckResult{}}

@@ -55,6 +55,7 @@ type HostConfig struct {
 	ReadonlyPaths []string
 	Init          *bool
 	Sandbox       *Sandbox `json:",omitempty"` // nil: it is none
+	Require       []string `json:",omitempty"` // as --require has it
 }
 
 // Sandbox says what --sandbox has come to on this host.
@@ -172,6 +173,7 @@ func hostConfigOf(s record.Spec, state record.State, from Sources) HostConfig {
 	if s.SystemPathsOpen && !s.Privileged {
 		h.SecurityOpt = append(h.SecurityOpt, "systempaths="+record.Unconfined)
 	}
+	h.Require = s.Require
 	if s.Sandbox {
 		h.Sandbox = &Sandbox{Landlock: state.Landlock, CallersID: state.CallersID}
 		if !state.CallersID {

@@ -169,6 +169,9 @@ func forkAndWalk(steps []step, flags uintptr, stdio [3]int, report int) (int, sy
 			if errno == 0 && r1 != 0 {
 				goto between
 			}
+		} else if s.nr == passOver {
+			errno = 0
+			i += int(s.arg[0])
 		} else {
 			if s.useSaved {
 				s.arg[0] = saved
@@ -186,10 +189,13 @@ func forkAndWalk(steps []step, flags uintptr, stdio [3]int, report int) (int, sy
 				saved = r1
 			}
 		}
-		if errno != 0 && errno != s.tolerate[0] && errno != s.tolerate[1] && errno != s.tolerate[2] {
+		if errno != 0 && errno != s.tolerate[0] && errno != s.tolerate[1] && errno != s.tolerate[2] && errno != s.tolerate[3] {
 			message[0], message[1] = uint64(i), uint64(errno)
 			syscall.RawSyscall(syscall.SYS_WRITE, ErrorFD, uintptr(unsafe.Pointer(&message)), reportSize)
 			break
+		}
+		if errno != 0 {
+			i += s.skip
 		}
 	}
 exit:

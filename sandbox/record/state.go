@@ -45,7 +45,8 @@ type State struct {
 	PausedBy  string  `json:"pausedBy,omitempty"` // what holds its processes still
 	Health    *Health `json:"health,omitempty"`
 
-	// What this host gave it.
+	// What this host gave it, and what it has to do without: words of level.go.
+	Level      []string        `json:"level,omitempty"`
 	RootDriver string          `json:"rootDriver,omitempty"`
 	Network    string          `json:"network,omitempty"`   // what auto was, or what was asked for; none where there is nothing
 	Ports      []publish.Bound `json:"ports,omitempty"`     // what is published, while it runs
