@@ -15,7 +15,7 @@ func Conditions() []Condition {
 }
 
 // few is what a container lacks that has the user's own id and no other.
-var few = []string{"ids", "owner"}
+var few = []string{"ids", "chown"}
 
 // ids are hosts that give the user fewer.
 func ids() []Condition {
@@ -52,10 +52,10 @@ func namespaces() []Condition {
 	return []Condition{
 		{Name: "user.max_user_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_user_namespaces`, Want: Want{Refused: true, Need: need.UserNamespaces}},
 		{Name: "user.max_user_namespaces is 1", Knobs: true, Setup: `echo 1 >/proc/sys/user/max_user_namespaces`, Want: Want{Refused: true, Need: need.UserNamespaces}},
-		{Name: "user.max_net_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_net_namespaces`, Want: Want{Refused: true, Need: need.UserNamespaces}},
-		{Name: "user.max_pid_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_pid_namespaces`, Want: Want{Refused: true, Need: need.UserNamespaces}},
+		{Name: "user.max_net_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_net_namespaces`, Want: Want{Says: "host-network"}},
+		{Name: "user.max_pid_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_pid_namespaces`, Want: Want{Says: "host-pid", Less: []string{"pid"}}},
 		{Name: "user.max_mnt_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_mnt_namespaces`, Want: Want{Refused: true, Need: need.UserNamespaces}},
-		{Name: "user.max_cgroup_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_cgroup_namespaces`, Want: Want{Refused: true, Need: need.UserNamespaces}},
+		{Name: "user.max_cgroup_namespaces is 0", Knobs: true, Setup: `echo 0 >/proc/sys/user/max_cgroup_namespaces`, Want: Want{Says: "host-cgroup"}},
 		{Name: "a filter denies user namespaces (EPERM)", Deny: noUserNamespaces(syscall.EPERM), Want: Want{Refused: true, Need: need.UserNamespaces}},
 		{Name: "a filter denies user namespaces (ENOSYS)", Deny: noUserNamespaces(syscall.ENOSYS), Want: Want{Refused: true, Need: need.UserNamespaces}},
 		{Name: "a filter denies unshare", Deny: calls(syscall.EPERM, "unshare"), Want: Want{Refused: true, Need: need.UserNamespaces}},
@@ -80,7 +80,7 @@ exec %[1]s run --rm %[3]s -v /usr:/usr:ro -v /etc/containers:/etc/containers:ro 
 func nested() []Condition {
 	return []Condition{
 		{Name: "in a container of rootlet's", Inside: inContainer(Rootlet, ""), Want: Want{Refused: true, Need: need.UserNamespaces}},
-		{Name: "in a container of rootlet's, --privileged", Inside: inContainer(Rootlet, "--privileged"), Want: Want{Less: []string{"ids", "interfaces", "owner"}}},
+		{Name: "in a container of rootlet's, --privileged", Inside: inContainer(Rootlet, "--privileged"), Want: Want{Less: []string{"ids", "network", "chown"}}},
 		{Name: "in a container of podman's", Inside: inContainer(Podman, ""), Want: Want{Less: few}},
 		{Name: "in a container of podman's, --privileged", Inside: inContainer(Podman, "--privileged"), Want: Want{Less: few}},
 		{Name: "under unshare -rmpf --mount-proc", Inside: `exec unshare -rmpf --mount-proc "$@"`, Want: Want{Less: few}},
@@ -95,7 +95,7 @@ func devices() []Condition {
 	return []Condition{
 		{Name: "no /dev/fuse", Setup: `without_device fuse`},
 		{Name: "/dev/fuse is root's alone", Setup: `without_device fuse; mknod -m 600 /dev/fuse c 10 229`},
-		{Name: "no /dev/net/tun", Setup: `mount -t tmpfs none /dev/net`, Want: Want{Less: []string{"interfaces"}}},
+		{Name: "no /dev/net/tun", Setup: `mount -t tmpfs none /dev/net`, Want: Want{Less: []string{"network"}}},
 		{Name: "no /dev/shm", Setup: `without_device shm`},
 		{Name: "no /dev/pts", Setup: `without_device pts`},
 		{Name: "a home on overlay", Setup: `chmod 755 /home; writable /home; chown $UID:$UID $HOME`},
@@ -204,9 +204,9 @@ func kernels() []Condition {
 	return []Condition{
 		{Name: "no cgroup file system", Setup: `umount -R -l /sys/fs/cgroup || :; mount -t tmpfs none /sys/fs/cgroup`},
 		{Name: "limits without delegation", Flags: "-m 64m --pids-limit 50 --cpus 0.5"},
-		{Name: "no /sys", Setup: `mount -t tmpfs none /sys`},
+		{Name: "no /sys", Setup: `mount -t tmpfs none /sys`, Want: Want{Says: "bound-sys", Less: []string{"sys"}}},
 		{Name: "/proc with hidepid=2", Setup: `mount -t proc -o hidepid=2 proc /proc`},
-		{Name: "/proc with parts masked", Setup: `mount -t tmpfs none /proc/bus; mount --bind /dev/null /proc/keys`},
+		{Name: "/proc with parts masked", Setup: `mount -t tmpfs none /proc/bus; mount --bind /dev/null /proc/keys`, Want: Want{Says: "bound-proc", Less: []string{"proc"}}},
 		{Name: "/proc is read-only", Setup: `mount -o remount,bind,ro /proc`, Want: Want{Refused: true, Need: need.IDs}},
 		{Name: "no /proc", Setup: `mount -t tmpfs none /proc`, Want: Want{Refused: true, Need: need.IDs}},
 		{Name: "a kernel without Landlock", Deny: calls(syscall.ENOSYS, "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")},

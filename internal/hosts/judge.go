@@ -87,7 +87,7 @@ func (c Condition) shortfalls(o, plain Outcome) (found []string) {
 
 // lines are doctor's about each fact.
 var lines = map[string]string{
-	"ids": need.IDs, "owner": need.IDs, "interfaces": need.Network, "first": need.UserNamespaces, "proc": need.UserNamespaces, "files": need.RootFilesystem,
+	"ids": need.IDs, "chown": need.IDs, "network": need.Network, "pid": need.UserNamespaces, "proc": need.UserNamespaces, "sys": need.UserNamespaces, "files": need.RootFilesystem,
 }
 
 // doctorTells says whether a line is there, and not "ok".
