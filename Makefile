@@ -2,6 +2,7 @@
 # make test     run every test, with all the set-up that takes (root installs it)
 # make fuzz     run every fuzz target for ten minutes (FUZZ_TIME=SECONDS)
 # make browser  run the tests that a browser has a part in (root installs Chromium)
+# make limits   show on this host, which runs systemd, that limits hold (as an ordinary user)
 # make bench    measure against podman and write docs/benchmarks.md
 # make report   look from within at containers of rootlet, podman and bubblewrap, which
 #               have to be installed, and write the table in docs/security.md
@@ -23,7 +24,7 @@ export CGO_ENABLED := 0
 export GOFLAGS :=
 export GOWORK := off
 
-.PHONY: rootlet test browser fuzz bench report hosts clean need-go
+.PHONY: rootlet test browser fuzz limits bench report hosts clean need-go
 rootlet: need-go
 	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ .
 
@@ -36,6 +37,9 @@ browser: rootlet
 fuzz: FUZZ_TIME ?= 600
 fuzz: need-go
 	@FUZZ_TIME=$(FUZZ_TIME) FUZZ_NEAR=$(FUZZ_TIME) FUZZ_REST=$(FUZZ_TIME) FUZZ_CACHE=$${FUZZ_CACHE:-$$HOME/.cache/rootlet-fuzz} .ci/fuzz
+
+limits: rootlet
+	@bash testdata/vm/limits.sh ./rootlet
 
 bench: rootlet
 	@$(GO) run ./testdata/bench -rootlet ./rootlet

@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 entry_amd64.s and entry_arm64.s use what is here
+
 package main
 
 // entry is where the kernel starts the program that make builds: see entry_amd64.s.

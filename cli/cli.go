@@ -20,6 +20,8 @@ type app struct {
 	stdout io.Writer
 	*printer
 	storageDriver string
+	layersDir     string         // where layers are to be, empty: as it was decided, or is
+	stores        stores         // images of others
 	config        config         // the user's own
 	configErr     error          // why it was not read, where that ends nothing
 	spare         *sandbox.Spare // a monitor that loads while we read, for run
@@ -53,6 +55,7 @@ func (a *app) run(args []string) error {
 	if chosen.storageDriver != "" {
 		a.storageDriver = chosen.storageDriver
 	}
+	a.layersDir = chosen.layersDir
 	if chosen.version {
 		return printShortVersion(a.stdout)
 	}

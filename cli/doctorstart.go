@@ -64,6 +64,9 @@ func (a *app) ownCommand(program string, words ...string) ([]byte, error) {
 	if a.storageDriver != "" {
 		words = append([]string{"--storage-driver", a.storageDriver}, words...)
 	}
+	if a.layersDir != "" {
+		words = append([]string{layersDirFlag, a.layersDir}, words...)
+	}
 	c := exec.CommandContext(ctx, program, words...)
 	c.WaitDelay = time.Second
 	output, err := c.CombinedOutput()

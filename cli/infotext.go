@@ -34,6 +34,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	i.printSeccomp(&t)
 	i.printLandlock(&t)
 	t.line("Runtime Directory", i.RuntimeDir)
+	i.printImageStores(&t)
 	i.printSettings(&t)
 	t.line("Go Version", i.ClientInfo.GoVersion)
 	for _, warning := range i.Warnings {
@@ -120,8 +121,15 @@ func orUnknown(s string) string {
 }
 
 func (i *hostInfo) printCgroup(t *text) {
-	t.line("Cgroups", i.CgroupDriver)
-	t.because(i.CgroupWhy)
+	by := i.Limits.By
+	if by == "" {
+		by = "best effort: no control groups"
+	}
+	if len(i.Limits.Controllers) > 0 {
+		by += ": " + strings.Join(i.Limits.Controllers, " ")
+	}
+	t.line("Limits", by)
+	t.because(i.Limits.Why)
 }
 
 func (i *hostInfo) printIDs(t *text) {
@@ -164,6 +172,13 @@ func (i *hostInfo) printDriver(t *text) {
 	t.line("Storage", name)
 	for _, r := range i.DriversRuledOut {
 		t.below("Not "+r.Driver, r.Why)
+	}
+	t.line("Data File System", orUnknown(i.Place.FS))
+	for _, f := range i.Place.Faults {
+		t.below("No "+f.Feature, f.Why)
+	}
+	if i.Place.Layers != "" {
+		t.line("Layers Directory", i.Place.Layers+" ("+orUnknown(i.Place.LayersFS)+")")
 	}
 }
 
@@ -210,6 +225,19 @@ func (i *hostInfo) printLandlock(t *text) {
 		return
 	}
 	t.line("Landlock", fmt.Sprintf("ABI %d", i.Landlock.ABI))
+}
+
+// printImageStores says which others' images are used, and which cannot be.
+func (i *hostInfo) printImageStores(t *text) {
+	for _, s := range i.ImageStores {
+		if s.Error != "" {
+			t.line("Image Store", s.Dir+" cannot be used")
+			t.below("Error", s.Error)
+			continue
+		}
+		t.line("Image Store", s.Dir)
+		t.below("Images", s.Images)
+	}
 }
 
 // text collects lines.

@@ -29,7 +29,9 @@ var whoever = []string{
 	// What a registry or a credential helper is asked, and answers.
 	"credential-helper", "login", "mirror", "pull-errors", "pull-faults", "registry-own", "registry-serve", "search",
 	// What is written down: records, logs, events, settings.
-	"autostart", "completion", "events", "health", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
+	"autostart", "completion", "events", "health", "limits-best-effort", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
+	// Where the store is.
+	"layers-dir", "system-move",
 	// What a client does with what it is sent, and what it reads below /proc.
 	"attach", "signals", "stats",
 }

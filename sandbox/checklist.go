@@ -18,10 +18,11 @@ import (
 type first struct {
 	root     string // the assembled root, as the monitor sees it
 	sync     int    // descriptor on which it and the monitor take turns
-	cgroup   int    // descriptor of its cgroup's cgroup.procs, 0 where it has none
+	cgroups  []int  // descriptors of the cgroup.procs that it is to enter
 	hostname string
 
 	groups  [2]int // the lowest and the highest group that is mapped
+	tasks   int64  // how many processes and threads there may be, about; 0: any number
 	nesting int    // how many user namespaces there may be inside at a time
 	// foreign are the CLONE_NEW flags of the namespaces that are not its own, but
 	// another container's or the host's.
@@ -87,9 +88,9 @@ func (f first) checklist() *firstproc.Program {
 	// who can see it may look into it until it is the user's program (CVE-2016-9962).
 	hide(p)
 	f.dieWithMonitor(p)
-	if f.cgroup > 0 {
+	for _, procs := range f.cgroups {
 		// Before it makes the namespace that shows this group as the root.
-		p.Call("enter the cgroup", unix.SYS_WRITE, []uintptr{uintptr(f.cgroup), p.String("0"), 1})
+		p.Call("enter the cgroup", unix.SYS_WRITE, []uintptr{uintptr(procs), p.String("0"), 1})
 	}
 	p.Call("new session", unix.SYS_SETSID, nil)
 	f.resetSignals(p)
@@ -114,6 +115,8 @@ func (f first) checklist() *firstproc.Program {
 			f.cover(p, m)
 		}
 	}
+
+	f.boundTasks(p)
 
 	// Into U2. Its maps are the monitor's to write: nobody may map ids that
 	// are not his own. Credentials change, which clears the death signal.

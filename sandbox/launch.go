@@ -18,6 +18,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
 	"rootlet/userns"
@@ -46,18 +47,28 @@ func (m *monitor) launch() error {
 		return err
 	}
 	defer executable.Close()
-	if m.cgroup = ownCgroup(m.container.ID); m.cgroup != nil {
-		defer m.cgroup.procs.Close()
-		f.cgroup = int(m.cgroup.procs.Fd())
+	entrance, err := m.makeCgroup()
+	if err != nil {
+		return err
 	}
-	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
+	defer entrance.Close()
+	m.oomKillsBefore = oomKills()
+	if err := m.applyLimits(); err != nil {
+		return err
+	}
+	if err := f.bind(&m.Spec, m.state); err != nil {
+		return err
+	}
+	if m.state.LimitedBy[record.LimitPids].By == record.ByNProc {
+		f.tasks = *m.Spec.Holding().Pids
+	}
 	m.net.ahead.Await()
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.shareRoot(); err != nil {
 			return err
 		}
 	}
-	m.process, err = m.startFirst(f)
+	m.process, err = m.startFirst(f, entrance)
 	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()
 	m.shared.close()
@@ -87,8 +98,14 @@ func (m *monitor) launch() error {
 // startFirst has the first process begin in the pid namespace that it is to have: the
 // one for children may be another than a thread's own (setns(2)). The Go runtime makes
 // no thread from one that is locked, so that nothing else is born there.
-func (m *monitor) startFirst(f first) (*firstproc.Process, error) {
+func (m *monitor) startFirst(f first, into cgroup.Entrance) (*firstproc.Process, error) {
 	start := func() (*firstproc.Process, error) {
+		if into.Dir != nil {
+			if process, err := firstproc.StartIn(int(into.Dir.Fd()), f.checklist(), f.cloneFlags(), m.streams.inside); err == nil {
+				return process, nil
+			}
+		}
+		f.cgroups = descriptors(into.Procs)
 		return firstproc.Start(f.checklist(), f.cloneFlags(), m.streams.inside)
 	}
 	if m.shared.pids == nil {
@@ -381,6 +398,7 @@ func (m *monitor) announceRunning() {
 	m.state.Born = record.Born(m.hostPID)
 	m.state.ExitCode, m.state.Finished, m.state.OOMKilled, m.state.Error = 0, time.Time{}, false, ""
 	m.beginHealth()
+	m.beginWatching()
 	failpoint.At("launch executed")
 	m.writeState(false)
 	failpoint.At("launch recorded")

@@ -49,7 +49,7 @@ func (m *monitor) watch() int {
 	ended := m.awaitEnd()
 	network, ports := ends(m.net.driver), ends(m.net.ports)
 	root := m.root.Done()
-	quiet := time.NewTimer(awakeFor)
+	quiet := time.NewTimer(m.streams.quietFor(awakeFor))
 	defer quiet.Stop()
 	for {
 		select {
@@ -65,8 +65,10 @@ func (m *monitor) watch() int {
 			m.ending.timer = nil
 		case <-m.health.fires():
 			m.probe()
+		case <-m.watching.fires():
+			m.look()
 		case err := <-root:
-			m.lostRoot, root = err, nil
+			m.doom, root = fmt.Errorf("the root file system is gone, and the container was killed: %w", err), nil
 			m.deliver(int(unix.SIGKILL))
 		case err, ok := <-network:
 			if ok {

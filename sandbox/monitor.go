@@ -14,6 +14,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/identity"
 	"rootlet/sandbox/logfile"
@@ -58,6 +59,7 @@ type monitor struct {
 	// that it needs its image.
 	letImagesGo func()
 	container   *record.Container
+	gone        string // the container's directory, once it is to be removed
 	state       record.State
 	who         identity.Identity
 	root        *fuseoverlay.Root
@@ -70,9 +72,9 @@ type monitor struct {
 	streams     *streams
 	log         *logfile.Writer
 	process     *firstproc.Process
-	pid         int // of the program, a child of ours; 0 before and after its life
-	hostPID     int // the same, as the host numbers it, and so /proc
-	cgroup      *cgroup
+	pid         int          // of the program, a child of ours; 0 before and after its life
+	hostPID     int          // the same, as the host numbers it, and so /proc
+	cgroup      cgroup.Group // nil where this host gives none
 
 	oomKillsBefore int
 	held           []int // processes that pause has stopped
@@ -80,7 +82,8 @@ type monitor struct {
 	delay          time.Duration // before the last restart
 	began          time.Duration // this life of the program, by sinceBoot
 	health         health
-	lostRoot       error // why the root file system went away under the container
+	watching       watching
+	doom           error // why the container was killed by its monitor, not to be started again
 
 	pidfdMu sync.Mutex
 	pidfd   int // of the program, for any goroutine; -1 before and after its life
@@ -163,9 +166,9 @@ func (m *monitor) beginning() []step {
 // A container that was just made has its root already.
 func (m *monitor) bringingUp() []step {
 	if m.root != nil {
-		return []step{m.openStreams, m.launch}
+		return []step{m.checkDisk, m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.checkDisk, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.
@@ -195,6 +198,10 @@ func (m *monitor) release() {
 	for i := len(m.cleanup) - 1; i >= 0; i-- {
 		failpoint.At("monitor releases")
 		_ = m.cleanup[i]()
+	}
+	if m.gone != "" {
+		// What was open until now has left a name on NFS and FUSE (".nfs...", ".fuse_hidden...").
+		_ = removeFiles(m.gone)
 	}
 	// The container is history; a client that is stopped may hear of it late.
 	m.audience.wait()

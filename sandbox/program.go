@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"rootlet/sandbox/firstproc"
@@ -20,6 +22,9 @@ type program struct {
 	caps            capSet
 	ruleset         *ruleset        // of files; nil: none
 	filter          *seccomp.Filter // of system calls; nil: none
+	pinned          *seccomp.Filter // that keeps it on its processors; nil: there is none
+	processors      []int           // that it is tied to; none: to no special ones
+	nice            int
 	limits          []limit
 	ignored         []int // signals that the user's shell had us ignore
 
@@ -54,6 +59,13 @@ func (g program) become(p *firstproc.Program) {
 	// A session keyring of its own: the caller's would let it read the user's
 	// keys (keyrings(7)).
 	p.Call("new session keyring", unix.SYS_KEYCTL, []uintptr{unix.KEYCTL_JOIN_SESSION_KEYRING, 0}, unix.ENOSYS)
+	if len(g.processors) > 0 {
+		set := setOf(g.processors)
+		p.Call("tie it to its processors", unix.SYS_SCHED_SETAFFINITY, []uintptr{0, unsafe.Sizeof(set), firstproc.Pointer(p, &set)})
+	}
+	if g.nice > 0 {
+		p.Call("give it less weight", unix.SYS_SETPRIORITY, []uintptr{unix.PRIO_PROCESS, 0, uintptr(g.nice)}, unix.EACCES) // it has less
+	}
 	for _, l := range g.limits {
 		p.Call("set a resource limit", unix.SYS_PRLIMIT64, []uintptr{0, uintptr(l.resource), firstproc.Pointer(p, &l.value), 0})
 	}

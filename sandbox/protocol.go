@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/linux"
 	"rootlet/internal/need"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/record"
 	"rootlet/slirp/publish"
 )
@@ -71,6 +73,8 @@ type Request struct {
 
 	// NoPIDs says that the monitor could have no pid namespace.
 	NoPIDs bool `json:"noPIDs,omitempty"`
+	// Cgroup is where its control group can be made, where it is to have limits.
+	Cgroup cgroup.Place `json:"cgroup,omitzero"`
 
 	Paths Paths `json:"paths"`
 	Host  Host  `json:"host"`
@@ -92,6 +96,10 @@ type ask struct {
 	Down    bool   `json:"down,omitempty"`    // stop: the session ends, and not by the user's wish
 	Attach  Attach `json:"attach,omitzero"`
 	Size    Size   `json:"size,omitzero"`
+	// Cgroup is where the group of one that has none can be made (update).
+	Cgroup cgroup.Place `json:"cgroup,omitzero"`
+	// Outside says why not all of its processes are in that (update).
+	Outside string `json:"outside,omitempty"`
 	// Network is how to be in one (connect), or names one (disconnect).
 	Network record.Attachment `json:"network,omitzero"`
 }
@@ -104,6 +112,7 @@ const (
 	verbRestart = "restart"
 	verbPause   = "pause"
 	verbUnpause = "unpause"
+	verbUpdate  = "update" // hold the limits that are written down by now
 
 	verbConnect    = "connect"
 	verbDisconnect = "disconnect"
@@ -120,6 +129,8 @@ type Platform struct {
 type Paths struct {
 	Data    string `json:"data"`    // $XDG_DATA_HOME/rootlet
 	Runtime string `json:"runtime"` // $XDG_RUNTIME_DIR/rootlet, or run/ below Data
+	// Layers is a scratch in which the layers are, where they cannot be below Data.
+	Layers string `json:"layers,omitempty"`
 }
 
 // Host is what the client knows of itself and its ids.
@@ -205,25 +216,19 @@ func failureOf(err error) *Failure {
 	return f
 }
 
-// NameDisk says which disk is full, or cannot be written, where err comes of one.
+// NameDisk says which disk is full, where err comes of one; else what an answer of the
+// kernel's means, where nobody has said.
 func (f *Failure) NameDisk(err error, p Paths) {
 	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-	switch {
-	case f.Lacks != "" || !full && !errors.Is(err, unix.EROFS):
-	case full && !isFull(p.Data) && isFull(p.Runtime):
-		f.Fix, f.Lacks = "df -h "+p.Runtime+": free some space there", need.RuntimeDirectory
-	case full:
+	if full && (f.Lacks == "" || f.Lacks == need.Storage) {
 		f.Fix, f.Lacks = "df -h "+p.Data+": free some space there, or remove images with rootlet rmi", need.Storage
-	default:
-		f.Lacks = need.Storage
+		if !linux.IsFull(p.Data) && linux.IsFull(p.Runtime) {
+			f.Fix, f.Lacks = "df -h "+p.Runtime+": free some space there", need.RuntimeDirectory
+		}
 	}
-}
-
-// isFull says whether a file of some size does not go into a directory.
-func isFull(dir string) bool {
-	const some, few = 64 << 10, 8
-	var st unix.Statfs_t
-	return unix.Statfs(dir, &st) == nil && st.Blocks > 0 && (st.Bavail*uint64(st.Bsize) < some || st.Files > 0 && st.Ffree < few)
+	if f.Fix == "" && f.Lacks == "" {
+		f.Fix, f.Lacks = need.Answer(err)
+	}
 }
 
 // nameHolder says who has the port that could not be had: one of the user's containers,

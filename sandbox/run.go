@@ -105,7 +105,11 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	} else if spare == nil {
 		spare, err = Prepare()
 	}
+	if err == nil {
+		err = r.findCgroup(spare.monitor.Pid)
+	}
 	if err != nil {
+		spare.Discard()
 		return nil, err
 	}
 	if r.NoPIDs = spare.noPIDs != nil; r.NoPIDs && !r.Spec.Accepts(record.HostPID) {

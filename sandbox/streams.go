@@ -224,6 +224,16 @@ func (m *monitor) dropStreams() {
 	_ = m.closeStreams()
 }
 
+// quietFor is how long to wait for nothing to have happened for d.
+func (s *streams) quietFor(d time.Duration) time.Duration {
+	last := s.last.Load()
+	if last == 0 {
+		return d
+	}
+	const turn = 20 * time.Millisecond // for what has woken us
+	return max(d-time.Since(time.Unix(0, last)), turn)
+}
+
 // closeStreams waits for the last output and closes the log.
 func (m *monitor) closeStreams() error {
 	m.streams.pumps.Wait()

@@ -1,12 +1,14 @@
 package userns
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,18 +93,6 @@ func (h *host) readMap(path string) ([]Extent, error) {
 	return extents, nil
 }
 
-// noProcError is for a host that shows no processes.
-type noProcError struct{ err error }
-
-func (e *noProcError) Error() string { return e.err.Error() }
-func (e *noProcError) Unwrap() error { return e.err }
-
-// Hint is what an administrator types.
-func (e *noProcError) Hint() string { return "mount -t proc proc /proc" }
-
-// Need is the line of doctor about it.
-func (e *noProcError) Need() string { return need.IDs }
-
 // isNameless reports whether newuidmap will find no name for the caller, as under a
 // number that a container was started with.
 func (h *host) isNameless() bool {
@@ -114,6 +104,9 @@ func (h *host) isNameless() bool {
 	return h.nameless != nil && h.nameless(h.uid)
 }
 
+// getentWait is how long a directory service may take to say who we are.
+const getentWait = 5 * time.Second
+
 // unknownToSystem asks getent(1), which asks whom newuidmap will ask: the files, or a
 // directory service. Where it cannot be asked, newuidmap has the last word.
 func unknownToSystem(uid uint32) bool {
@@ -121,10 +114,25 @@ func unknownToSystem(uid uint32) bool {
 	if err != nil {
 		return false
 	}
-	err = exec.Command(getent, "passwd", strconv.FormatUint(uint64(uid), 10)).Run()
+	ctx, cancel := context.WithTimeout(context.Background(), getentWait)
+	defer cancel()
+	c := exec.CommandContext(ctx, getent, "passwd", strconv.FormatUint(uint64(uid), 10))
+	c.Env = []string{}
 	var exit *exec.ExitError
-	return errors.As(err, &exit) && exit.ExitCode() == 2 // "could not be found"
+	return errors.As(c.Run(), &exit) && exit.ExitCode() == 2 // "could not be found"
 }
+
+// noProcError is for a host that shows no processes.
+type noProcError struct{ err error }
+
+func (e *noProcError) Error() string { return e.err.Error() }
+func (e *noProcError) Unwrap() error { return e.err }
+
+// Hint is what an administrator types.
+func (e *noProcError) Hint() string { return "mount -t proc proc /proc" }
+
+// Need is the line of doctor about it.
+func (e *noProcError) Need() string { return need.IDs }
 
 // displayName is the name that an administrator would type.
 func (h *host) displayName() string {

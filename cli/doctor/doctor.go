@@ -65,6 +65,8 @@ type Host struct {
 	DataErr error
 	Disk    Disk
 
+	ImageStores []ImageStore
+
 	RuntimeDir    string // the one in use
 	XDGRuntimeDir string // what the variable says
 	Systemd       bool   // runs this host
@@ -94,18 +96,19 @@ type Network struct {
 	Why, Fix        string
 }
 
-// Cgroup is the one that this process is in.
+// Cgroup is what holds containers to their limits.
 type Cgroup struct {
 	Version     string
-	Ours        bool // to divide
-	Why         string
+	By          string // empty: nothing
+	Legacy      bool   // that is directories of version 1
+	Why         string // why nothing better does
 	Controllers []string
 }
 
 // Check looks at every need, in the order in which they are shown.
 func Check(h Host) []Need {
 	needs := []Need{
-		h.namespaces(), h.ids(), h.rootFilesystem(), h.network(), h.limits(), h.storage(),
+		h.namespaces(), h.ids(), h.rootFilesystem(), h.network(), h.limits(), h.withImageStores(h.storage()),
 		h.runtimeDirectory(), h.lingering(), h.kernel(), h.securityModules(), h.timeToStart(),
 	}
 	for i := range needs { // a list in JSON is never null
