@@ -76,7 +76,7 @@ func (e Engine) Try(ctx context.Context, c Condition, dir, binary string) (o Out
 	if err != nil {
 		return o, err
 	}
-	said, err := enter(ctx, order{Condition: c, Store: dir, Steps: e.steps(c)})
+	said, err := enter(ctx, order{Condition: c, Store: dir, Engine: e.Name, Steps: e.steps(c)})
 	if err != nil {
 		return o, fmt.Errorf("%s: %s: %w", c.Name, e.Name, err)
 	}

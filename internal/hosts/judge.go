@@ -58,7 +58,7 @@ func (c Condition) Problems(o, plain Outcome) (found []string) {
 	case c.Run == "":
 		found = append(found, c.shortfalls(o, plain)...)
 	}
-	if says := c.Want.Says; !strings.Contains(o.Load.Stderr+o.Run.Stderr, says) {
+	if says := c.Want.Says; !strings.Contains(o.Doctor.Stderr+o.Load.Stderr+o.Run.Stderr, says) {
 		say("it does not say %q", says)
 	}
 	// Where it cannot begin either, doctor fails as other commands do.
@@ -78,7 +78,7 @@ func (c Condition) shortfalls(o, plain Outcome) (found []string) {
 		found = append(found, fmt.Sprintf("less than on a plain host: %q: want %q", less, c.Want.Less))
 	}
 	for _, fact := range less {
-		if !strings.Contains(o.Load.Stderr+o.Run.Stderr, noticeLine) && !doctorTells(o.Doctor.Stdout, lines[fact]) {
+		if !strings.Contains(o.Doctor.Stderr+o.Load.Stderr+o.Run.Stderr, noticeLine) && !doctorTells(o.Doctor.Stdout, lines[fact]) {
 			found = append(found, fmt.Sprintf("less than on a plain host, and neither a notice nor doctor says so: %s", fact))
 		}
 	}

@@ -40,7 +40,7 @@ func MachineConditions() []Condition {
 			Setup: noOverlay + `; mv /dev/fuse /root/fuse`, Undo: `rm /etc/modprobe.d/hosts.conf; modprobe overlay; mv /root/fuse /dev/fuse`,
 		},
 		{
-			Name: "a kernel without tun", Want: Want{Less: []string{"network"}},
+			Name: "a kernel without tun", Want: Want{Less: []string{"network", "sys"}},
 			Setup: `modprobe -r tun || :; echo "install tun /bin/false" >/etc/modprobe.d/hosts.conf`, Undo: `rm /etc/modprobe.d/hosts.conf`,
 		},
 		{Name: "/proc with hidepid=2, for all", Setup: `mount -o remount,hidepid=2 /proc`, Undo: `mount -o remount,hidepid=0 /proc`},

@@ -59,6 +59,7 @@ func Stage() {
 type order struct {
 	Condition Condition
 	Store     string // of the machine's: holds home, bin and images
+	Engine    string
 	Steps     []step
 }
 
@@ -125,6 +126,7 @@ func plain(o order) error {
 		{"proc", "/proc", "proc", ""},
 		{"none", scratch, "tmpfs", "mode=755"},
 		{"none", "/tmp", "tmpfs", "mode=1777"},
+		{"none", "/var/tmp", "tmpfs", "mode=1777"},
 		{"none", "/run/user", "tmpfs", "mode=755"},
 		{"none", "/home", "tmpfs", "mode=755"},
 	} {
@@ -145,9 +147,9 @@ func plain(o order) error {
 			return fmt.Errorf("bind %s to %s: %w", from, to, err)
 		}
 	}
-	// crun starts nothing where controllers are shared between v1 and v2.
+	// podman's crun starts nothing where controllers are shared between v1 and v2.
 	const unified = "/sys/fs/cgroup/unified"
-	if _, err := os.Stat(unified); err == nil {
+	if _, err := os.Stat(unified); err == nil && o.Engine == Podman.Name {
 		if err := unix.Mount(unified, "/sys/fs/cgroup", "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("cgroup v2 on /sys/fs/cgroup: %w", err)
 		}

@@ -41,7 +41,7 @@ func exit(o, plain hosts.Outcome, c hosts.Condition) string {
 
 // said are the lines of standard error that begin so, without that.
 func said(o hosts.Outcome, prefix string) (lines []string) {
-	for line := range strings.Lines(o.Load.Stderr + o.Run.Stderr) {
+	for line := range strings.Lines(o.Doctor.Stderr + o.Load.Stderr + o.Run.Stderr) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), prefix); ok {
 			lines = append(lines, text)
 		}
