@@ -111,7 +111,7 @@ func homes() []Condition {
 		{Name: "a noexec /tmp", Setup: `mount -o remount,noexec /tmp`},
 		{Name: "a read-only home", Setup: `mount -o remount,bind,ro $HOME`, Want: Want{Refused: true, Need: need.Storage}},
 		{Name: "a full home", Setup: `home_on tmpfs size=1m; head -c 1m /dev/zero >$HOME/full || :`, Want: Want{Refused: true, Need: need.Storage}},
-		{Name: "a home of 3 MB", Setup: `home_on tmpfs size=3m`, Want: Want{Says: "scratch"}},
+		{Name: "a home of 3 MB", Setup: `home_on tmpfs size=3m`, Want: Want{Says: "layers are kept in"}},
 		{Name: "a home of 30 files", Setup: `home_on tmpfs nr_inodes=30`, Want: Want{Refused: true, Need: need.Storage}},
 		{Name: "a home without extended attributes", Setup: `home_on ramfs`},
 		{Name: "a home on FUSE", Setup: `mkdir $SCRATCH/l $SCRATCH/u $SCRATCH/w; fuse-overlayfs -o allow_other,lowerdir=$SCRATCH/l,upperdir=$SCRATCH/u,workdir=$SCRATCH/w $HOME; chown $UID:$UID $HOME; chmod 700 $HOME`},

@@ -56,27 +56,38 @@ func (e Engine) steps(c Condition) []step {
 	return steps
 }
 
-// Try makes the condition, has the engine's commands run, and takes all away again. The
-// directory is for this one attempt; binary is the engine where it is rootlet.
-func (e Engine) Try(ctx context.Context, c Condition, dir, binary string) (o Outcome, err error) {
-	for name, mode := range map[string]os.FileMode{"home": 0o700, "bin": 0o755, "images": 0o755} {
-		if err := errors.Join(os.MkdirAll(filepath.Join(dir, name), mode), os.Chmod(filepath.Join(dir, name), mode)); err != nil {
-			return o, err
+// Place is a directory of the machine's with what every host has: the binary of rootlet
+// and the images.
+type Place struct{ dir string }
+
+// Prepare fills an empty directory.
+func Prepare(dir, binary string) (p Place, err error) {
+	for _, name := range []string{"bin", "images"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			return p, err
 		}
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	program, err := os.ReadFile(binary)
 	if err != nil {
-		return o, err
+		return p, err
 	}
-	err = errors.Join(
-		os.Chown(filepath.Join(dir, "home"), userID, userID),
+	return Place{dir}, errors.Join(
 		os.WriteFile(filepath.Join(dir, "bin", "rootlet"), program, 0o755),
-		WriteImages(filepath.Join(dir, "images")))
+		WriteImages(filepath.Join(dir, "images")),
+		exec.Command("chmod", "-R", "a+rX", dir).Run()) // whatever our umask
+}
+
+// Try makes the condition, has the engine's commands run, and takes all away again.
+func (p Place) Try(ctx context.Context, e Engine, c Condition) (o Outcome, err error) {
+	home, err := os.MkdirTemp(p.dir, "home")
 	if err != nil {
 		return o, err
 	}
-	said, err := enter(ctx, order{Condition: c, Store: dir, Engine: e.Name, Steps: e.steps(c)})
+	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
+	if err := os.Chown(home, userID, userID); err != nil {
+		return o, err
+	}
+	said, err := enter(ctx, order{Condition: c, Place: p.dir, Home: filepath.Base(home), Engine: e.Name, Steps: e.steps(c)})
 	if err != nil {
 		return o, fmt.Errorf("%s: %s: %w", c.Name, e.Name, err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // traces are what a program prints that nobody has thought of.
-var traces = []string{"goroutine ", "panic:", "runtime error", "fatal error:", "SIGSEGV", "stack trace"}
+var traces = []string{"goroutine ", "panic:", "fatal error:", "SIGSEGV", "stack trace"}
 
 // What rootlet begins its lines on standard error with.
 const (

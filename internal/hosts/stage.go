@@ -58,7 +58,8 @@ func Stage() {
 // order is what the namespaces are asked to do.
 type order struct {
 	Condition Condition
-	Store     string // of the machine's: holds home, bin and images
+	Place     string // holds bin and images
+	Home      string // a directory there
 	Engine    string
 	Steps     []step
 }
@@ -119,7 +120,7 @@ func plain(o order) error {
 			return fmt.Errorf("propagation of /: %w", err)
 		}
 	}
-	if err := os.Chdir(o.Store); err != nil { // it may be below what is covered next
+	if err := os.Chdir(o.Place); err != nil { // it may be below what is covered next
 		return err
 	}
 	for _, m := range []struct{ source, target, kind, options string }{
@@ -142,14 +143,14 @@ func plain(o order) error {
 			return err
 		}
 	}
-	for from, to := range map[string]string{"home": homeDir, "bin": "/usr/local/bin", "images": imagesDir} {
+	for from, to := range map[string]string{o.Home: homeDir, "bin": "/usr/local/bin", "images": imagesDir} {
 		if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("bind %s to %s: %w", from, to, err)
 		}
 	}
 	// podman's crun starts nothing where controllers are shared between v1 and v2.
 	const unified = "/sys/fs/cgroup/unified"
-	if _, err := os.Stat(unified); err == nil && o.Engine == Podman.Name {
+	if _, err := os.Stat(unified); err == nil && strings.Contains(o.Engine+o.Condition.Inside, Podman.Name) {
 		if err := unix.Mount(unified, "/sys/fs/cgroup", "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("cgroup v2 on /sys/fs/cgroup: %w", err)
 		}

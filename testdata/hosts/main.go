@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -119,16 +118,20 @@ func (r row) problems(plain row) (found []string) {
 
 // onThisKernel runs the conditions that namespaces can make.
 func onThisKernel(ctx context.Context, binary, scratch, only string) (rows []row, problems []string, err error) {
+	place, err := hosts.Prepare(scratch, binary)
+	if err != nil {
+		return nil, nil, err
+	}
 	for i, c := range hosts.Conditions() {
 		if i > 0 && !strings.Contains(c.Name, only) {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, "hosts:", c.Name)
 		r := row{Condition: c}
-		if r.Rootlet, err = hosts.Rootlet.Try(ctx, c, filepath.Join(scratch, "rootlet"), binary); err != nil {
+		if r.Rootlet, err = place.Try(ctx, hosts.Rootlet, c); err != nil {
 			return nil, nil, err
 		}
-		if r.Podman, err = hosts.Podman.Try(ctx, c, filepath.Join(scratch, "podman"), binary); err != nil {
+		if r.Podman, err = place.Try(ctx, hosts.Podman, c); err != nil {
 			return nil, nil, err
 		}
 		rows = append(rows, r)

@@ -13,7 +13,7 @@ import (
 // table is the Markdown between the markers.
 func table(rows []row, facts string) string {
 	var s strings.Builder
-	s.WriteString("| condition | doctor | rootlet | what it says | podman | what it says |\n|---|---|---|---|---|---|\n")
+	s.WriteString("| host | doctor | rootlet: exit | what it says | podman: exit | what it says |\n|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		fmt.Fprintf(&s, "| %s | %d | %s | %s | %s | %s |\n", cell(r.Condition.Name), r.Rootlet.Doctor.Code,
 			exit(r.Rootlet, rows[0].Rootlet, r.Condition), cell(rootletSays(r.Rootlet)), exit(r.Podman, rows[0].Podman, r.Condition), cell(podmanSays(r.Podman)))
