@@ -49,8 +49,8 @@ type Want struct {
 	Code int
 	// Says is in what is printed to standard error.
 	Says string
-	// Less are the facts (facts.go) in which the container is less than on a plain host.
-	// Each has to be told.
+	// Less are the facts (facts.go) in which the container may be less than on a plain
+	// host. Each that is has to be told.
 	Less []string
 	// DoctorFine is a host where a container runs, and the command at hand does not.
 	DoctorFine bool

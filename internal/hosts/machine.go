@@ -52,7 +52,7 @@ func MachineConditions() []Condition {
 		{
 			Name:  "a user who has used up his quota but 3 MB",
 			Setup: `truncate -s 64m /root/disk; mkfs.ext4 -q -O quota /root/disk; mount -o loop /root/disk "$HOME"; chown "$UID:$UID" "$HOME"; fallocate -l 48m "$HOME/full"`, Undo: `umount "$HOME"; rm /root/disk`,
-			Want: Want{Refused: true, Need: "storage location", DoctorFine: true},
+			Want: Want{Refused: true, Need: "storage location"},
 		},
 	}
 }

@@ -118,7 +118,7 @@ func copyProgram(from, to string) error {
 // libraries of both.
 func packPodman(name string) error {
 	const script = `
-programs=$(command -v podman crun conmon)
+programs=$(for program in podman crun conmon; do command -v $program; done)
 libraries=$(ldd $programs | awk '$2 == "=>" { print $3 }' | sort -u)
 exec tar -C / -chf "$1" $(printf '%s\n' $programs $libraries /etc/containers /usr/share/containers | sed 's|^/||')`
 	if output, err := exec.Command("sh", "-euc", script, "sh", name).CombinedOutput(); err != nil {
