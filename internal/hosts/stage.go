@@ -102,9 +102,11 @@ func host() error {
 	if err := setup.Run(); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
-	var said []Said
-	for _, s := range o.Steps {
-		said = append(said, s.run(o.Condition))
+	said := make([]Said, len(o.Steps))
+	for i, s := range o.Steps {
+		if said[i] = s.run(o.Condition); said[i].Hung {
+			break // so would the others
+		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(said)
 }
