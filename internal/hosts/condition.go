@@ -1,7 +1,8 @@
 // Package hosts has the hosts that are not as a container tool expects: a list of
 // conditions, each with the lines of shell that make it, and the means to have a user's
 // commands run under one. It serves tests: testdata/hosts writes docs/hosts.md with it,
-// integration checks rootlet by it. Nothing of rootlet's is in it.
+// integration checks rootlet by it. Nothing of rootlet's is in it but the names of doctor's
+// lines.
 //
 // Root makes a condition in namespaces of its own (mounts, processes, where it is needed
 // ids and network), so that nothing of the machine changes: there is a user "dev" who is
