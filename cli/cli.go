@@ -34,6 +34,7 @@ func Main(args []string) int {
 	// as its container lives. Where this fails, that is what happens.
 	_ = linux.CloseOnExecFrom(3)
 	a := &app{began: time.Now(), stdin: os.Stdin, stdout: os.Stdout, printer: &printer{out: os.Stderr}}
+	setHome()
 	if err := roomForThreads(); err != nil {
 		return a.exit(&engineError{err})
 	}

@@ -112,7 +112,7 @@ func whoWeAre() (name, home string) {
 	if shellWord(u.Username) == u.Username {
 		name = u.Username
 	}
-	if os.Getenv("HOME") == "" {
+	if !filepath.IsAbs(os.Getenv("HOME")) {
 		home = shellWord(u.HomeDir)
 	}
 	return name, home

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"rootlet/cli/doctor"
@@ -36,6 +38,18 @@ func findPaths() (sandbox.Paths, error) {
 		p.Layers = r.Layers
 	}
 	return p, nil
+}
+
+// setHome sets HOME where it is not, as cron and services of the system leave it, to the
+// account's own.
+func setHome() {
+	if os.Getenv("HOME") != "" {
+		return
+	}
+	u, err := user.LookupId(strconv.Itoa(os.Geteuid()))
+	if err == nil && filepath.IsAbs(u.HomeDir) {
+		_ = os.Setenv("HOME", u.HomeDir)
+	}
 }
 
 // lackError is an error that comes of what this host, or the user's surroundings,

@@ -92,7 +92,7 @@ const (
 // request turns the command line into what a monitor understands. All that
 // depends on where the user is (his directory, his variables) ends here.
 func (c *newContainer) request(a *app) (sandbox.Request, error) {
-	r := sandbox.Request{Spec: record.Spec{
+	r := sandbox.Request{Quiet: c.Quiet, Spec: record.Spec{
 		Name: strings.TrimPrefix(c.Name, "/"), Image: c.Image, Hostname: c.Hostname,
 		DNS: c.DNS, DNSSearch: c.DNSSearch, ExtraHosts: c.AddHost,
 		ReadOnly: c.ReadOnly, CapAdd: c.CapAdd, CapDrop: c.CapDrop,

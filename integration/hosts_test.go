@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"path/filepath"
 	"testing"
 
 	"rootlet/internal/hosts"
@@ -15,19 +14,24 @@ func TestHosts(t *testing.T) {
 	for _, program := range []string{"bwrap", "newuidmap", "podman", "fuse-overlayfs"} {
 		testenv.NeedProgram(t, program)
 	}
-	var plain hosts.Outcome
-	for i, c := range hosts.Conditions() {
-		if i > 0 && testing.Short() && !c.Want.Noticed() {
+	place, err := hosts.Prepare(t.TempDir(), rootlet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := hosts.Conditions()
+	plain, err := place.Try(t.Context(), hosts.Rootlet, all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		if testing.Short() && !c.Want.Noticed() {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			dir := t.TempDir()
-			o, err := hosts.Rootlet.Try(t.Context(), c, filepath.Join(dir, "host"), rootlet)
+			t.Parallel()
+			o, err := place.Try(t.Context(), hosts.Rootlet, c)
 			if err != nil {
 				t.Fatal(err)
-			}
-			if i == 0 {
-				plain = o
 			}
 			for _, problem := range c.Problems(o, plain) {
 				t.Error(problem)

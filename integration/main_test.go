@@ -67,7 +67,7 @@ func withBinary(run func() int) int {
 		}
 		defer os.RemoveAll(dir)
 		rootlet = filepath.Join(dir, "rootlet")
-		build := exec.Command("go", "build", "-trimpath", "-o", rootlet, "..")
+		build := exec.Command("go", "build", "-trimpath", "-ldflags=-E main.entry", "-o", rootlet, "..")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if output, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, output)

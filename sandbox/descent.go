@@ -56,7 +56,7 @@ func (m *monitor) goWithout(word string) {
 	}
 	first := len(m.state.Level) == 0
 	m.state.Level = record.WithWord(m.state.Level, word)
-	if withouts[word] != "" && userns.DueToday(filepath.Join(m.Paths.Data, "notices"), word, time.Now()) {
+	if withouts[word] != "" && !m.Quiet && userns.DueToday(filepath.Join(m.Paths.Data, "notices"), word, time.Now()) {
 		m.notice(fmt.Sprintf("%s: the host gives the container %s", word, withouts[word]))
 		if first {
 			m.notice("--require full would insist on more; " + need.See(need.UserNamespaces))

@@ -71,6 +71,9 @@ type Request struct {
 	// Anything but an id could be claimed by an image.
 	HelloID string `json:"helloID,omitempty"`
 
+	// Quiet is to print no notices: what is said once a day stays unsaid and due.
+	Quiet bool `json:"quiet,omitempty"`
+
 	// NoPIDs says that the monitor could have no pid namespace.
 	NoPIDs bool `json:"noPIDs,omitempty"`
 	// Cgroup is where its control group can be made, where it is to have limits.

@@ -1,7 +1,8 @@
 // Package hosts has the hosts that are not as a container tool expects: a list of
 // conditions, each with the lines of shell that make it, and the means to have a user's
 // commands run under one. It serves tests: testdata/hosts writes docs/hosts.md with it,
-// integration checks rootlet by it. Nothing of rootlet's is in it.
+// integration checks rootlet by it. Nothing of rootlet's is in it but the names of doctor's
+// lines.
 //
 // Root makes a condition in namespaces of its own (mounts, processes, where it is needed
 // ids and network), so that nothing of the machine changes: there is a user "dev" who is
@@ -18,6 +19,8 @@ type Condition struct {
 	// Setup is run by root before anything else, with prelude.sh's functions and with
 	// these variables: SCRATCH, a tmpfs of its own; HOME, RUNTIME, UID, NAME, the user's.
 	Setup string
+	// Undo takes it back, in a virtual machine (machine.go): namespaces go by themselves.
+	Undo string
 	// Knobs is to be run in a user namespace of its own that has every id: what it
 	// writes below /proc/sys/user is nobody else's limit.
 	Knobs bool
@@ -47,8 +50,8 @@ type Want struct {
 	Code int
 	// Says is in what is printed to standard error.
 	Says string
-	// Less are the facts (facts.go) in which the container is less than on a plain host.
-	// Each has to be told.
+	// Less are the facts (facts.go) in which the container may be less than on a plain
+	// host. Each that is has to be told.
 	Less []string
 	// DoctorFine is a host where a container runs, and the command at hand does not.
 	DoctorFine bool

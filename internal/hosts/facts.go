@@ -6,11 +6,12 @@ import "strings"
 // that only a whole run prints.
 const facts = `
 echo real >/root/file && echo "files $(cat /root/file)"
-chown 1:1 /root/file && echo "owner $(stat -c %u /root/file)"
+chown 1:1 /root/file && echo "chown $(stat -c %u /root/file)"
 echo "ids $(awk '{ n += $3 } END { print n }' /proc/self/uid_map)"
-echo "first $$"
+echo "pid $$"
 echo "proc $(cat /proc/$$/comm)"
-echo "interfaces $(ls /sys/class/net | grep -vc '^lo$')"
+echo "network $(grep : /proc/net/dev | grep -vc lo:)"
+echo "sys $(ls /sys/class/net | grep -c .)"
 echo done`
 
 // done is the last line of facts.

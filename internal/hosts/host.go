@@ -38,7 +38,7 @@ type Outcome struct {
 }
 
 // limit is how long a command may take: a hang is told from a slow machine.
-const limit = 60 * time.Second
+const limit = 30 * time.Second
 
 // steps are what a user does: is it fit, an image, a container.
 func (e Engine) steps(c Condition) []step {
@@ -56,36 +56,51 @@ func (e Engine) steps(c Condition) []step {
 	return steps
 }
 
-// Try makes the condition, has the engine's commands run, and takes all away again. The
-// directory is for this one attempt; binary is the engine where it is rootlet.
-func (e Engine) Try(ctx context.Context, c Condition, dir, binary string) (o Outcome, err error) {
-	for name, mode := range map[string]os.FileMode{"home": 0o700, "bin": 0o755, "images": 0o755} {
-		if err := errors.Join(os.MkdirAll(filepath.Join(dir, name), mode), os.Chmod(filepath.Join(dir, name), mode)); err != nil {
-			return o, err
+// Place is a directory of the machine's with what every host has: the binary of rootlet
+// and the images.
+type Place struct{ dir string }
+
+// Prepare fills an empty directory.
+func Prepare(dir, binary string) (p Place, err error) {
+	for _, name := range []string{"bin", "images"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			return p, err
 		}
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	program, err := os.ReadFile(binary)
 	if err != nil {
-		return o, err
+		return p, err
 	}
-	err = errors.Join(
-		os.Chown(filepath.Join(dir, "home"), userID, userID),
+	return Place{dir}, errors.Join(
 		os.WriteFile(filepath.Join(dir, "bin", "rootlet"), program, 0o755),
-		writeImage(filepath.Join(dir, "images", "probe.tar"), probeImage, busybox),
-		writeImage(filepath.Join(dir, "images", "host.tar"), hostImage, hostsPrograms))
+		WriteImages(filepath.Join(dir, "images")),
+		exec.Command("chmod", "-R", "a+rX", dir).Run()) // whatever our umask
+}
+
+// Try makes the condition, has the engine's commands run, and takes all away again.
+func (p Place) Try(ctx context.Context, e Engine, c Condition) (o Outcome, err error) {
+	home, err := os.MkdirTemp(p.dir, "home")
 	if err != nil {
 		return o, err
 	}
-	said, err := enter(ctx, order{Condition: c, Store: dir, Steps: e.steps(c)})
+	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
+	if err := os.Chown(home, userID, userID); err != nil {
+		return o, err
+	}
+	said, err := enter(ctx, order{Condition: c, Place: p.dir, Home: filepath.Base(home), Engine: e.Name, Steps: e.steps(c)})
 	if err != nil {
 		return o, fmt.Errorf("%s: %s: %w", c.Name, e.Name, err)
 	}
+	return e.outcome(said), nil
+}
+
+// outcome is what came of the steps.
+func (e Engine) outcome(said []Said) (o Outcome) {
 	if e == Rootlet {
 		o.Doctor, said = said[0], said[1:]
 	}
 	o.Load, o.Run = said[0], said[1]
-	return o, nil
+	return o
 }
 
 // enter starts the namespaces' first process.
@@ -117,6 +132,13 @@ func enter(ctx context.Context, o order) ([]Said, error) {
 		return nil, fmt.Errorf("%w: %s", err, stdout.Bytes())
 	}
 	return said, nil
+}
+
+// WriteImages puts the archives of the images into a directory.
+func WriteImages(dir string) error {
+	return errors.Join(
+		writeImage(filepath.Join(dir, "probe.tar"), probeImage, busybox),
+		writeImage(filepath.Join(dir, "host.tar"), hostImage, hostsPrograms))
 }
 
 // writeImage makes an archive as of docker save, with one layer.

@@ -78,7 +78,7 @@ func busybox(w *tar.Writer) error {
 // what a CI job's image holds.
 func hostsPrograms(w *tar.Writer) error {
 	return errors.Join(
-		directories(w, "dev", "etc", "etc/containers", "proc", "root", "run", "srv", "sys", "tmp", "usr", "var", "var/tmp", "var/lib"),
+		directories(w, "dev", "etc", "etc/containers", "proc", "root", "run", "srv", "sys", "tmp", "usr", "var", "var/tmp", "var/lib", "var/lib/containers"),
 		links(w, "usr/NAME", "bin", "lib", "lib64", "sbin"),
 		add(w, "etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\n")),
 		add(w, "etc/group", 0o644, []byte("root:x:0:\n")))

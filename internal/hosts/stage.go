@@ -58,7 +58,9 @@ func Stage() {
 // order is what the namespaces are asked to do.
 type order struct {
 	Condition Condition
-	Store     string // of the machine's: holds home, bin and images
+	Place     string // holds bin and images
+	Home      string // a directory there
+	Engine    string
 	Steps     []step
 }
 
@@ -100,9 +102,11 @@ func host() error {
 	if err := setup.Run(); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
-	var said []Said
-	for _, s := range o.Steps {
-		said = append(said, s.run(o.Condition))
+	said := make([]Said, len(o.Steps))
+	for i, s := range o.Steps {
+		if said[i] = s.run(o.Condition); said[i].Hung {
+			break // so would the others
+		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(said)
 }
@@ -118,13 +122,14 @@ func plain(o order) error {
 			return fmt.Errorf("propagation of /: %w", err)
 		}
 	}
-	if err := os.Chdir(o.Store); err != nil { // it may be below what is covered next
+	if err := os.Chdir(o.Place); err != nil { // it may be below what is covered next
 		return err
 	}
 	for _, m := range []struct{ source, target, kind, options string }{
 		{"proc", "/proc", "proc", ""},
 		{"none", scratch, "tmpfs", "mode=755"},
 		{"none", "/tmp", "tmpfs", "mode=1777"},
+		{"none", "/var/tmp", "tmpfs", "mode=1777"},
 		{"none", "/run/user", "tmpfs", "mode=755"},
 		{"none", "/home", "tmpfs", "mode=755"},
 	} {
@@ -140,14 +145,14 @@ func plain(o order) error {
 			return err
 		}
 	}
-	for from, to := range map[string]string{"home": homeDir, "bin": "/usr/local/bin", "images": imagesDir} {
+	for from, to := range map[string]string{o.Home: homeDir, "bin": "/usr/local/bin", "images": imagesDir} {
 		if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("bind %s to %s: %w", from, to, err)
 		}
 	}
-	// crun starts nothing where controllers are shared between v1 and v2.
+	// podman's crun starts nothing where controllers are shared between v1 and v2.
 	const unified = "/sys/fs/cgroup/unified"
-	if _, err := os.Stat(unified); err == nil {
+	if _, err := os.Stat(unified); err == nil && strings.Contains(o.Engine+o.Condition.Inside, Podman.Name) {
 		if err := unix.Mount(unified, "/sys/fs/cgroup", "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("cgroup v2 on /sys/fs/cgroup: %w", err)
 		}
@@ -202,14 +207,8 @@ type Said struct {
 
 // run has the user run it: the filter is root's, so that it does not take setuid programs from him.
 func (s step) run(c Condition) Said {
-	ctx, cancel := context.WithTimeout(context.Background(), s.Limit)
-	defer cancel()
-	line := s.Line
-	if c.Inside != "" {
-		line = fmt.Sprintf("set -- sh -c %s\n%s", quote(line), c.Inside)
-	}
 	id := fmt.Sprint(userID)
-	words := []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--", "sh", "-c", c.Shell + "\n" + line}
+	words := append([]string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--"}, s.words(c)...)
 	env := environment()
 	if len(c.Deny) > 0 {
 		rules, err := json.Marshal(c.Deny)
@@ -219,6 +218,21 @@ func (s step) run(c Condition) Said {
 		words = append([]string{"/proc/self/exe"}, words...)
 		env = append(env, stageKey+"=deny", denyKey+"="+string(rules))
 	}
+	return s.execute(words, env)
+}
+
+// words are the shell that runs it, with what the condition puts before and around it.
+func (s step) words(c Condition) []string {
+	line := s.Line
+	if c.Inside != "" {
+		line = fmt.Sprintf("set -- sh -c %s\n%s", quote(line), c.Inside)
+	}
+	return []string{"sh", "-c", c.Shell + "\n" + line}
+}
+
+func (s step) execute(words, env []string) Said {
+	ctx, cancel := context.WithTimeout(context.Background(), s.Limit)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir, cmd.Env = "/", env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -229,13 +243,15 @@ func (s step) run(c Condition) Said {
 	began := time.Now()
 	err := cmd.Run()
 	said := Said{Stdout: stdout.String(), Stderr: stderr.String(), Took: time.Since(began), Hung: ctx.Err() != nil}
-	switch status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); {
-	case ok && status.Signaled():
+	if cmd.ProcessState == nil {
+		said.Code, said.Stderr = -1, err.Error()
+		return said
+	}
+	switch status := cmd.ProcessState.Sys().(syscall.WaitStatus); {
+	case status.Signaled():
 		said.Code = 128 + int(status.Signal())
-	case ok:
-		said.Code = status.ExitStatus()
 	default:
-		said.Code, said.Stderr = -1, said.Stderr+err.Error()
+		said.Code = status.ExitStatus()
 	}
 	return said
 }

@@ -24,8 +24,6 @@ func Answer(err error) (hint, name string) {
 		return "ulimit -f unlimited   # how large a file may be, in blocks", Storage
 	case errors.Is(err, unix.EAGAIN) && forks(err):
 		return "ulimit -u 4096   # the processes of yours" + soFar(unix.RLIMIT_NPROC), TimeToStart
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EROFS):
-		return "", Storage
 	}
 	return "", ""
 }

@@ -21,7 +21,6 @@ func TestAnswer(t *testing.T) {
 		{os.NewSyscallError("clone", unix.EAGAIN), "ulimit -u", TimeToStart},
 		{&os.PathError{Op: "read", Path: "x", Err: unix.EAGAIN}, "", ""},
 		{fmt.Errorf("write x: %w", unix.EFBIG), "ulimit -f", Storage},
-		{fmt.Errorf("write x: %w", unix.ENOSPC), "", Storage},
 		{errors.New("what else"), "", ""},
 		{nil, "", ""},
 	} {

@@ -10,6 +10,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/need"
 )
 
 const (
@@ -103,3 +105,6 @@ func (e *fullError) Error() string {
 
 // LimitKey is the setting's name, for whoever knows no more of the error.
 func (*fullError) LimitKey() string { return "free-disk" }
+
+// Need is the line of doctor about it.
+func (*fullError) Need() string { return need.Storage }

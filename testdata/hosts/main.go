@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +30,15 @@ func main() {
 	binary := flag.String("rootlet", "rootlet", "the binary to look at")
 	doc := flag.String("doc", "docs/hosts.md", "the page that holds the table")
 	only := flag.String("only", "", "the conditions whose name holds this, in full, and leave the page alone")
+	vm := flag.Bool("in-vm", false, "run in a virtual machine, and print the outcomes")
 	flag.Parse()
+	if *vm {
+		if err := inVM(); err != nil {
+			fmt.Println("hosts:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	problems, err := run(*binary, *doc, *only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hosts:", err)
@@ -47,8 +54,8 @@ func main() {
 
 // row is a condition and what came of it.
 type row struct {
-	condition       hosts.Condition
-	rootlet, podman hosts.Outcome
+	Condition       hosts.Condition
+	Rootlet, Podman hosts.Outcome
 }
 
 func run(binary, doc, only string) (problems []string, err error) {
@@ -67,23 +74,9 @@ func run(binary, doc, only string) (problems []string, err error) {
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return nil, err
 	}
-	var rows []row
-	for i, c := range hosts.Conditions() {
-		if i > 0 && !strings.Contains(c.Name, only) {
-			continue
-		}
-		fmt.Fprintln(os.Stderr, "hosts:", c.Name)
-		r := row{condition: c}
-		if r.rootlet, err = hosts.Rootlet.Try(ctx, c, filepath.Join(scratch, "rootlet"), binary); err != nil {
-			return nil, err
-		}
-		if r.podman, err = hosts.Podman.Try(ctx, c, filepath.Join(scratch, "podman"), binary); err != nil {
-			return nil, err
-		}
-		rows = append(rows, r)
-		for _, p := range c.Problems(r.rootlet, rows[0].rootlet) {
-			problems = append(problems, c.Name+": "+p)
-		}
+	rows, problems, err := onThisKernel(ctx, binary, scratch, only)
+	if err != nil {
+		return nil, err
 	}
 	if only != "" {
 		for _, r := range rows[min(1, len(rows)-1):] {
@@ -97,7 +90,54 @@ func run(binary, doc, only string) (problems []string, err error) {
 	}
 	text := table(rows, facts)
 	fmt.Print(text)
-	return problems, markers.Write(doc, "hosts", text)
+	if err := markers.Write(doc, "hosts", text); err != nil {
+		return problems, err
+	}
+	program := os.Getenv("VM_RUN")
+	if program == "" {
+		return problems, nil
+	}
+	if rows, err = runVM(ctx, program, binary, scratch); err != nil {
+		return problems, err
+	}
+	for _, r := range rows {
+		problems = append(problems, r.problems(rows[0])...)
+	}
+	text = table(rows, "In a virtual machine, "+time.Now().UTC().Format(time.DateOnly)+".")
+	fmt.Print(text)
+	return problems, markers.Write(doc, "hosts in a machine", text)
+}
+
+// problems are what is wrong with what rootlet did.
+func (r row) problems(plain row) (found []string) {
+	for _, p := range r.Condition.Problems(r.Rootlet, plain.Rootlet) {
+		found = append(found, r.Condition.Name+": "+p)
+	}
+	return found
+}
+
+// onThisKernel runs the conditions that namespaces can make.
+func onThisKernel(ctx context.Context, binary, scratch, only string) (rows []row, problems []string, err error) {
+	place, err := hosts.Prepare(scratch, binary)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, c := range hosts.Conditions() {
+		if i > 0 && !strings.Contains(c.Name, only) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "hosts:", c.Name)
+		r := row{Condition: c}
+		if r.Rootlet, err = place.Try(ctx, hosts.Rootlet, c); err != nil {
+			return nil, nil, err
+		}
+		if r.Podman, err = place.Try(ctx, hosts.Podman, c); err != nil {
+			return nil, nil, err
+		}
+		rows = append(rows, r)
+		problems = append(problems, r.problems(rows[0])...)
+	}
+	return rows, problems, nil
 }
 
 // versions are what a reader must know of the machine and of podman.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"rootlet/internal/hosts"
 )
@@ -12,10 +13,10 @@ import (
 // table is the Markdown between the markers.
 func table(rows []row, facts string) string {
 	var s strings.Builder
-	s.WriteString("| condition | doctor | rootlet | what it says | podman | what it says |\n|---|---|---|---|---|---|\n")
+	s.WriteString("| host | doctor | rootlet: exit | what it says | podman: exit | what it says |\n|---|---|---|---|---|---|\n")
 	for _, r := range rows {
-		fmt.Fprintf(&s, "| %s | %d | %s | %s | %s | %s |\n", cell(r.condition.Name), r.rootlet.Doctor.Code,
-			exit(r.rootlet, rows[0].rootlet, r.condition), cell(rootletSays(r.rootlet)), exit(r.podman, rows[0].podman, r.condition), cell(podmanSays(r.podman)))
+		fmt.Fprintf(&s, "| %s | %d | %s | %s | %s | %s |\n", cell(r.Condition.Name), r.Rootlet.Doctor.Code,
+			exit(r.Rootlet, rows[0].Rootlet, r.Condition), cell(rootletSays(r.Rootlet)), exit(r.Podman, rows[0].Podman, r.Condition), cell(podmanSays(r.Podman)))
 	}
 	fmt.Fprintf(&s, "\n%s\n", facts)
 	return s.String()
@@ -40,7 +41,7 @@ func exit(o, plain hosts.Outcome, c hosts.Condition) string {
 
 // said are the lines of standard error that begin so, without that.
 func said(o hosts.Outcome, prefix string) (lines []string) {
-	for line := range strings.Lines(o.Load.Stderr + o.Run.Stderr) {
+	for line := range strings.Lines(o.Doctor.Stderr + o.Load.Stderr + o.Run.Stderr) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), prefix); ok {
 			lines = append(lines, text)
 		}
@@ -78,9 +79,22 @@ func podmanSays(o hosts.Outcome) string {
 	return strings.Join(logged, "; ")
 }
 
+// lastLine is the end of what a program said that ends with an error, or what a trace of
+// Go's begins with.
 func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return lines[len(lines)-1]
+	last := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch m := podmanLog.FindStringSubmatch(line); {
+		case strings.HasPrefix(line, "fatal error:"), strings.HasPrefix(line, "runtime:"), strings.HasPrefix(line, "runtime/cgo:"):
+			return line + " (and a stack trace)"
+		case m != nil:
+			last = strings.ReplaceAll(m[1], `\"`, `"`)
+		case line != "":
+			last = line
+		}
+	}
+	return last
 }
 
 // longest is what a cell holds, in bytes.
@@ -90,6 +104,12 @@ var passing = regexp.MustCompile(`\b[0-9a-f]{64}\b|tmp-?[0-9]{6,}|newuidmap [0-9
 
 // cell is text for a Markdown table, without what differs from run to run.
 func cell(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 	text = passing.ReplaceAllStringFunc(text, func(s string) string {
 		if strings.HasPrefix(s, "newuidmap") {
 			return "newuidmap PID "
@@ -99,21 +119,21 @@ func cell(text string) string {
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "..."
 	}
-	return strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ", "*", `\*`, "_", `\_`).Replace(text)
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`).Replace(text)
 }
 
 // inFull prints what the commands printed.
 func inFull(r row) {
-	fmt.Fprintf(os.Stdout, "===== %s\n", r.condition.Name)
+	fmt.Fprintf(os.Stdout, "===== %s\n", r.Condition.Name)
 	for _, s := range []struct {
 		what string
 		hosts.Said
 	}{
-		{"rootlet doctor", r.rootlet.Doctor},
-		{"rootlet load", r.rootlet.Load},
-		{"rootlet run", r.rootlet.Run},
-		{"podman load", r.podman.Load},
-		{"podman run", r.podman.Run},
+		{"rootlet doctor", r.Rootlet.Doctor},
+		{"rootlet load", r.Rootlet.Load},
+		{"rootlet run", r.Rootlet.Run},
+		{"podman load", r.Podman.Load},
+		{"podman run", r.Podman.Run},
 	} {
 		fmt.Printf("--- %s: %d, %d ms, hung: %v\n%s%s", s.what, s.Code, s.Took.Milliseconds(), s.Hung, s.Stdout, s.Stderr)
 	}
