@@ -64,8 +64,8 @@ func (m *monitor) noteEnd(status int) {
 // only then takes the container's things apart.
 func (m *monitor) finish(status int) error {
 	m.state.Status = record.Exited
-	if m.lostRoot != nil {
-		m.state.Error = fmt.Sprintf("the root file system is gone, and the container was killed: %v", m.lostRoot)
+	if m.lost != nil {
+		m.state.Error = fmt.Sprintf("the container was killed: %v", m.lost)
 	}
 	failpoint.At("end finishes")
 	m.leaveNetworks() // who knows of the end may have its addresses
@@ -87,7 +87,7 @@ func (m *monitor) finish(status int) error {
 	}
 	m.closeSocket() // last: who finds no socket finds the state that says why
 	failpoint.At("end socket closed")
-	if m.lostRoot != nil {
+	if m.lost != nil {
 		text, _ := json.Marshal(Failure{Message: m.state.Error, Code: status}) // plain fields: it cannot fail
 		m.audience.dismiss(kindFailed, text)
 		return nil
@@ -139,6 +139,8 @@ func (m *monitor) remove() error {
 // unmount lets go of what serves one life of the program.
 func (m *monitor) unmount() {
 	m.disconnect()
+	m.emulator.stop()
+	m.emulator = nil
 	if m.streams != nil {
 		m.streams.closeInside()
 	}

@@ -48,7 +48,7 @@ func (m *monitor) live() error {
 func (m *monitor) watch() int {
 	ended := m.awaitEnd()
 	network, ports := ends(m.net.driver), ends(m.net.ports)
-	root := m.root.Done()
+	root, emulator := m.root.Done(), m.emulator.ended()
 	quiet := time.NewTimer(awakeFor)
 	defer quiet.Stop()
 	for {
@@ -66,8 +66,11 @@ func (m *monitor) watch() int {
 		case <-m.health.fires():
 			m.probe()
 		case err := <-root:
-			m.lostRoot, root = err, nil
+			m.lost, root = fmt.Errorf("the root file system is gone: %w", err), nil
 			m.deliver(int(unix.SIGKILL))
+		case err := <-emulator:
+			emulator = nil
+			m.lostEmulator(err)
 		case err, ok := <-network:
 			if ok {
 				m.lostNetwork(err)

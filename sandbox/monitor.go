@@ -62,6 +62,7 @@ type monitor struct {
 	who         identity.Identity
 	root        *fuseoverlay.Root
 	net         connection
+	emulator    *emulator // nil: there is no root emulation, or none that remembers
 	shared      shared
 	events      chan bridge.Event        // of the networks with a name
 	volumes     map[string]*volume.Lease // by name, until the container is listed
@@ -79,7 +80,7 @@ type monitor struct {
 	delay          time.Duration // before the last restart
 	began          time.Duration // this life of the program, by sinceBoot
 	health         health
-	lostRoot       error // why the root file system went away under the container
+	lost           error // what went away under the container, which was killed for it
 
 	pidfdMu sync.Mutex
 	pidfd   int // of the program, for any goroutine; -1 before and after its life
@@ -150,7 +151,7 @@ func (m *monitor) beginning() []step {
 	if m.Start != "" {
 		return []step{m.open, m.enter}
 	}
-	return []step{m.enter, m.openStore, m.findImage, m.create, m.takeIDs, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
+	return []step{m.enter, m.openStore, m.findImage, m.create, m.takeIDs, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.chooseEmulation, m.mountRoot, m.assemble, m.announce}
 }
 
 // bringingUp leads to a program that runs, the first time and at every restart.
@@ -159,7 +160,7 @@ func (m *monitor) bringingUp() []step {
 	if m.root != nil {
 		return []step{m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.chooseEmulation, m.mountRoot, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.

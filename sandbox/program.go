@@ -20,6 +20,7 @@ type program struct {
 	caps            capSet
 	ruleset         *ruleset        // of files; nil: none
 	filter          *seccomp.Filter // of system calls; nil: none
+	emulated        *emulated       // root emulation; nil: none
 	limits          []limit
 	ignored         []int // signals that the user's shell had us ignore
 
@@ -63,7 +64,12 @@ func (g program) become(p *firstproc.Program) {
 	// nowhere then (CVE-2024-21626). ErrorFD closes at execve. close_range(2) is
 	// Linux 5.9; without it every descriptor is still close-on-exec: this process
 	// or the one it was cloned from saw to that when it began.
-	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{programFD + 1, ^uintptr(0), 0}, unix.ENOSYS)
+	above := uintptr(programFD + 1)
+	if g.hasEmulator() {
+		g.keepEmulator(p, emulationFD)
+		above = emulationFD + 1
+	}
+	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{above, ^uintptr(0), 0}, unix.ENOSYS)
 	p.Call("set the umask", unix.SYS_UMASK, []uintptr{0o022})
 	g.enterWorkDir(p)
 
@@ -97,7 +103,7 @@ func (g program) dropRights(p *firstproc.Program) {
 		}
 		p.Call("set supplementary groups", unix.SYS_SETGROUPS, []uintptr{uintptr(len(g.who.Groups)), firstproc.Pointer(p, &groups[0])})
 	}
-	needsAdmin := g.filter != nil && !g.noNewPrivileges
+	needsAdmin := (g.filter != nil || g.emulated != nil) && !g.noNewPrivileges
 	if needsAdmin {
 		// Another user than root has none after the next calls, without this.
 		p.Call("keep capabilities", unix.SYS_PRCTL, []uintptr{unix.PR_SET_KEEPCAPS, 1, 0, 0, 0})
