@@ -90,6 +90,10 @@ type idInfo struct {
 	UIDs, GIDs []userns.Extent
 	Why        string   // why not more
 	Fix        []string // what an administrator types
+	// Emulation is what stands for the ids that there are not, in the words of Level, and
+	// EmulationWhy why it remembers nothing.
+	Emulation    []string `json:",omitempty"`
+	EmulationWhy string   `json:",omitempty"`
 }
 
 // networkInfo says what a container's network is.
@@ -244,6 +248,14 @@ func (i *hostInfo) addImages(paths sandbox.Paths) {
 func (i *hostInfo) addIDs(plan *userns.Plan) {
 	i.IDs = idInfo{Method: plan.Method, UIDs: plan.UIDs, GIDs: plan.GIDs, Why: plan.Why, Fix: plan.Fix}
 	i.Warnings = append(i.Warnings, plan.Warnings...)
+	if plan.Method != userns.OneID {
+		return
+	}
+	var why error
+	if i.IDs.Emulation, why = sandbox.EmulationLevel(); why != nil {
+		i.IDs.EmulationWhy = why.Error()
+	}
+	i.Level = append(i.Level, i.IDs.Emulation...)
 }
 
 // addNetwork says what auto is here, and why it is not what comes before it.

@@ -37,15 +37,16 @@ func (m *monitor) chooseEmulation() error {
 	if m.Spec.NoRootEmulation || m.Spec.Sandbox || !m.uids.rootAlone() || !m.gids.rootAlone() {
 		return nil
 	}
-	m.state.Level = append(m.state.Level, record.RootEmulation)
-	why := RemembersOwners()
+	words, why := EmulationLevel()
 	if why == nil && !m.CreateOnly {
 		if m.emulator, why = startEmulator(emulationPaths(m.Paths, m.container.ID)); why == nil {
 			m.state.Emulation = m.emulator.path
+		} else {
+			words = append(words, record.ZeroConsistency)
 		}
 	}
+	m.state.Level = append(m.state.Level, words...)
 	if why != nil {
-		m.state.Level = append(m.state.Level, record.ZeroConsistency)
 		m.notice(fmt.Sprintf("root emulation without memory: chown and setuid succeed and do nothing, and stat does not tell what they said (%v)", why))
 	}
 	return nil
@@ -54,9 +55,18 @@ func (m *monitor) chooseEmulation() error {
 // rootAlone says that the one id there is, is the caller's, and 0 inside.
 func (m idMap) rootAlone() bool { return m.callersAlone() && m[0].ContainerID == 0 }
 
-// RemembersOwners says why the kernel cannot have calls answered by another process; nil:
+// EmulationLevel is what root emulation is on this host, as words of record.State.Level,
+// and why it is not better.
+func EmulationLevel() ([]string, error) {
+	if why := remembers(); why != nil {
+		return []string{record.RootEmulation, record.ZeroConsistency}, why
+	}
+	return []string{record.RootEmulation}, nil
+}
+
+// remembers says why the kernel cannot have calls answered by another process; nil:
 // it can. All that is asked of it is there since Linux 5.9.
-func RemembersOwners() error {
+func remembers() error {
 	machine, err := seccomp.Here(func(string) bool { return true })
 	if err != nil {
 		return err

@@ -22,8 +22,13 @@ var calls = map[string]call{
 	"newfstatat": func(r *receiver, a [6]uint64) (int64, error) { return r.stat(fd(a[0]), a[1], a[2], a[3]) },
 	"statx":      func(r *receiver, a [6]uint64) (int64, error) { return r.statx(fd(a[0]), a[1], a[2], a[3], a[4]) },
 
+	"mkdir":   func(r *receiver, a [6]uint64) (int64, error) { return r.mkdir(atCwd, a[0], a[1]) },
+	"mkdirat": func(r *receiver, a [6]uint64) (int64, error) { return r.mkdir(fd(a[0]), a[1], a[2]) },
+
 	"mknod":   func(r *receiver, a [6]uint64) (int64, error) { return r.mknod(atCwd, a[0], a[1], a[2]) },
 	"mknodat": func(r *receiver, a [6]uint64) (int64, error) { return r.mknod(fd(a[0]), a[1], a[2], a[3]) },
+
+	"getsockopt": func(r *receiver, a [6]uint64) (int64, error) { return r.peer(a) },
 
 	"getuid": func(r *receiver, a [6]uint64) (int64, error) {
 		return r.tell(func(p person) uint32 { return p.uid.real })

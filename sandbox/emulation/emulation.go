@@ -100,6 +100,10 @@ type supervisor struct {
 
 	rootOnce sync.Once
 	rootErr  error
+
+	anyChanged  atomic.Bool // of the listeners
+	listenersMu sync.Mutex
+	listeners   map[*listener]struct{}
 }
 
 func newSupervisor() (*supervisor, error) {
@@ -107,7 +111,7 @@ func newSupervisor() (*supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &supervisor{numbers: map[int32]call{}, wakes: slices.Compare(m.Kernel[:], []int{6, 11}) >= 0}
+	s := &supervisor{numbers: map[int32]call{}, listeners: map[*listener]struct{}{}, wakes: slices.Compare(m.Kernel[:], []int{6, 11}) >= 0}
 	for number, name := range m.Native() {
 		s.numbers[number] = calls[name]
 	}
@@ -184,7 +188,12 @@ func (s *supervisor) welcome(conn *net.UnixConn) error {
 	// Who asks is waited for on the same processor, most of the time (Linux 6.6).
 	_ = unix.IoctlSetInt(fd, unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 	l := &listener{supervisor: s, fd: fd, caps: hello.Caps, first: personOf(hello), people: people{known: map[int]kept{}, look: s.look}}
-	l.changed.Store(!l.first.isRoot())
+	if !l.first.isRoot() {
+		l.change()
+	}
+	s.listenersMu.Lock()
+	s.listeners[l] = struct{}{}
+	s.listenersMu.Unlock()
 	l.most = 1
 	if hello.Serves {
 		l.most = maxReceivers
@@ -284,6 +293,19 @@ type listener struct {
 // one: two receivers that take turns take twice the time of one.
 const maxReceivers = 32
 
+// change notes that not all are root any more.
+func (l *listener) change() {
+	l.changed.Store(true)
+	l.anyChanged.Store(true)
+}
+
+func (l *listener) end() {
+	unix.Close(l.fd)
+	l.listenersMu.Lock()
+	defer l.listenersMu.Unlock()
+	delete(l.listeners, l)
+}
+
 func (l *listener) begin() {
 	l.all.Add(1)
 	l.free.Add(1)
@@ -297,7 +319,7 @@ func (l *listener) receive() {
 	for {
 		if err := r.next(); err != nil {
 			if l.all.Add(-1) == 0 {
-				unix.Close(l.fd)
+				l.end()
 			}
 			return
 		}

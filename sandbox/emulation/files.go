@@ -116,21 +116,11 @@ func (r *receiver) ownerOf(file string) (owner, bool) {
 	if err != nil {
 		return owner{}, false
 	}
-	return parseOwner(string(r.attr[:n]))
+	uid, gid, ok := unpack.ParseOwner(string(r.attr[:n]))
+	return owner{uint32(uid), uint32(gid)}, ok
 }
 
-// parseOwner reads "uid:gid", which any program of the container's may have written.
-func parseOwner(text string) (owner, bool) {
-	uid, gid, _ := strings.Cut(text, ":")
-	u, errU := strconv.ParseUint(uid, 10, 32)
-	g, errG := strconv.ParseUint(gid, 10, 32)
-	o := owner{uint32(u), uint32(g)}
-	return o, errU == nil && errG == nil && o.uid != unset && o.gid != unset
-}
-
-func (o owner) String() string {
-	return strconv.FormatUint(uint64(o.uid), 10) + ":" + strconv.FormatUint(uint64(o.gid), 10)
-}
+func (o owner) String() string { return unpack.OwnerText(int(o.uid), int(o.gid)) }
 
 // chown remembers an owner.
 func (r *receiver) chown(dir int, at, flags, uid, gid uint64) (int64, error) {
@@ -146,7 +136,8 @@ func (r *receiver) chown(dir int, at, flags, uid, gid uint64) (int64, error) {
 		return 0, orForget(p.path, err)
 	}
 	defer f.close()
-	old, _ := r.ownerOf(f.name())
+	who := r.who()
+	old, given := r.ownerOf(f.name())
 	o := old
 	if id(uid) != unset {
 		o.uid = id(uid)
@@ -154,7 +145,7 @@ func (r *receiver) chown(dir int, at, flags, uid, gid uint64) (int64, error) {
 	if id(gid) != unset {
 		o.gid = id(gid)
 	}
-	if who := r.who(); !who.mayGive(old, o, r.may(who, unix.CAP_CHOWN)) {
+	if !who.mayGive(old, given, o, r.may(who, unix.CAP_CHOWN)) {
 		return 0, unix.EPERM
 	}
 	return 0, remember(f.name(), old, o)

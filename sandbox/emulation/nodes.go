@@ -1,7 +1,6 @@
 package emulation
 
 import (
-	"fmt"
 	"path"
 	"strconv"
 	"strings"
@@ -50,20 +49,9 @@ func (r *receiver) mknod(dir int, at, mode, dev uint64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	name := path.Base(strings.TrimRight(text, "/"))
-	if text == "" {
-		return 0, unix.ENOENT
-	}
-	if strings.HasSuffix(text, "/") || name == "." || name == ".." {
-		return 0, unix.EEXIST
-	}
-	above := text[:len(text)-len(name)]
-	if above == "" {
-		above = "."
-	}
-	d, err := r.walk(dir, above, 0)
+	d, name, err := r.parent(dir, text)
 	if err != nil {
-		return 0, orForget(text, err)
+		return 0, err
 	}
 	defer d.close()
 	perm := uint32(mode) & 0o7777 &^ r.umask()
@@ -89,6 +77,55 @@ func (r *receiver) mknod(dir int, at, mode, dev uint64) (int64, error) {
 	return 0, nil
 }
 
+// parent finds the directory that something is to be made in, and its name there.
+func (r *receiver) parent(dir int, text string) (found, string, error) {
+	name := path.Base(strings.TrimRight(text, "/"))
+	switch {
+	case text == "":
+		return found{}, "", unix.ENOENT
+	case name == "/" || name == "." || name == "..":
+		return found{}, "", unix.EEXIST
+	}
+	above := strings.TrimRight(text, "/")
+	if above = above[:len(above)-len(name)]; above == "" {
+		above = "."
+	}
+	d, err := r.walk(dir, above, 0)
+	return d, name, err
+}
+
+// mkdir makes a directory of somebody who is not root his. Of other files that he makes it
+// is not known whose they are.
+func (r *receiver) mkdir(dir int, at, mode uint64) (int64, error) {
+	if !r.changed.Load() {
+		return 0, errKernel
+	}
+	who := r.who()
+	text, err := r.path(at)
+	if err != nil || who.uid.files == 0 && who.gid.files == 0 {
+		return 0, errKernel
+	}
+	d, name, err := r.parent(dir, text)
+	if err != nil {
+		return 0, errKernel // which says why, or finds what we do not
+	}
+	defer d.close()
+	if err := unix.Mkdirat(d.fd, name, 0o700); err != nil {
+		return 0, err
+	}
+	made, err := unix.Openat(d.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil // somebody has taken it away already
+	}
+	f := found{made}
+	defer f.close()
+	_ = unix.Setxattr(f.name(), unpack.OwnerXattr, []byte(owner{who.uid.files, who.gid.files}.String()), 0)
+	if err := unix.Chmod(f.name(), uint32(mode)&0o1777&^r.umask()); err != nil {
+		return 0, err
+	}
+	return 0, nil
+}
+
 // umask is that of who asks.
 func (r *receiver) umask() uint32 {
 	mask, err := strconv.ParseUint(r.status("Umask"), 8, 32)
@@ -100,7 +137,12 @@ func (r *receiver) umask() uint32 {
 
 // status is a line of /proc/PID/status of who asks.
 func (r *receiver) status(name string) string {
-	text, _ := r.slurp(fmt.Sprintf("%d/status", r.in.pid))
+	text, _ := r.slurp(r.file("status"))
+	return lineOf(text, name)
+}
+
+// lineOf is a line of such a file.
+func lineOf(text, name string) string {
 	_, rest, _ := strings.Cut("\n"+text, "\n"+name+":")
 	line, _, _ := strings.Cut(rest, "\n")
 	return strings.TrimSpace(line)

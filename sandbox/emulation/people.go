@@ -83,10 +83,17 @@ func personOf(h Hello) person { return person{uid: same(h.UID), gid: same(h.GID)
 // isRoot says that it is what a process of the container really is.
 func (p person) isRoot() bool { return p.uid == ids{} && p.gid == ids{} && len(p.groups) == 0 }
 
-// mayGive says whether chown(2) would give a file to another owner.
-func (p person) mayGive(from, to owner, privileged bool) bool {
+// mayGive says whether chown(2) would give a file to another owner. Whose a file is that
+// nobody has given away is not known: it may be his who has made it.
+func (p person) mayGive(from owner, given bool, to owner, privileged bool) bool {
 	if privileged {
 		return true
+	}
+	if !given {
+		from = owner{p.uid.files, p.gid.files}
+		if to.uid == 0 { // it stays as it is
+			to.uid = from.uid
+		}
 	}
 	return from.uid == p.uid.files && to.uid == from.uid &&
 		(to.gid == from.gid || to.gid == p.gid.files || slices.Contains(p.groups, to.gid))
@@ -137,6 +144,15 @@ func (p *people) find(pid int, first person, depth int) person {
 	}
 	p.keep(pid, kept{who, is.born})
 	return who
+}
+
+// recall is who a process has said it is, or was found to be.
+func (p *people) recall(pid int) (person, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k, known := p.known[pid]
+	is, alive := p.look(pid)
+	return k.person, known && alive && k.born == is.born
 }
 
 // set notes who a process is from now on.
@@ -251,7 +267,7 @@ func (r *receiver) become(change func(*person) error) (int64, error) {
 		return 0, err
 	}
 	if !who.isRoot() {
-		r.changed.Store(true)
+		r.change()
 	}
 	if r.changed.Load() {
 		r.people.set(pid, who)

@@ -36,7 +36,14 @@ var emulatedCalls = []struct {
 var answeredCalls = []string{
 	"stat", "lstat", "fstat", "newfstatat", "statx",
 	"getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups",
+	"mkdir", "mkdirat", // whose it is
 }
+
+// peerRule is for who asks whose process is at the other end of a socket.
+var peerRule = rule{names: []string{"getsockopt"}, verdict: notify, conditions: []condition{
+	{index: 1, op: specs.OpMaskedEqual, mask: 0xffffffff, value: unix.SOL_SOCKET},
+	{index: 2, op: specs.OpMaskedEqual, mask: 0xffffffff, value: unix.SO_PEERCRED},
+}}
 
 // Emulation is the filter of root emulation. With remembers the calls of programs of the
 // machine's own architecture go to a listener; those of others, and all without it, are
@@ -62,7 +69,7 @@ func emulationRules(m Machine, remembers bool) []rule {
 	var rules []rule
 	if remembers {
 		v = notify
-		rules = append(rules, rule{names: answeredCalls, verdict: notify})
+		rules = append(rules, rule{names: answeredCalls, verdict: notify}, peerRule)
 	}
 	for _, e := range emulatedCalls {
 		if remembers || m.HasCap(e.capability) {
