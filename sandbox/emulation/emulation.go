@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -84,10 +83,19 @@ func serve() error {
 			continue
 		}
 		go func() {
-			defer conn.Close()
-			if err := s.welcome(conn); err != nil {
-				_, _ = fmt.Fprintf(conn, "%v\n", err)
+			l, err := s.welcome(conn)
+			if err != nil {
+				conn.Close()
+				return
 			}
+			// Here, and in no goroutine of its own: the first call may come any moment.
+			_, err = conn.Write([]byte{0})
+			conn.Close()
+			if err != nil {
+				l.end()
+				return
+			}
+			l.receive()
 		}()
 	}
 }
@@ -168,22 +176,22 @@ type Hello struct {
 const maxHello = 1 << 20
 
 // welcome takes a listener.
-func (s *supervisor) welcome(conn *net.UnixConn) error {
+func (s *supervisor) welcome(conn *net.UnixConn) (*listener, error) {
 	hello, err := readHello(conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := conn.Write([]byte{0}); err != nil {
-		return err
+		return nil, err
 	}
 	fd, pid, err := receive(conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.rootOnce.Do(func() { s.rootErr = s.enter(pid) })
 	if s.rootErr != nil {
 		unix.Close(fd)
-		return s.rootErr
+		return nil, s.rootErr
 	}
 	// Who asks is waited for on the same processor, most of the time (Linux 6.6).
 	_ = unix.IoctlSetInt(fd, unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
@@ -198,9 +206,9 @@ func (s *supervisor) welcome(conn *net.UnixConn) error {
 	if hello.Serves {
 		l.most = maxReceivers
 	}
-	l.begin()
-	_, err = conn.Write([]byte{0})
-	return err
+	l.all.Add(1)
+	l.free.Add(1)
+	return l, nil
 }
 
 // receive takes the descriptor that the process of a container sends, and its number here.
@@ -306,15 +314,8 @@ func (l *listener) end() {
 	delete(l.listeners, l)
 }
 
-func (l *listener) begin() {
-	l.all.Add(1)
-	l.free.Add(1)
-	go l.receive()
-}
-
 // receive answers calls until there is nobody left to make one.
 func (l *listener) receive() {
-	runtime.LockOSThread() // to be woken, and to be the one that answers
 	r := newReceiver(l)
 	for {
 		if err := r.next(); err != nil {
@@ -324,7 +325,9 @@ func (l *listener) receive() {
 			return
 		}
 		if l.free.Add(-1) == 0 && l.all.Load() < l.most {
-			l.begin()
+			l.all.Add(1)
+			l.free.Add(1)
+			go l.receive()
 		}
 		r.answer()
 		l.free.Add(1)
