@@ -43,13 +43,11 @@ const (
 // Serve is the stage. It returns the process's exit status; what it says goes to the
 // monitor, which has the other end of its output.
 func Serve([]string) int {
-	if err := serve(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+	fmt.Fprintln(os.Stderr, serve())
+	return 1
 }
 
+// serve returns why it cannot go on.
 func serve() error {
 	if err := linux.CloseOnExecFrom(listenFD); err != nil {
 		return err
