@@ -45,7 +45,7 @@ var heavy = map[string][]string{
 }
 
 // testOnly packages serve tests and have no place in the binary.
-var testOnly = []string{"rootlet/internal/testenv", "rootlet/internal/reportcard", "rootlet/internal/markers", "rootlet/pull/registrytest", "rootlet/pull/hostile", "rootlet/slirp/slirptest", "testing"}
+var testOnly = []string{"rootlet/internal/testenv", "rootlet/internal/reportcard", "rootlet/internal/hosts", "rootlet/internal/markers", "rootlet/pull/registrytest", "rootlet/pull/hostile", "rootlet/slirp/slirptest", "testing"}
 
 // A goPackage is what `go list -json` says of one package.
 type goPackage struct {

@@ -36,8 +36,8 @@ func (c *newContainer) fillTransport(a *app, r *sandbox.Request) error {
 	}
 	name := from.Image
 	if from.Kind != transport.Registry {
-		if stored, err := storedName(view(r.Paths), c.Image); err == nil {
-			if _, err := view(r.Paths).Image(stored); !errors.Is(err, fuseoverlay.ErrNoImage) {
+		if stored, err := storedName(a.view(r.Paths), c.Image); err == nil {
+			if _, err := a.view(r.Paths).Image(stored); !errors.Is(err, fuseoverlay.ErrNoImage) {
 				return err
 			}
 		}

@@ -48,6 +48,7 @@ func TestRename(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	root := emptyHome(t)
 	one := keep(t, root, record.Spec{Name: "one"}, record.State{Status: record.Running})
+	idle := keep(t, root, record.Spec{Name: "idle"}, record.State{Status: record.Exited})
 	keep(t, root, record.Spec{Name: "brief", Remove: true}, record.State{Status: record.Running})
 	for _, test := range []struct {
 		words          string
@@ -58,8 +59,12 @@ func TestUpdate(t *testing.T) {
 		{"update --restart no brief", 0, "brief\n", ""},
 		{"update --restart sometimes one", 1, "", "rootlet: error: invalid restart policy: unknown policy"},
 		{"update one", 1, "", "rootlet: error: you must provide one or more flags"},
-		{"update --memory 1g one", 1, "", "rootlet: error: --memory: "},
-		{"update -m 1g --restart always one", 1, "", "rootlet: error: --memory: "},
+		{"update -m 1g --restart always idle", 0, "idle\n", ""},
+		{"update --cpus 0.5 --pids-limit 20 idle", 0, "idle\n", ""},
+		{"update -m 1 idle", 1, "", "rootlet: error: cannot update container idle: invalid --memory: at least 6m"},
+		{"update --memory-swap 512m idle", 1, "", "rootlet: error: cannot update container idle: invalid --memory-swap: must not be less"},
+		{"update --cpu-quota 50000 idle", 1, "", "rootlet: error: cannot update container idle: invalid --cpus: cannot go with"},
+		{"update --cpus many idle", 1, "", "rootlet: error: cannot update container idle: invalid --cpus \"many\""},
 		{"update --restart always", 125, "", "rootlet: error: "},
 	} {
 		code, stdout, stderr := do(t, strings.Fields(test.words)...)
@@ -69,6 +74,10 @@ func TestUpdate(t *testing.T) {
 	}
 	if spec, err := root.Spec(one); err != nil || spec.Restart != (record.Restart{Policy: record.RestartOnFailure, Retries: 3}) {
 		t.Errorf("its policy is %v, %v", spec.Restart, err)
+	}
+	spec, err := root.Spec(idle)
+	if l := spec.Limits; err != nil || l.Memory != 1<<30 || l.NanoCPUs != 5e8 || l.Pids == nil || *l.Pids != 20 || spec.Restart.Policy != record.RestartAlways {
+		t.Errorf("its limits are %+v, %v", spec.Limits, err)
 	}
 }
 

@@ -17,9 +17,32 @@ type chosen struct {
 	help          bool
 	version       bool
 	storageDriver string
+	layersDir     string
+	imageStores   []string
 }
 
-const storageDriverFlag = "--storage-driver"
+const (
+	imageStoreFlag    = "--image-store"
+	layersDirFlag     = "--layers-dir"
+	storageDriverFlag = "--storage-driver"
+)
+
+// ownFlags are those of rootlet itself, which may stand before the command, too, and
+// outside its table in the configuration.
+var ownFlags = []string{imageStoreFlag, layersDirFlag, storageDriverFlag}
+
+// taker is what takes the value of a flag of rootlet itself, nil for another.
+func (c *chosen) taker(name string) func(value string) {
+	switch name {
+	case imageStoreFlag:
+		return func(value string) { c.imageStores = append(c.imageStores, value) }
+	case layersDirFlag:
+		return func(value string) { c.layersDir = value }
+	case storageDriverFlag:
+		return func(value string) { c.storageDriver = value }
+	}
+	return nil
+}
 
 // choose walks the words up to the command. The flags before it are those of
 // rootlet itself.
@@ -29,22 +52,23 @@ func choose(all []command, args []string) (chosen, error) {
 		word := args[0]
 		args = args[1:]
 		name, value, inWord := strings.Cut(word, "=")
+		put := c.taker(name)
 		switch {
 		case word == "--help" || word == "-h" || word == "help" && c.path == "rootlet":
 			c.help = true
 		case (word == "--version" || word == "-v") && c.path == "rootlet":
 			c.version = true
 			return c, nil
-		case name == storageDriverFlag:
+		case put != nil:
 			if !inWord {
 				if len(args) == 0 {
 					return c, usage(c.path, "flag %s needs a value", name)
 				}
 				value, args = args[0], args[1:]
 			}
-			c.storageDriver = value
+			put(value)
 		case strings.HasPrefix(word, "-"):
-			return c, usage(c.path, "unknown flag %s%s", name, nearest(name, []string{"--help", "--version", storageDriverFlag}))
+			return c, usage(c.path, "unknown flag %s%s", name, nearest(name, append([]string{"--help", "--version"}, ownFlags...)))
 		default:
 			next, ok := find(c.children, word)
 			if !ok {
@@ -87,6 +111,8 @@ func (c chosen) list(out io.Writer) error {
 	}
 	if c.path == "rootlet" {
 		b.WriteString("Flags:\n" +
+			"      --image-store DIR        Use the images in DIR, which others keep, too; may be given again\n" +
+			"      --layers-dir DIR         Where layers are unpacked ($ROOTLET_LAYERS_DIR)\n" +
 			"      --storage-driver DRIVER  native, fuse-overlayfs or copy ($ROOTLET_STORAGE_DRIVER)\n" +
 			"  -h, --help                   Show help\n" +
 			"  -v, --version                Show the version\n" +

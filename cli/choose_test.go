@@ -22,6 +22,7 @@ func TestChoose(t *testing.T) {
 		{"--storage-driver copy images", "rootlet images", "images", nil},
 		{"--storage-driver=copy images -q", "rootlet images", "images", []string{"-q"}},
 		{"image --storage-driver copy ls", "rootlet image ls", "ls", nil},
+		{"--image-store /a --image-store=/b images", "rootlet images", "images", nil},
 		{"container", "rootlet container", "container", nil},
 	} {
 		got, err := choose(commands(), strings.Fields(test.words))
@@ -30,6 +31,9 @@ func TestChoose(t *testing.T) {
 		}
 		if driver := strings.Contains(test.words, "copy"); driver != (got.storageDriver == "copy") {
 			t.Errorf("%s: driver %q", test.words, got.storageDriver)
+		}
+		if words := got.storeWords(); strings.Contains(test.words, "/b") != slices.Equal(words, []string{"--image-store=/a", "--image-store=/b"}) {
+			t.Errorf("%s: image stores %q", test.words, words)
 		}
 	}
 }
@@ -42,6 +46,7 @@ func TestChooseErrors(t *testing.T) {
 		"imag":             `unknown command "imag": did you mean images?`,
 		"--foo run":        "unknown flag --foo",
 		"-x":               "unknown flag -x",
+		"--image-store":    "flag --image-store needs a value",
 		"--storage-driver": "flag --storage-driver needs a value",
 	} {
 		if _, err := choose(commands(), strings.Fields(words)); err == nil || err.Error() != want {

@@ -20,6 +20,8 @@ type app struct {
 	stdout io.Writer
 	*printer
 	storageDriver string
+	layersDir     string         // where layers are to be, empty: as it was decided, or is
+	stores        stores         // images of others
 	config        config         // the user's own
 	configErr     error          // why it was not read, where that ends nothing
 	spare         *sandbox.Spare // a monitor that loads while we read, for run
@@ -32,6 +34,9 @@ func Main(args []string) int {
 	// as its container lives. Where this fails, that is what happens.
 	_ = linux.CloseOnExecFrom(3)
 	a := &app{began: time.Now(), stdin: os.Stdin, stdout: os.Stdout, printer: &printer{out: os.Stderr}}
+	if err := roomForThreads(); err != nil {
+		return a.exit(&engineError{err})
+	}
 	return a.exit(a.run(args))
 }
 
@@ -49,6 +54,7 @@ func (a *app) run(args []string) error {
 	if chosen.storageDriver != "" {
 		a.storageDriver = chosen.storageDriver
 	}
+	a.layersDir = chosen.layersDir
 	if chosen.version {
 		return printShortVersion(a.stdout)
 	}

@@ -65,13 +65,19 @@ func commands() []command {
 	start := verb[startCmd]("start", "Start containers that do not run")
 	stats := verb[statsCmd]("stats", "Show what containers use")
 	stop := verb[stopCmd]("stop", "Stop containers")
+	storeLs := verb[storeLsCmd]("ls", "List the images of an image store").as("ls", "list")
+	storePublish := verb[storePublishCmd]("publish", "Put images into an image store, for other users of this host")
+	storeRm := verb[storeRmCmd]("rm", "Take images out of an image store").as("rm", "remove")
 	systemAutostart := verb[systemAutostartCmd]("autostart", "Have containers started at login or boot")
 	systemCheck := verb[systemCheckCmd]("check", "Look for damage in what is stored, and mend it")
 	systemDf := verb[systemDfCmd]("df", "Show what images, containers and volumes take on disk")
+	systemMove := verb[systemMoveCmd]("move", "Move the data, or the layers, to another directory")
 	systemPrune := verb[systemPruneCmd]("prune", "Remove stopped containers, and what nothing needs")
+	systemReset := verb[systemResetCmd]("reset", "Remove all containers, images, volumes and networks")
 	tag := verb[tagCmd]("tag", "Give an image one more name")
 	top := verb[topCmd]("top", "List the processes of a container")
 	unpause := verb[unpauseCmd]("unpause", "Let the processes of paused containers go on")
+	unshare := verb[unshareCmd]("unshare", "Run a command that may touch what containers' ids own")
 	update := verb[updateCmd]("update", "Change the restart policy of containers")
 	version := verb[versionCmd]("version", "Show the version")
 	volumeCreate := verb[volumeCreateCmd]("create", "Create a volume")
@@ -121,6 +127,7 @@ func commands() []command {
 		tag,
 		top,
 		unpause,
+		unshare,
 		update,
 		wait,
 
@@ -180,13 +187,20 @@ func commands() []command {
 		{name: "registry", help: "Serve images to others", children: []command{
 			registryServe,
 		}},
+		{name: "store", help: "Share images with other users of this host", children: []command{
+			storeLs,
+			storePublish,
+			storeRm,
+		}},
 		{name: "system", help: "Manage rootlet", children: []command{
 			systemAutostart,
 			systemCheck,
 			systemDf,
 			events,
 			info,
+			systemMove,
 			systemPrune,
+			systemReset,
 		}},
 		{name: "volume", help: "Manage volumes", children: []command{
 			volumeCreate,

@@ -33,7 +33,8 @@ func (c *completer) complete(before []string, word string) {
 	if chosen.form == nil {
 		c.offer(names(chosen.children)...)
 		if strings.HasPrefix(word, "-") {
-			c.offer("--help", storageDriverFlag, "--version")
+			c.offer("--help", "--version")
+			c.offer(ownFlags...)
 		}
 		return
 	}
@@ -155,7 +156,7 @@ func (c *completer) completeValue(flag *kong.Flag, target runner) {
 	case "volume":
 		c.volumes()
 		c.lines = append(c.lines, addFiles)
-	case "authfile", "cidfile", "digestfile", "env-file", "output", "input", "device":
+	case "authfile", "cidfile", "digestfile", "env-file", "output", "input", "device", "image-store":
 		c.lines = append(c.lines, addFiles)
 	}
 }
@@ -190,7 +191,7 @@ func (c *completer) completePositional(positional []*kong.Positional, given int,
 		c.registries()
 	case "source", "destination":
 		c.copied()
-	case "file":
+	case "file", "dir":
 		c.lines = append(c.lines, addFiles)
 	}
 }

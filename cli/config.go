@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/BurntSushi/toml"
+
+	"rootlet/internal/need"
 )
 
 // config is what the user's own file says: defaults for flags, in a table for each
@@ -71,6 +73,9 @@ func readOwn(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if path == "" || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, &lackError{need.Storage, &configError{path: path, text: "permission denied", hint: "HOME and XDG_CONFIG_HOME have to name directories of yours: su - sees to that"}}
 	}
 	if err != nil {
 		return nil, err

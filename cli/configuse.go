@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -87,7 +87,7 @@ func (c config) defaults(all []command, path []string) kong.Resolver {
 			}
 		}
 		value, ok := table[flag.Name]
-		if flag.Name == strings.TrimPrefix(storageDriverFlag, "--") && !ok {
+		if !ok && slices.Contains(ownFlags, "--"+flag.Name) {
 			value, ok = c.values[flag.Name]
 		}
 		if !ok {

@@ -21,10 +21,16 @@ import (
 func (t *task) confine() error {
 	store := sandbox.StoreConfig(t.Paths, "")
 	dirs := []string{store.GraphRoot, store.RunRoot, filepath.Join(t.Paths.Data, blobsName)}
+	if store.Lists != "" {
+		dirs = append(dirs, store.Lists)
+	}
 	writable := dirs
 	if t.Served != nil {
 		// A file of both gets its second name across no border of mounts (link(2)).
 		dirs, writable = append(dirs, t.Served.Dir), []string{t.Paths.Data, store.RunRoot}
+		if store.Lists != "" {
+			writable = append(writable, store.GraphRoot)
+		}
 	}
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -38,8 +44,11 @@ func (t *task) confine() error {
 		return err
 	}
 	needs := landlock.Needs{Read: hostSettings(), Write: dirs, Connect: t.Pull != nil}
-	if t.Load != nil || t.Import != nil {
+	if t.Load != nil || t.Import != nil || t.Adopt != nil {
 		needs.Opened = []int{streamFD}
+	}
+	if t.Pull != nil {
+		needs.Opened = t.Pull.storeFDs()
 	}
 	return landlock.Restrict(needs)
 }

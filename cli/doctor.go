@@ -16,6 +16,8 @@ import (
 	"rootlet/cli/doctor"
 	"rootlet/fuseoverlay"
 	"rootlet/internal/distro"
+	"rootlet/internal/linux"
+	"rootlet/sandbox/cgroup"
 	"rootlet/slirp"
 )
 
@@ -75,20 +77,25 @@ func (a *app) examine() doctor.Host {
 	found := info.probe(a)
 	h := doctor.Host{
 		Root: "/", Distro: distro.Here(), UID: os.Geteuid(), Shell: os.Getppid(), Kernel: info.KernelVersion,
-		Namespaces: doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix},
-		Plan:       found.plan, PlanErr: found.planErr, EmulationWhy: info.IDs.EmulationWhy,
+		RefusedCalls: linux.RefusedCalls(),
+		Namespaces:   doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix, Level: info.Level},
+		Plan:         found.plan, PlanErr: found.planErr, EmulationWhy: info.IDs.EmulationWhy,
 		Driver:    fuseoverlay.Choice{Driver: info.Driver, Forced: info.DriverForced, RuledOut: info.DriversRuledOut},
 		DriverErr: found.storeErr,
 		Network:   doctor.Network{Driver: info.Network.Driver, Version: info.Network.Version, None: info.Network.Driver == slirp.None, Why: info.Network.Why, Fix: info.Network.Fix},
-		Cgroup:    doctor.Cgroup{Version: info.CgroupVersion, Ours: info.cgroup != "", Why: info.CgroupWhy, Controllers: controllers(info.cgroup)},
+		Cgroup:    doctor.Cgroup{Version: info.CgroupVersion, By: info.Limits.By, Legacy: info.Limits.By == cgroup.WayLegacy, Why: info.Limits.Why, Controllers: info.Limits.Controllers},
 		Data:      found.paths.Data, DataErr: found.pathsErr,
 		RuntimeDir: found.paths.Runtime, XDGRuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
 		Systemd: systemdRuns(), Bus: hasBus(), Lingers: lingers(),
 		Seccomp: len(info.SeccompActions) > 0, Landlock: info.Landlock.ABI, LandlockWhy: info.Landlock.Why,
 	}
 	h.User, h.Home = whoWeAre()
+	for _, s := range a.describeStores() {
+		h.ImageStores = append(h.ImageStores, doctor.ImageStore{Dir: s.Dir, Images: s.Images, Err: s.Error})
+	}
 	if h.DataErr == nil {
 		h.Disk, h.DataErr = doctor.DiskOf(h.Data)
+		h.Disk.Faults, h.Disk.Layers, h.Disk.LayersFS = info.Place.Faults, info.Place.Layers, info.Place.LayersFS
 	}
 	h.Start = a.tryStart(found)
 	return h
@@ -109,15 +116,6 @@ func whoWeAre() (name, home string) {
 		home = shellWord(u.HomeDir)
 	}
 	return name, home
-}
-
-// controllers are those that a cgroup's children can have.
-func controllers(dir string) []string {
-	if dir == "" {
-		return nil
-	}
-	text, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-	return strings.Fields(string(text))
 }
 
 // hasBus reports whether the user's own D-Bus is there, by which his systemd is

@@ -27,7 +27,10 @@ func (a *app) tryStart(found probed) doctor.Start {
 			if first := a.hello(program); first.Err != "" {
 				return first
 			}
-			defer func() { _, _ = a.ownCommand(program, "rmi", helloName) }()
+			// By this process: a command of its own would tell of the ids, once a day, to nobody.
+			defer func() {
+				_ = a.have(found.plan, work{Paths: found.paths, Rmi: &rmiWork{Name: helloFullName, Given: helloName}}, nil, new(removedImage))
+			}()
 		}
 	}
 	return a.hello(program)
@@ -60,6 +63,9 @@ func (a *app) ownCommand(program string, words ...string) ([]byte, error) {
 	defer cancel()
 	if a.storageDriver != "" {
 		words = append([]string{"--storage-driver", a.storageDriver}, words...)
+	}
+	if a.layersDir != "" {
+		words = append([]string{layersDirFlag, a.layersDir}, words...)
 	}
 	c := exec.CommandContext(ctx, program, words...)
 	c.WaitDelay = time.Second

@@ -41,7 +41,7 @@ func (c *historyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	images := view(paths)
+	images := a.view(paths)
 	name, err := storedName(images, c.Image)
 	if err != nil {
 		return err

@@ -22,11 +22,19 @@ func (c *imageDiffCmd) Run(a *app) error {
 		return err
 	}
 	w := imageDiffWork{GivenImage: c.Image, GivenBase: c.Base}
-	if w.Image, err = storedName(view(paths), c.Image); err != nil {
+	if w.Image, err = storedName(a.view(paths), c.Image); err != nil {
 		return err
 	}
 	if c.Base != "" {
-		if w.Base, err = storedName(view(paths), c.Base); err != nil {
+		if w.Base, err = storedName(a.view(paths), c.Base); err != nil {
+			return err
+		}
+	}
+	for _, image := range []string{w.Image, w.Base} {
+		if image == "" {
+			continue
+		}
+		if err := a.adopt(plan, paths, image, "", false); err != nil {
 			return err
 		}
 	}

@@ -62,18 +62,18 @@ func (c *imagesCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	all, err := view(paths).Images()
+	all, err := a.view(paths).Images()
 	if err != nil {
 		return err
 	}
-	images, err := imageFilter{filters: f, view: view(paths), all: all, now: a.began}.apply()
+	images, err := imageFilter{filters: f, view: a.view(paths), all: all, now: a.began}.apply()
 	if err != nil {
 		return err
 	}
 	sort.SliceStable(images, func(i, k int) bool { return images[i].Created.After(images[k].Created) })
 	usage := map[string]imageUsage{}
 	if c.usage() {
-		if usage, err = usageOf(paths, all); err != nil {
+		if usage, err = a.usageOf(paths, all); err != nil {
 			return err
 		}
 	}
@@ -95,12 +95,12 @@ func (c *imagesCmd) usage() bool {
 }
 
 // usageOf counts, for each image's id, its containers, and what it shares.
-func usageOf(paths sandbox.Paths, images []fuseoverlay.Image) (map[string]imageUsage, error) {
+func (a *app) usageOf(paths sandbox.Paths, images []fuseoverlay.Image) (map[string]imageUsage, error) {
 	entries, err := record.Root(paths.Data).List()
 	if err != nil {
 		return nil, err
 	}
-	layers, err := view(paths).Layers()
+	layers, err := a.view(paths).Layers()
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,11 @@ func familiar(full string) string {
 
 // view is the store as it can be read here, by the user himself.
 func view(paths sandbox.Paths) fuseoverlay.View {
-	return fuseoverlay.View{GraphRoot: sandbox.StoreConfig(paths, "").GraphRoot}
+	c := sandbox.StoreConfig(paths, "")
+	if c.Lists != "" {
+		return fuseoverlay.View{GraphRoot: c.Lists, LayerRoot: c.GraphRoot}
+	}
+	return fuseoverlay.View{GraphRoot: c.GraphRoot}
 }
 
 // storedName is what an image that the user speaks of goes by in the store: its

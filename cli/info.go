@@ -6,6 +6,7 @@ import (
 
 	"rootlet/cli/inspect"
 	"rootlet/fuseoverlay"
+	"rootlet/fuseoverlay/fsprobe"
 	"rootlet/internal/landlock"
 	"rootlet/sandbox"
 	"rootlet/sandbox/record"
@@ -53,14 +54,15 @@ type hostInfo struct {
 	Level           []string // what a container started now does without, as its record has it; none: nothing
 	DriverForced    bool
 	DriversRuledOut []fuseoverlay.RuledOut
-	CgroupWhy       string // why containers have no cgroup of their own
-	cgroup          string // the directory of ours, where they have
+	Limits          limitsInfo
 	IDs             idInfo
 	Network         networkInfo
 	UserNamespaces  usernsInfo
 	SeccompActions  []string // that the kernel knows; none: it has no filters of system calls
 	Landlock        landlockInfo
 	RuntimeDir      string
+	ImageStores     []imageStoreInfo
+	Place           placeInfo
 	SettingFiles    settingFiles
 }
 
@@ -139,6 +141,7 @@ func (c *infoCmd) Run(a *app) error {
 		info.addContainers(found.paths)
 		info.addImages(found.paths)
 	}
+	info.ImageStores = a.describeStores()
 	info.addSettings(a)
 	if c.Format == "" {
 		return info.print(a.stdout)
@@ -158,7 +161,7 @@ func (i *hostInfo) probe(a *app) (p probed) {
 	i.addHost("/")
 	i.addSeccomp(seccomp.Actions())
 	i.addLandlock(landlock.ABI())
-	i.addCgroup("/")
+	i.addCgroup("/", sandbox.BusUser())
 	if p.paths, p.pathsErr = findPaths(); p.pathsErr != nil {
 		i.warn(p.pathsErr)
 	} else {
@@ -171,6 +174,12 @@ func (i *hostInfo) probe(a *app) (p probed) {
 		i.addIDs(p.plan)
 	}
 	if p.pathsErr == nil && p.planErr == nil {
+		if settled, err := a.settle(p.plan, p.paths); err != nil {
+			i.warn(err)
+		} else {
+			p.paths = settled
+		}
+		i.Place.Layers = p.paths.Layers
 		p.storeErr = i.addStore(a, p.plan, p.paths)
 	}
 	return p
@@ -192,6 +201,14 @@ func (c *infoCmd) printFilter(a *app) error {
 	}
 	_, err = fmt.Fprint(a.stdout, filter)
 	return err
+}
+
+// placeInfo says what the file system of the data directory gives, and where layers
+// are, if they are not in it.
+type placeInfo struct {
+	fsprobe.Report
+	Layers   string `json:",omitempty"`
+	LayersFS string `json:",omitempty"`
 }
 
 // knownInfo is what does not depend on the host.
@@ -293,6 +310,8 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) erro
 	switch {
 	case err == nil:
 		i.UserNamespaces.Allowed = true
+		i.Level = answer.Level
+		i.Place.Report, i.Place.LayersFS = answer.Data, answer.LayersFS
 		i.Driver, i.DriverForced, i.DriversRuledOut = answer.Choice.Driver, answer.Choice.Forced, answer.Choice.RuledOut
 	case errors.As(err, &forbidden):
 		u := &i.UserNamespaces
@@ -311,9 +330,16 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) erro
 type infoWork struct{}
 
 type storeInfo struct {
-	Choice fuseoverlay.Choice `json:"choice"`
+	Choice   fuseoverlay.Choice `json:"choice"`
+	Data     fsprobe.Report     `json:"data"`
+	LayersFS string             `json:"layersFS,omitempty"`
+	Level    []string           `json:"level,omitempty"`
 }
 
 func (*infoWork) do(t *task) (any, error) {
-	return storeInfo{Choice: t.store.Choice()}, nil
+	s := storeInfo{Choice: t.store.Choice(), Data: fsprobe.Dir(t.Paths.Data, fuseoverlay.OtherID()), Level: sandbox.Level()}
+	if t.Paths.Layers != "" {
+		s.LayersFS = fsprobe.NameOf(t.Paths.Layers)
+	}
+	return s, nil
 }

@@ -22,7 +22,8 @@ func TestInfoText(t *testing.T) {
 		Name: "box", DockerRootDir: "/home/me/.local/share/rootlet", RuntimeDir: "/run/user/1000/rootlet",
 		LoggingDriver: known.LoggingDriver, Plugins: known.Plugins, RegistryConfig: known.RegistryConfig, IndexServerAddress: known.IndexServerAddress,
 		DefaultRuntime: known.DefaultRuntime, Swarm: known.Swarm, LiveRestoreEnabled: true, SecurityOptions: known.SecurityOptions, ClientInfo: known.ClientInfo,
-		CgroupDriver: "cgroupfs", CgroupVersion: "2",
+		CgroupDriver: "systemd", CgroupVersion: "2",
+		Limits:         limitsInfo{By: "cgroup v2, in a scope of systemd's", Controllers: []string{"cpu", "memory", "pids"}},
 		IDs:            idInfo{Method: userns.NewIDMap, UIDs: []userns.Extent{{HostID: 1000, Size: 1}, {ContainerID: 1, HostID: 100000, Size: 65536}}, GIDs: []userns.Extent{{HostID: 1000, Size: 1}}},
 		Network:        networkInfo{Driver: "slirp4netns", Path: "/usr/bin/slirp4netns", Version: "1.2.0"},
 		UserNamespaces: usernsInfo{Allowed: true, Limits: []limit{{"user.max_user_namespaces", "63432"}}},
@@ -40,7 +41,7 @@ func TestInfoText(t *testing.T) {
 	poor.addLandlock(0, errors.New("the kernel's lsm= at boot does not name landlock"))
 	poor.SeccompActions, poor.SecurityOptions = nil, known.SecurityOptions
 	poor.SettingFiles, poor.RegistryConfig = settingFiles{}, known.RegistryConfig
-	poor.CgroupDriver, poor.CgroupWhy = "none", "cgroup.procs: permission denied"
+	poor.CgroupDriver, poor.Limits = "none", limitsInfo{Why: "cgroup.procs: permission denied"}
 	poor.Driver, poor.DriverForced = "copy", true
 	poor.DriversRuledOut = []fuseoverlay.RuledOut{{Driver: "native", Why: "mount: operation not\npermitted"}}
 	poor.IDs = idInfo{Method: userns.OneID, UIDs: []userns.Extent{{HostID: 1000, Size: 1}}, Why: "no ranges", Fix: []string{"usermod ...", "or this"}}
@@ -87,42 +88,6 @@ func TestHostFacts(t *testing.T) {
 	bare.addHost(t.TempDir())
 	if bare.OperatingSystem != "Linux" || bare.MemTotal != 0 || bare.KernelVersion == "" || bare.NCPU < 1 {
 		t.Errorf("bare: %+v", bare)
-	}
-}
-
-func TestCgroupInfo(t *testing.T) {
-	for name, test := range map[string]struct {
-		files                []string
-		self                 string
-		driver, version, why string
-	}{
-		"delegated": {[]string{"cgroup.controllers", "user.slice/cgroup.procs"}, "0::/user.slice\n", "cgroupfs", "2", ""},
-		"refused":   {[]string{"cgroup.controllers"}, "0::/user.slice\n", "none", "2", "user.slice/cgroup.procs: no such file"},
-		"hybrid":    {[]string{"unified/cgroup.controllers", "unified/a/cgroup.procs"}, "1:cpu:/\n0::/a\n", "cgroupfs", "1", ""},
-		"old":       {[]string{"cpu/tasks"}, "1:cpu:/\n", "none", "1", "version 1 only"},
-		"nowhere":   {[]string{"cgroup.controllers"}, "1:cpu:/\n", "none", "2", "no cgroup of version 2"},
-	} {
-		root := t.TempDir()
-		for _, file := range test.files {
-			path := filepath.Join(root, "sys/fs/cgroup", file)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, nil, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.MkdirAll(filepath.Join(root, "proc/self"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(root, "proc/self/cgroup"), []byte(test.self), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		var i hostInfo
-		i.addCgroup(root)
-		if i.CgroupDriver != test.driver || i.CgroupVersion != test.version || (test.why == "") != (i.CgroupWhy == "") || !strings.Contains(i.CgroupWhy, test.why) {
-			t.Errorf("%s: %q %q %q", name, i.CgroupDriver, i.CgroupVersion, i.CgroupWhy)
-		}
 	}
 }
 

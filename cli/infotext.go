@@ -25,7 +25,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	t.section("Server")
 	i.printServer(&t)
 	t.section("Rootlet")
-	t.line("Level", record.LevelName(i.Level))
+	i.printLevel(&t)
 	i.printIDs(&t)
 	i.printDriver(&t)
 	i.printCgroup(&t)
@@ -34,6 +34,7 @@ func (i *hostInfo) print(out io.Writer) error {
 	i.printSeccomp(&t)
 	i.printLandlock(&t)
 	t.line("Runtime Directory", i.RuntimeDir)
+	i.printImageStores(&t)
 	i.printSettings(&t)
 	t.line("Go Version", i.ClientInfo.GoVersion)
 	for _, warning := range i.Warnings {
@@ -120,8 +121,15 @@ func orUnknown(s string) string {
 }
 
 func (i *hostInfo) printCgroup(t *text) {
-	t.line("Cgroups", i.CgroupDriver)
-	t.because(i.CgroupWhy)
+	by := i.Limits.By
+	if by == "" {
+		by = "best effort: no control groups"
+	}
+	if len(i.Limits.Controllers) > 0 {
+		by += ": " + strings.Join(i.Limits.Controllers, " ")
+	}
+	t.line("Limits", by)
+	t.because(i.Limits.Why)
 }
 
 func (i *hostInfo) printIDs(t *text) {
@@ -136,6 +144,18 @@ func (i *hostInfo) printIDs(t *text) {
 	if len(i.IDs.Emulation) > 0 {
 		t.line("Root Emulation", map[bool]string{true: "remembers owners and ids", false: record.ZeroConsistency}[i.IDs.EmulationWhy == ""])
 		t.because(i.IDs.EmulationWhy)
+	}
+}
+
+// printLevel is about a container that would be started now.
+func (i *hostInfo) printLevel(t *text) {
+	switch {
+	case i.UserNamespaces.Allowed:
+		t.line("Level", record.LevelName(i.Level))
+	case i.UserNamespaces.Setting != "":
+		t.line("Level", "none")
+	default:
+		t.line("Level", "unknown")
 	}
 }
 
@@ -156,6 +176,13 @@ func (i *hostInfo) printDriver(t *text) {
 	t.line("Storage", name)
 	for _, r := range i.DriversRuledOut {
 		t.below("Not "+r.Driver, r.Why)
+	}
+	t.line("Data File System", orUnknown(i.Place.FS))
+	for _, f := range i.Place.Faults {
+		t.below("No "+f.Feature, f.Why)
+	}
+	if i.Place.Layers != "" {
+		t.line("Layers Directory", i.Place.Layers+" ("+orUnknown(i.Place.LayersFS)+")")
 	}
 }
 
@@ -202,6 +229,19 @@ func (i *hostInfo) printLandlock(t *text) {
 		return
 	}
 	t.line("Landlock", fmt.Sprintf("ABI %d", i.Landlock.ABI))
+}
+
+// printImageStores says which others' images are used, and which cannot be.
+func (i *hostInfo) printImageStores(t *text) {
+	for _, s := range i.ImageStores {
+		if s.Error != "" {
+			t.line("Image Store", s.Dir+" cannot be used")
+			t.below("Error", s.Error)
+			continue
+		}
+		t.line("Image Store", s.Dir)
+		t.below("Images", s.Images)
+	}
 }
 
 // text collects lines.

@@ -177,7 +177,7 @@ func (f *finder) measure(e record.Entry, from *inspect.Sources) error {
 	}
 	size := written[e.ID]
 	from.Written = &size
-	images, err := view(f.paths).Images()
+	images, err := f.view(f.paths).Images()
 	for _, i := range images {
 		if i.ID == e.Spec.ImageID {
 			from.ImageSize = i.Size
@@ -187,7 +187,7 @@ func (f *finder) measure(e record.Entry, from *inspect.Sources) error {
 }
 
 func (f *finder) image(given string) (any, error) {
-	images := view(f.paths)
+	images := f.view(f.paths)
 	missing := &missingError{"no such image: " + given}
 	name, err := storedName(images, given)
 	if err != nil {

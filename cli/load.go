@@ -102,7 +102,7 @@ func (w *loadWork) do(ctx context.Context, t *task) (any, error) {
 		}
 		if err != nil {
 			f := packed(err)
-			f.nameDisk(err, t.Paths.Data)
+			f.NameDisk(err, t.Paths)
 			result.Failed = &f
 			break
 		}

@@ -9,14 +9,14 @@ func notThere(command, flag string) string {
 		return ""
 	}
 	switch flag {
-	case "-m", "-c", "--memory", "--memory-swap", "--memory-reservation", "--memory-swappiness", "--cpus", "--cpu-shares",
-		"--cpu-period", "--cpu-quota", "--cpuset-cpus", "--cpuset-mems", "--pids-limit", "--blkio-weight", "--cgroup-parent":
-		return ": there are no resource limits yet, but for --ulimit"
+	case "--memory-swappiness", "--kernel-memory", "--cpu-rt-period", "--cpu-rt-runtime", "--blkio-weight-device",
+		"--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops":
+		return ": rootlet has no such limit; see --memory, --cpus, --pids-limit and --blkio-weight"
 	case "--privileged":
 		return ": a container never has more rights than its user; see --cap-add and --device"
 	case "--link", "--link-local-ip":
 		return ": containers find each other by name on a network; see --network"
-	case "--gpus", "--runtime", "--isolation", "--volume-driver", "--storage-opt":
+	case "--gpus", "--runtime", "--isolation", "--volume-driver":
 		return ": rootlet has no such thing"
 	}
 	return ""

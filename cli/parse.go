@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -12,7 +13,9 @@ import (
 
 // globalFlags may stand after the command as well as before it.
 type globalFlags struct {
-	StorageDriver string `name:"storage-driver" env:"ROOTLET_STORAGE_DRIVER" placeholder:"DRIVER" group:"global" help:"native, fuse-overlayfs or copy; the best that works here if not given."`
+	ImageStore    []string `name:"image-store" env:"ROOTLET_IMAGE_STORE" sep:":" placeholder:"DIR" group:"global" help:"Use the images in this directory, which others keep, too; may be given again."`
+	LayersDir     string   `name:"layers-dir" env:"ROOTLET_LAYERS_DIR" placeholder:"DIR" group:"global" help:"Where layers are unpacked: on a disk of this host; chosen by itself if not given."`
+	StorageDriver string   `name:"storage-driver" env:"ROOTLET_STORAGE_DRIVER" placeholder:"DRIVER" group:"global" help:"native, fuse-overlayfs or copy; the best that works here if not given."`
 }
 
 // run parses a command's own words and runs it.
@@ -61,7 +64,7 @@ func (c chosen) parse(a *app, target runner) (helped bool, err error) {
 	if s.byLetter('h') != parser.Model.HelpFlag {
 		parser.Model.HelpFlag.Short = 0 // Docker's -h of run is --hostname
 	}
-	words, help, err := s.spell(c.args)
+	words, help, err := s.spell(append(c.storeWords(), c.args...))
 	if c.help || help {
 		words, err = []string{"--help"}, nil
 	}
@@ -74,17 +77,34 @@ func (c chosen) parse(a *app, target runner) (helped bool, err error) {
 	if _, err := parser.Parse(words); err != nil && !helped {
 		return false, usage(c.path, "%v", err)
 	}
+	a.setImageStores(global.ImageStore)
 	if a.storageDriver == "" {
 		a.storageDriver = global.StorageDriver
 	}
+	if a.layersDir == "" {
+		a.layersDir = global.LayersDir
+	}
 	if helped {
 		return true, nil
+	}
+	if a.layersDir != "" && !filepath.IsAbs(a.layersDir) {
+		return false, usage(c.path, "layers directory %q: an absolute path is wanted", a.layersDir)
 	}
 	switch a.storageDriver {
 	case "", fuseoverlay.Native, fuseoverlay.FuseOverlayfs, fuseoverlay.Copy:
 		return false, nil
 	}
 	return false, usage(c.path, "unknown storage driver %q: native, fuse-overlayfs or copy", a.storageDriver)
+}
+
+// storeWords are the flags before the command that name image stores: with those that
+// come after it they stand for those of the configuration.
+func (c chosen) storeWords() []string {
+	var words []string
+	for _, dir := range c.imageStores {
+		words = append(words, imageStoreFlag+"="+dir)
+	}
+	return words
 }
 
 // model is the command's grammar, with the flags that every command has. exit is

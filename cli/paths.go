@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"rootlet/cli/doctor"
+	"rootlet/cli/placement"
 	"rootlet/internal/need"
 	"rootlet/sandbox"
 )
@@ -16,6 +17,9 @@ import (
 // Nothing is ever below /tmp, and nothing readable for others.
 func findPaths() (sandbox.Paths, error) {
 	data, err := dataDir()
+	if err == nil {
+		data, err = followMoved(data)
+	}
 	if err != nil {
 		return sandbox.Paths{}, &lackError{need.Storage, err}
 	}
@@ -24,6 +28,9 @@ func findPaths() (sandbox.Paths, error) {
 		if err := makePrivate(dir); err != nil {
 			return sandbox.Paths{}, &lackError{need.Storage, err}
 		}
+	}
+	if r, ok := placement.Read(p.Data); ok {
+		p.Layers = r.Layers
 	}
 	return p, nil
 }

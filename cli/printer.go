@@ -34,13 +34,17 @@ const errorPrefix = "rootlet: error: "
 // failed prints an error, and what to type where something helps.
 func (p *printer) failed(err error) {
 	p.line(errorPrefix, err.Error())
+	text, name := "", need.Of(err)
 	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		for hint := range strings.Lines(hinted.Hint()) {
-			p.line("rootlet: hint: ", hint)
-		}
+	if errors.As(err, &hinted) {
+		text = hinted.Hint()
+	} else if name == "" {
+		text, name = need.Answer(err)
 	}
-	if name := need.Of(err); name != "" {
+	for hint := range strings.Lines(text) {
+		p.line("rootlet: hint: ", hint)
+	}
+	if name != "" {
 		p.line("rootlet: hint: ", need.See(name))
 	}
 }

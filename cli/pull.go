@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -114,6 +115,16 @@ func (c *pullCmd) fromFiles(a *app, from transport.Name) error {
 type pullWork struct {
 	Sources  []pullSource `json:"sources"` // the first that is there counts
 	Platform string       `json:"platform,omitempty"`
+	Stores   int          `json:"stores,omitempty"` // directories of blobs that are open, from streamFD on
+}
+
+// storeFDs are the directories of blobs of image stores.
+func (w *pullWork) storeFDs() []int {
+	var fds []int
+	for i := range w.Stores {
+		fds = append(fds, streamFD+i)
+	}
+	return fds
 }
 
 // pullSource is an image that may be meant, and where to ask for it.
@@ -127,7 +138,9 @@ func fetch(a *app, plan *userns.Plan, paths sandbox.Paths, w pullWork, quiet boo
 	bars := newProgress(a, quiet)
 	defer bars.close()
 	var result pull.Result
-	if err := a.have(plan, work{Paths: paths, Pull: &w}, bars.event, &result); err != nil {
+	blobs := a.storeBlobs()
+	w.Stores = len(blobs)
+	if err := a.haveBy(plan.Start, work{Paths: paths, Pull: &w}, bars.event, &result, blobs...); err != nil {
 		return result, err
 	}
 	tellPulled(paths, result.Name)
@@ -150,7 +163,11 @@ func (w *pullWork) do(ctx context.Context, t *task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	options.Platform = w.Platform
+	var stores []*os.File
+	for _, fd := range w.storeFDs() {
+		stores = append(stores, os.NewFile(uintptr(fd), "image store"))
+	}
+	options.Platform, options.Blobs = w.Platform, options.Blobs.With(stores)
 	var failed []error
 	for _, source := range w.Sources {
 		ref, err := pull.ParseReference(source.Ref)
@@ -208,6 +225,9 @@ func (s storeForPull) LookUp(name string) (id, digest string, ok bool, err error
 	}
 	if err != nil {
 		return "", "", false, err
+	}
+	if image.TopLayer != "" && !s.Store.HasLayer(image.TopLayer) {
+		return "", "", false, nil // a scratch has lost it
 	}
 	return image.ID, image.Digest, true, nil
 }

@@ -39,7 +39,7 @@ func ownImages(a *app, port int, c *registryServeCmd) (serve.Storage, *folder.Fo
 	// A worker listens to signals on its own, and those are for the server.
 	silent := &app{began: a.began, stdin: a.stdin, stdout: io.Discard, printer: a.printer, storageDriver: a.storageDriver, config: a.config, signals: make(chan os.Signal)}
 	arriving := &arrivals{a: silent, plan: plan, paths: paths, dir: c.Folder, port: port}
-	return &own.Storage{Folder: kept, Images: imagesToServe{view(paths), layers}, Pushed: arriving.pushed}, kept, nil
+	return &own.Storage{Folder: kept, Images: imagesToServe{view(paths), layers.With(a.storeBlobs())}, Pushed: arriving.pushed}, kept, nil
 }
 
 // imagesToServe are the user's images as a registry wants them.

@@ -38,12 +38,46 @@ func (c *rmiCmd) Run(a *app) error {
 			a.notice(err.Error())
 			return nil
 		}
+		if errors.Is(err, fuseoverlay.ErrNoImage) {
+			return a.elsewhere(paths, given, err)
+		}
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(a.stdout, printableLines(gone.lines("Untagged: ", "Deleted: ")))
-		return err
+		if _, err = fmt.Fprintln(a.stdout, printableLines(gone.lines("Untagged: ", "Deleted: "))); err != nil {
+			return err
+		}
+		if left, err := a.view(paths).Find(name); err == nil && left.In != "" {
+			a.notice(fmt.Sprintf("%s is still there, in the read-only image store %s", given, left.In))
+		}
+		return nil
 	})
+}
+
+// elsewhere says why an image that `images` shows cannot be removed here.
+func (a *app) elsewhere(paths sandbox.Paths, given string, missing error) error {
+	images := a.view(paths)
+	name, err := storedName(images, given)
+	if err != nil {
+		return missing
+	}
+	found, err := images.Find(name)
+	if err != nil || found.In == "" {
+		return missing
+	}
+	return &readOnlyError{given, found.In}
+}
+
+// readOnlyError refuses to remove what somebody else keeps.
+type readOnlyError struct{ image, store string }
+
+func (e *readOnlyError) Error() string {
+	return fmt.Sprintf("cannot remove image %s: it is in the image store %s, which is read-only", e.image, e.store)
+}
+
+// Hint says who can.
+func (e *readOnlyError) Hint() string {
+	return fmt.Sprintf("its owner takes it away with `rootlet store rm %s %s`", e.store, e.image)
 }
 
 // removedImage is an image that has lost names, or is gone.

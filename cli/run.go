@@ -87,6 +87,9 @@ func (c *runCmd) chooseStreams(r *sandbox.Request, s *sandbox.Streams) error {
 // prints the id of one that nobody stays with.
 func (c *newContainer) begin(a *app, r sandbox.Request, s sandbox.Streams) error {
 	plan, err := a.plan(r.Paths)
+	if err == nil {
+		r.Paths, err = a.settle(plan, r.Paths)
+	}
 	if err != nil {
 		return &engineError{err}
 	}
@@ -113,11 +116,19 @@ func (c *newContainer) withImage(a *app, plan *userns.Plan, r sandbox.Request, s
 	if err != nil {
 		return ExitEngine, &engineError{err}
 	}
+	if !pulled {
+		if err := a.adopt(plan, r.Paths, r.ImageName, c.Platform, c.Quiet); err != nil {
+			return ExitEngine, &engineError{err}
+		}
+	}
 	status, err := a.sandbox(plan, r, s)
 	if errors.Is(err, fuseoverlay.ErrNoImage) {
 		// Only now: few names are aliases, and registries.conf takes its time.
-		if name, here := a.storedAlias(view(r.Paths), c.Image); here && name != r.ImageName {
+		if name, here := a.storedAlias(a.view(r.Paths), c.Image); here && name != r.ImageName {
 			r.ImageName = name
+			if err := a.adopt(plan, r.Paths, name, c.Platform, c.Quiet); err != nil {
+				return ExitEngine, &engineError{err}
+			}
 			status, err = a.sandbox(plan, r, s)
 		}
 	}
@@ -154,6 +165,9 @@ func (a *app) host(plan *userns.Plan) sandbox.Host {
 
 // sandbox has a monitor do a request. Its failure says itself what to exit with.
 func (a *app) sandbox(plan *userns.Plan, r sandbox.Request, s sandbox.Streams) (int, error) {
+	if err := a.refill(plan, r); err != nil {
+		return ExitEngine, &engineError{err}
+	}
 	spare := a.spare
 	a.spare = nil
 	status, err := sandbox.Run(plan, r, s, spare)
@@ -217,6 +231,10 @@ func (a *app) place() (sandbox.Paths, *userns.Plan, error) {
 		return paths, nil, err
 	}
 	plan, err := a.plan(paths)
+	if err != nil {
+		return paths, nil, err
+	}
+	paths, err = a.settle(plan, paths)
 	return paths, plan, err
 }
 

@@ -27,30 +27,33 @@ type newContainer struct {
 
 // runFlags say what a container is.
 type runFlags struct {
-	AddHost     []string `name:"add-host" sep:"none" placeholder:"NAME:IP" help:"Add a line to /etc/hosts."`
-	CapAdd      []string `name:"cap-add" sep:"none" placeholder:"CAP" help:"Add a capability."`
-	CapDrop     []string `name:"cap-drop" sep:"none" placeholder:"CAP" help:"Drop a capability."`
-	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container's id to this file."`
-	Device      []string `name:"device" sep:"none" placeholder:"HOST[:CONTAINER]" help:"Show a device of the host's that you may open."`
-	DNS         []string `name:"dns" sep:"none" placeholder:"IP" help:"Name server of the container."`
-	DNSSearch   []string `name:"dns-search" sep:"none" placeholder:"DOMAIN" help:"Search domain of the container."`
-	Egress      []string `name:"egress" sep:"none" placeholder:"none|public|LIST" help:"Where it may connect to, and nowhere else: api.example.com:443,*.example.org,10.0.0.0/8."`
-	Entrypoint  *string  `name:"entrypoint" placeholder:"PROGRAM" help:"Program instead of the image's entrypoint."`
-	Env         []string `name:"env" short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value, as it is here."`
-	EnvFile     []string `name:"env-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
-	Expose      []string `name:"expose" sep:"none" placeholder:"PORT[/PROTO]" help:"Note a port as one that the container serves."`
-	GroupAdd    []string `name:"group-add" sep:"none" placeholder:"GROUP" help:"Add a supplementary group."`
-	Hostname    string   `name:"hostname" short:"h" placeholder:"NAME" help:"Host name of the container."`
-	Init        bool     `name:"init" help:"Run an init that forwards signals and reaps processes."`
-	Interactive bool     `name:"interactive" short:"i" help:"Keep standard input open."`
-	Label       []string `name:"label" short:"l" sep:"none" placeholder:"KEY=VALUE" help:"Set a label."`
-	LogDriver   string   `name:"log-driver" default:"json-file" placeholder:"DRIVER" help:"json-file or none."`
-	LogOpt      []string `name:"log-opt" sep:"none" placeholder:"KEY=VALUE" help:"Option of the log driver: max-size, max-file."`
-	Mount       []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
-	Name        string   `name:"name" placeholder:"NAME" help:"Name of the container."`
+	AddHost      []string `name:"add-host" sep:"none" placeholder:"NAME:IP" help:"Add a line to /etc/hosts."`
+	CapAdd       []string `name:"cap-add" sep:"none" placeholder:"CAP" help:"Add a capability."`
+	CapDrop      []string `name:"cap-drop" sep:"none" placeholder:"CAP" help:"Drop a capability."`
+	CgroupParent string   `name:"cgroup-parent" placeholder:"CGROUP" help:"Make its control group below this one."`
+	CIDFile      string   `name:"cidfile" placeholder:"FILE" help:"Write the container's id to this file."`
+	Device       []string `name:"device" sep:"none" placeholder:"HOST[:CONTAINER]" help:"Show a device of the host's that you may open."`
+	DNS          []string `name:"dns" sep:"none" placeholder:"IP" help:"Name server of the container."`
+	DNSSearch    []string `name:"dns-search" sep:"none" placeholder:"DOMAIN" help:"Search domain of the container."`
+	Egress       []string `name:"egress" sep:"none" placeholder:"none|public|LIST" help:"Where it may connect to, and nowhere else: api.example.com:443,*.example.org,10.0.0.0/8."`
+	Entrypoint   *string  `name:"entrypoint" placeholder:"PROGRAM" help:"Program instead of the image's entrypoint."`
+	Env          []string `name:"env" short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value, as it is here."`
+	EnvFile      []string `name:"env-file" sep:"none" placeholder:"FILE" help:"Read variables from a file."`
+	Expose       []string `name:"expose" sep:"none" placeholder:"PORT[/PROTO]" help:"Note a port as one that the container serves."`
+	GroupAdd     []string `name:"group-add" sep:"none" placeholder:"GROUP" help:"Add a supplementary group."`
+	Hostname     string   `name:"hostname" short:"h" placeholder:"NAME" help:"Host name of the container."`
+	Init         bool     `name:"init" help:"Run an init that forwards signals and reaps processes."`
+	Interactive  bool     `name:"interactive" short:"i" help:"Keep standard input open."`
+	Label        []string `name:"label" short:"l" sep:"none" placeholder:"KEY=VALUE" help:"Set a label."`
+	LogDriver    string   `name:"log-driver" default:"json-file" placeholder:"DRIVER" help:"json-file or none."`
+	LogOpt       []string `name:"log-opt" sep:"none" placeholder:"KEY=VALUE" help:"Option of the log driver: max-size, max-file."`
+	Mount        []string `name:"mount" sep:"none" placeholder:"MOUNT" help:"Attach a mount: type=bind|volume|tmpfs,source=...,target=..."`
+	Name         string   `name:"name" placeholder:"NAME" help:"Name of the container."`
+	limitFlags
 	namespaceFlags
 	networkFlags
 	NoRootEmulation bool     `name:"no-root-emulation" help:"With one id, leave to the kernel what changes owners and ids: it refuses."`
+	OOMKillDisable  bool     `name:"oom-kill-disable" help:"Have it wait, and not be killed, where it has no memory left; cgroups of version 1 only."`
 	OOMScoreAdj     int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
 	Platform        string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
 	Privileged      bool     `name:"privileged" help:"Every capability over the container's own namespaces, all system calls, nothing of /proc and /sys masked."`
@@ -68,6 +71,7 @@ type runFlags struct {
 	ShmSize         string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
 	StopSignal      string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
 	StopTimeout     *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`
+	StorageOpt      []string `name:"storage-opt" sep:"none" placeholder:"size=SIZE" help:"How much of the disk it may take with what it writes to its root: size=10G."`
 	TLSVerify       *bool    `name:"tls-verify" help:"Check the registry's certificate."`
 	Tmpfs           []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
 	TTY             bool     `name:"tty" short:"t" help:"Give the container a terminal."`
@@ -106,7 +110,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 		}
 	}
 	for _, fill := range []func(*sandbox.Request) error{
-		c.checkWords, c.fillRequire, c.fillUserNS, c.fillNetwork, c.fillNamespaces, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillMounts, c.fillDevices, c.fillSecurity,
+		c.checkWords, c.fillRequire, c.fillUserNS, c.fillNetwork, c.fillNamespaces, c.fillPlatform, c.fillEnv, c.fillLabels, c.fillLimits, c.fillResources, c.fillMounts, c.fillDevices, c.fillSecurity,
 		c.fillRestart, c.fillLog, c.fillPorts, c.fillHealth, c.fillTerminal(a), c.fillSandbox,
 	} {
 		if err := fill(&r); err != nil {
@@ -123,7 +127,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	if err := c.fillTransport(a, &r); err != nil {
 		return r, err
 	}
-	if r.ImageName, err = storedName(view(r.Paths), c.Image); err != nil {
+	if r.ImageName, err = storedName(a.view(r.Paths), c.Image); err != nil {
 		return r, err
 	}
 	if r.HelloID, err = helloID(c.Image); err != nil {
@@ -225,6 +229,9 @@ func (c *newContainer) fillLimits(r *sandbox.Request) error {
 		return fmt.Errorf("invalid --shm-size %q: want a size such as 64m", c.ShmSize)
 	}
 	r.Spec.ShmSize = size
+	if r.Spec.Limits.Disk, r.Spec.StorageOpt, err = parseStorageOpts(c.StorageOpt); err != nil {
+		return err
+	}
 	for _, text := range c.Ulimit {
 		limit, err := sandbox.ParseUlimit(text)
 		if err != nil {
@@ -233,6 +240,28 @@ func (c *newContainer) fillLimits(r *sandbox.Request) error {
 		r.Spec.Ulimits = append(r.Spec.Ulimits, limit)
 	}
 	return nil
+}
+
+// minStorage is the least that a container may be bound to: less than that a few
+// directories take, of which / is one.
+const minStorage = 1 << 20
+
+// parseStorageOpts reads Docker's size=SIZE, and returns it also as it was given; 0 is
+// no limit.
+func parseStorageOpts(options []string) (size int64, given map[string]string, err error) {
+	for _, text := range options {
+		key, value, _ := strings.Cut(text, "=")
+		if key != "size" {
+			return 0, nil, fmt.Errorf("invalid --storage-opt %q: rootlet knows size=SIZE", text)
+		}
+		if size, err = units.RAMInBytes(value); err != nil || size < minStorage {
+			return 0, nil, fmt.Errorf("invalid --storage-opt %q: want a size of at least 1m, such as size=10G", text)
+		}
+	}
+	if len(options) > 0 {
+		given = map[string]string{"size": options[len(options)-1][len("size="):]}
+	}
+	return size, given, nil
 }
 
 func (c *newContainer) fillDevices(r *sandbox.Request) error {

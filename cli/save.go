@@ -90,7 +90,7 @@ func (a *app) openKept(paths sandbox.Paths) (keptImages, error) {
 	if err != nil {
 		return keptImages{}, err
 	}
-	return keptImages{view(paths), b.KeepFree(a.config.Limits.FreeDisk), a.config.DropBlobs}, nil
+	return keptImages{a.view(paths), b.KeepFree(a.config.Limits.FreeDisk).With(a.storeBlobs()), a.config.DropBlobs}, nil
 }
 
 // savedImage is an image and the names that it is to have where it goes.

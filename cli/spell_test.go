@@ -82,7 +82,7 @@ func TestSpellErrors(t *testing.T) {
 		{"run", "--intercative image", "unknown flag --intercative: did you mean --interactive?"},
 		{"run", "-itz image", "unknown flag -z in -itz"},
 		{"run", "-z image", "unknown flag -z"},
-		{"run", "--memory=1g image", "unknown flag --memory: there are no resource limits yet, but for --ulimit"},
+		{"run", "--memory-swappiness=1 image", "unknown flag --memory-swappiness: rootlet has no such limit; see --memory, --cpus, --pids-limit and --blkio-weight"},
 		{"rm", "--memory=1g name", "unknown flag --memory"},
 		{"run", "--rm=maybe image", `flag --rm: "maybe" is neither true nor false`},
 		{"run", "--rm= image", `flag --rm: "" is neither true nor false`},

@@ -54,6 +54,9 @@ func (a *app) start(given string, want sandbox.Attach, s sandbox.Streams) (int, 
 	}
 	want.Stdin = want.Stdin && spec.Interactive
 	plan, err := a.plan(found.paths)
+	if err == nil {
+		found.paths, err = a.settle(plan, found.paths)
+	}
 	if err != nil {
 		return ExitError, err
 	}

@@ -174,8 +174,11 @@ func (m *meter) row(e watched) statsRow {
 	if pids, err := sandbox.Processes(e.State); err == nil && e.State.Status.Up() {
 		limit = m.memory
 		now = stats.Take(stats.Container{
-			PIDs: pids, InitPID: e.State.PID, Cgroup: e.State.Cgroup, OwnNetwork: e.Network() != slirp.Host,
+			PIDs: pids, InitPID: e.State.PID, Cgroup: e.State.Cgroup, Cgroups: e.State.Cgroups, OwnNetwork: e.Network() != slirp.Host,
 		}, now.At)
+		if now.Limit > 0 {
+			limit = min(limit, now.Limit)
+		}
 	}
 	before, known := m.before[e.ID]
 	if !known {

@@ -99,7 +99,7 @@ func (c *pauseCmd) Run(a *app) error {
 		if err := sandbox.Pause(on.paths, on.id); err != nil {
 			return fmt.Errorf("cannot pause container %s: %w", on.given, named(err, on.id))
 		}
-		if now, err := on.live(); err == nil && now.PausedBy != "" && now.Cgroup == "" {
+		if now, err := on.live(); err == nil && now.PausedBy != "" && now.Cgroup == "" && now.Cgroups["freezer"] == "" {
 			a.notice(fmt.Sprintf("%s is held by %s: this host gives it no cgroup that could be frozen", on.given, now.PausedBy))
 		}
 		return nil

@@ -62,7 +62,7 @@ func (a *app) enableAutostart(units autostart.Dir) error {
 		return &noSystemdError{program}
 	}
 	unit := autostart.Unit{Program: program, Env: map[string]string{"PATH": os.Getenv("PATH")}}
-	for _, name := range []string{"XDG_DATA_HOME", "ROOTLET_STORAGE_DRIVER"} {
+	for _, name := range []string{"XDG_DATA_HOME", "ROOTLET_LAYERS_DIR", "ROOTLET_STORAGE_DRIVER"} {
 		if value := os.Getenv(name); value != "" {
 			unit.Env[name] = value
 		}

@@ -27,8 +27,11 @@ func (c *tagCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	source, err := storedName(view(paths), c.Image)
+	source, err := storedName(a.view(paths), c.Image)
 	if err != nil {
+		return err
+	}
+	if err := a.adopt(plan, paths, source, "", false); err != nil {
 		return err
 	}
 	var done struct{}

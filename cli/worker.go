@@ -39,6 +39,7 @@ type work struct {
 
 	Pull   *pullWork   `json:"pull,omitempty"`
 	Load   *loadWork   `json:"load,omitempty"`
+	Adopt  *adoptWork  `json:"adopt,omitempty"`
 	Import *importWork `json:"import,omitempty"`
 	Hello  *helloWork  `json:"hello,omitempty"`
 	Remove *removeWork `json:"remove,omitempty"`
@@ -50,6 +51,13 @@ type work struct {
 	Diff   *diffWork   `json:"diff,omitempty"`
 	Tag    *tagWork    `json:"tag,omitempty"`
 	Check  *checkWork  `json:"check,omitempty"`
+
+	Places *placesWork `json:"places,omitempty"`
+	Refill *refillWork `json:"refill,omitempty"`
+	Reset  *resetWork  `json:"reset,omitempty"`
+	Move   *moveWork   `json:"move,omitempty"`
+
+	Unshare *unshareWork `json:"unshare,omitempty"`
 
 	ImageDiff *imageDiffWork `json:"imageDiff,omitempty"`
 
@@ -76,13 +84,16 @@ func Worker() int {
 	if err := conn.RecvJSON(kindWork, &t.work); err != nil {
 		return ExitEngine
 	}
+	if t.Unshare != nil {
+		return t.Unshare.become(conn)
+	}
 	result, err := t.run()
 	if err == nil {
 		err = conn.SendJSON(kindDone, result)
 	}
 	if err != nil {
 		f := packed(err)
-		f.nameDisk(err, t.Paths.Data)
+		f.NameDisk(err, t.Paths)
 		_ = conn.SendJSON(kindFailed, f)
 		return ExitError
 	}
@@ -107,13 +118,21 @@ func (t *task) run() (any, error) {
 	if t.Remove != nil || t.Volumes != nil {
 		defer t.sweep()
 	}
-	if t.Pull != nil || t.Load != nil || t.Import != nil || t.Served != nil {
+	if t.Pull != nil || t.Load != nil || t.Adopt != nil || t.Import != nil || t.Served != nil {
 		t.sweep() // which it has no right to afterwards
 		if err := t.confine(); err != nil {
 			return nil, err
 		}
 	}
 	switch {
+	case t.Places != nil:
+		return t.Places.do(t)
+	case t.Move != nil:
+		return t.Move.do(t)
+	case t.Reset != nil:
+		return t.Reset.do(t)
+	case t.Refill != nil:
+		return t.Refill.do(ctx, t)
 	case t.Check != nil:
 		return t.Check.do(ctx, t)
 	case t.Remove != nil:
@@ -130,11 +149,16 @@ func (t *task) run() (any, error) {
 		return nil, err
 	}
 	defer t.store.Close()
+	if err := t.findAgain(ctx); err != nil {
+		return nil, err
+	}
 	switch {
 	case t.Pull != nil:
 		return t.Pull.do(ctx, t)
 	case t.Load != nil:
 		return t.Load.do(ctx, t)
+	case t.Adopt != nil:
+		return t.Adopt.do(ctx, t)
 	case t.Import != nil:
 		return t.Import.do(ctx, t)
 	case t.Served != nil:
@@ -162,7 +186,7 @@ func (t *task) run() (any, error) {
 // sweep takes away what removals that died have left, where a command takes its
 // time anyway. That it cannot is no fault of the work.
 func (t *task) sweep() {
-	if err := sandbox.Sweep(t.Paths); err != nil {
+	if err := errors.Join(sandbox.Sweep(t.Paths), sweepMove(t.Paths)); err != nil {
 		_ = t.conn.Send(kindNotice, fmt.Appendf(nil, "leftovers of removed containers: %v", err))
 	}
 }
@@ -187,17 +211,6 @@ func packed(err error) failed {
 		f.Setting, f.Value, f.Cause = forbidden.Setting, forbidden.Value, fmt.Sprint(forbidden.Err)
 	}
 	return f
-}
-
-// nameDisk says which disk is full, where one is.
-func (f *failed) nameDisk(err error, data string) {
-	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-	if full {
-		f.Fix = "df -h " + data + ": free some space there, or remove images with rootlet rmi"
-	}
-	if f.Lacks == "" && (full || errors.Is(err, unix.EROFS)) {
-		f.Lacks = need.Storage
-	}
 }
 
 // unpacked is the error again.

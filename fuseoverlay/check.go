@@ -50,11 +50,10 @@ func Check(ctx context.Context, c Config, o CheckOptions) ([]Finding, error) {
 	if _, err := os.Lstat(c.GraphRoot); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	a := &audit{
-		CheckOptions: o, ctx: ctx, store: &Store{config: c, layers: filepath.Join(c.GraphRoot, driverName)},
-		lost: map[string]string{}, wanted: map[string]*wantedLayer{}, broken: map[string]string{},
-		lostWith: map[string]string{},
+	if err := c.LinkLists(); err != nil {
+		return nil, err
 	}
+	a := newAudit(ctx, c, o)
 	unlock, err := a.lock()
 	if err != nil {
 		return nil, err
@@ -92,6 +91,14 @@ type audit struct {
 	lostWith map[string]string // layers that only an image needed that has been dropped
 
 	findings []Finding
+}
+
+func newAudit(ctx context.Context, c Config, o CheckOptions) *audit {
+	return &audit{
+		CheckOptions: o, ctx: ctx, store: &Store{config: c, layers: filepath.Join(c.GraphRoot, driverName)},
+		lost: map[string]string{}, wanted: map[string]*wantedLayer{}, broken: map[string]string{},
+		lostWith: map[string]string{},
+	}
 }
 
 // lock keeps others from changing what is looked at. Who looks lets pulls go on;

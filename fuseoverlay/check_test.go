@@ -216,7 +216,7 @@ func TestCheckMends(t *testing.T) {
 			if left := i.check(t, s, CheckOptions{}); len(left) > 0 {
 				t.Errorf("after a repair: %q; it said %q", left, done)
 			}
-			mended, err := View{s.config.GraphRoot}.Image("example.com/a:1")
+			mended, err := View{GraphRoot: s.config.GraphRoot}.Image("example.com/a:1")
 			if err != nil || mended.ID != i.ID || mended.TopLayer != i.TopLayer {
 				t.Fatalf("the image is %+v, %v", mended, err)
 			}
@@ -256,7 +256,7 @@ func TestCheckDrops(t *testing.T) {
 			if found := i.check(t, s, CheckOptions{}); len(found) > 0 {
 				t.Errorf("afterwards: %q", found)
 			}
-			if images, err := (View{s.config.GraphRoot}).Images(); err != nil || len(images) != 1 || images[0].ID != other.ID {
+			if images, err := (View{GraphRoot: s.config.GraphRoot}).Images(); err != nil || len(images) != 1 || images[0].ID != other.ID {
 				t.Errorf("there are %+v, %v", images, err)
 			}
 			if left := layerDirs(t, s); len(left) != 1 {
@@ -305,10 +305,10 @@ func TestDamageHasAHint(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.config.GraphRoot, imagesFile), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (View{s.config.GraphRoot}).Images(); !errors.As(err, &damaged) {
+	if _, err := (View{GraphRoot: s.config.GraphRoot}).Images(); !errors.As(err, &damaged) {
 		t.Errorf("a list: %v", err)
 	}
-	if err := (View{s.config.GraphRoot}).sound(); !errors.As(err, &damaged) {
+	if err := (View{GraphRoot: s.config.GraphRoot}).sound(); !errors.As(err, &damaged) {
 		t.Errorf("a store: %v", err)
 	}
 }
@@ -335,10 +335,10 @@ func TestCheckMendsFlips(t *testing.T) {
 			if left := i.check(t, s, CheckOptions{Quick: true}); len(left) > 0 {
 				t.Errorf("%s, byte %d: after a repair: %q; it said %q", name, at, left, said)
 			}
-			if err := (View{s.config.GraphRoot}).sound(); err != nil {
+			if err := (View{GraphRoot: s.config.GraphRoot}).sound(); err != nil {
 				t.Errorf("%s, byte %d: %v", name, at, err)
 			}
-			if mended, err := (View{s.config.GraphRoot}).Image(i.ID); err != nil || mended.TopLayer != i.TopLayer {
+			if mended, err := (View{GraphRoot: s.config.GraphRoot}).Image(i.ID); err != nil || mended.TopLayer != i.TopLayer {
 				t.Fatalf("%s, byte %d, %q: the image is %+v, %v; the repair said %q", name, at, text, mended, err, said)
 			}
 			if err := os.WriteFile(path, whole, 0o600); err != nil {
@@ -405,7 +405,7 @@ func TestLostRecordKeepsLayers(t *testing.T) {
 	if found := i.check(t, again, CheckOptions{Repair: true}); len(found) != 1 || !strings.HasSuffix(found[0], "has no record (restored)") {
 		t.Errorf("repair: %q", found)
 	}
-	if mended, err := (View{s.config.GraphRoot}).Image("example.com/a:1"); err != nil || mended.ID != i.ID {
+	if mended, err := (View{GraphRoot: s.config.GraphRoot}).Image("example.com/a:1"); err != nil || mended.ID != i.ID {
 		t.Errorf("%+v, %v", mended, err)
 	}
 }

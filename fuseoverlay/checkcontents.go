@@ -163,6 +163,9 @@ func (a *audit) replace(l *wantedLayer, staged *StagedLayer) error {
 	if err := os.Rename(staged.area.layerDir(), dir); err != nil {
 		return err
 	}
+	if err := a.store.config.markWhole(filepath.Dir(dir)); err != nil {
+		return err
+	}
 	if rec := a.layerRecord(l.id); rec.Flags["incomplete"] != nil {
 		delete(rec.Flags, "incomplete")
 		a.layersChanged = true

@@ -97,7 +97,7 @@ func (a *audit) checkLayers() error {
 		}
 		info, err := os.Lstat(a.store.layerDir(l.id))
 		switch {
-		case err != nil || !info.IsDir():
+		case err != nil || !info.IsDir() || !a.store.config.has(a.store.layers, l.id):
 			a.broken[l.id] = "its files are gone"
 		case rec.Flags["incomplete"] != nil:
 			a.broken[l.id] = "it is not whole"

@@ -59,6 +59,17 @@ func (s *Store) Choice() Choice {
 	return c
 }
 
+// ChoiceAt says which driver works in a directory that need not be a store's. Nothing
+// is kept of it.
+func ChoiceAt(dir, forced string) Choice {
+	at, err := os.MkdirTemp(dir, ".rootlet-choice-")
+	if err != nil {
+		return Choice{Driver: Copy, RuledOut: []RuledOut{{Driver: Native, Why: err.Error()}}}
+	}
+	defer os.RemoveAll(at)
+	return (&Store{config: Config{GraphRoot: at, Driver: forced}}).Choice()
+}
+
 // choose probes, the first time, and then remembers.
 func (s *Store) choose() (Choice, error) {
 	s.choiceOnce.Do(func() { s.choice, s.choiceErr = s.findChoice() })

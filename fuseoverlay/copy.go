@@ -12,21 +12,21 @@ import (
 
 // mountCopy copies the layers into one tree, the first time, and binds that.
 func (m *mounting) mountCopy() error {
-	if _, err := os.Lstat(m.path(treeName)); err != nil {
+	if _, err := os.Lstat(m.ownPath(treeName)); err != nil {
 		if err := m.copyTree(); err != nil {
 			return fmt.Errorf("copy the image: %w", err)
 		}
 	}
 	target := m.path(rootfsName)
-	if err := unix.Mount(m.path(treeName), target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("bind %q at %q: %w", m.path(treeName), target, err)
+	if err := unix.Mount(m.ownPath(treeName), target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("bind %q at %q: %w", m.ownPath(treeName), target, err)
 	}
 	return setFlags(target, unix.MOUNT_ATTR_NODEV)
 }
 
 // copyTree makes the tree under another name first: half of one is never used.
 func (m *mounting) copyTree() error {
-	partial := m.path(treeName + ".partial")
+	partial := m.ownPath(treeName + ".partial")
 	if err := RemoveTree(partial); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (m *mounting) copyTree() error {
 			return fmt.Errorf("sync: %w", err)
 		}
 	}
-	if err := os.Rename(partial, m.path(treeName)); err != nil {
+	if err := os.Rename(partial, m.ownPath(treeName)); err != nil {
 		return err
 	}
 	return m.markCopied()
@@ -63,7 +63,7 @@ func (m *mounting) copyTree() error {
 // markCopied notes the time by which everything was copied, by the clock that
 // tells the times of files: what has changed since is the container's doing.
 func (m *mounting) markCopied() error {
-	if err := os.WriteFile(m.path(copiedFile), nil, 0o600); err != nil {
+	if err := os.WriteFile(m.ownPath(copiedFile), nil, 0o600); err != nil {
 		return fmt.Errorf("note the time of the copy: %w", err)
 	}
 	return nil

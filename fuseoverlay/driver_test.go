@@ -237,7 +237,8 @@ func TestManyLayers(t *testing.T) {
 	defer closeAll(layers)
 	s := openStore(t, "")
 	for _, driver := range []string{Native, FuseOverlayfs, Copy} {
-		m := &mounting{store: s, driver: driver, options: MountOptions{Dir: t.TempDir()}, layers: layers}
+		dir := t.TempDir()
+		m := &mounting{store: s, driver: driver, own: dir, options: MountOptions{Dir: dir}, layers: layers}
 		root, err := m.mount()
 		if err != nil {
 			t.Fatal(err)

@@ -25,18 +25,20 @@ func (m *mounting) mountFuse() (*fuseHelper, error) {
 	return startFuse(fuseMount{
 		program: program,
 		lower:   m.layers,
-		dir:     m.options.Dir,
+		dir:     m.own,
+		target:  m.path(rootfsName),
 		uids:    m.options.UIDs,
 		gids:    m.options.GIDs,
 	})
 }
 
-// fuseMount is one mount of fuse-overlayfs. The upper directory, the work
-// directory and the mount point have their usual names in dir.
+// fuseMount is one mount of fuse-overlayfs. The upper directory and the work
+// directory have their usual names in dir.
 type fuseMount struct {
 	program    string
 	lower      []int // topmost first
 	dir        string
+	target     string // the mount point
 	uids, gids []Shift
 }
 
@@ -54,7 +56,7 @@ func (f fuseMount) arguments() []string {
 	if len(f.gids) > 0 {
 		options += ",gidmapping=" + mapping(f.gids)
 	}
-	return []string{FuseOverlayfs, "-f", "-o", options, rootfsName}
+	return []string{FuseOverlayfs, "-f", "-o", options, f.target}
 }
 
 // firstExtraFD is where exec.Cmd puts the first of its ExtraFiles.
@@ -98,9 +100,9 @@ func startFuse(f fuseMount) (*fuseHelper, error) {
 	if err := h.start(f); err != nil {
 		return nil, fmt.Errorf("start %q: %w", f.program, err)
 	}
-	if err := h.waitMounted(filepath.Join(f.dir, rootfsName)); err != nil {
+	if err := h.waitMounted(f.target); err != nil {
 		h.stop()
-		_ = unmount(filepath.Join(f.dir, rootfsName), unix.MNT_DETACH) // in case it came too late
+		_ = unmount(f.target, unix.MNT_DETACH) // in case it came too late
 		return nil, err
 	}
 	return h, nil

@@ -21,3 +21,12 @@ func onlyOneID() bool {
 	}
 	return false
 }
+
+// OtherID is an id beside the caller's own that files may have here, 0 where there is
+// none.
+func OtherID() int {
+	if onlyOneID() {
+		return 0
+	}
+	return 1
+}

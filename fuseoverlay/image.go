@@ -20,7 +20,9 @@ type Image struct {
 	Manifest []byte
 	TopLayer string // id in the store of its topmost layer; empty when it has none
 	Created  time.Time
-	Size     int64 // of its uncompressed layers, in bytes
+	Size     int64    // of its uncompressed layers, in bytes
+	Shared   []string // those of its names that it has from an image store of others
+	In       string   // the image store that it is in, where it is not here
 }
 
 // ImageRecord is what is stored of an image.
@@ -32,6 +34,7 @@ type ImageRecord struct {
 	Manifest []byte
 	Config   []byte
 	Created  time.Time
+	Shared   bool // it came from an image store of others, whose names for it may move
 }
 
 // ErrNoImage says that the store has no such image.
@@ -46,8 +49,9 @@ const (
 
 // imageNotes is what rootlet adds to containers/storage's record.
 type imageNotes struct {
-	Version int   `json:"version"`
-	Size    int64 `json:"size"`
+	Version int      `json:"version"`
+	Size    int64    `json:"size"`
+	Shared  []string `json:"shared,omitempty"`
 }
 
 // Image finds an image by its full normalised name ("docker.io/library/debian:latest",
@@ -124,6 +128,7 @@ func describe(rec *storage.Image) *Image {
 		TopLayer: rec.TopLayer,
 		Created:  rec.Created,
 		Size:     notes.Size,
+		Shared:   notes.Shared,
 	}
 }
 

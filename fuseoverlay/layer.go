@@ -134,6 +134,9 @@ func (l *StagedLayer) Commit(r LayerRecord) error {
 	if _, err := l.store.store.ApplyStagedLayer(args); err != nil {
 		return fmt.Errorf("commit layer %s: %w", r.ChainID, err)
 	}
+	if err := l.store.config.markWhole(filepath.Dir(l.store.layerDir(args.ID))); err != nil {
+		return fmt.Errorf("commit layer %s: %w", r.ChainID, err)
+	}
 	return nil
 }
 

@@ -135,6 +135,10 @@ func (s *Store) Mount(img *Image, o MountOptions) (*Root, error) {
 	}
 	m := &mounting{store: s, options: o, driver: driver, total: img.Size}
 	root, err := m.run(img)
+	var lost *LostError
+	if errors.As(err, &lost) {
+		return nil, lost
+	}
 	if err != nil {
 		// What was probed once may have ceased to be true.
 		s.forgetProbe(driver)
@@ -172,8 +176,9 @@ type mounting struct {
 	store   *Store
 	options MountOptions
 	driver  string
-	total   int64 // of the layers, in bytes
-	layers  []int // topmost first
+	own     string // where the container's own files are
+	total   int64  // of the layers, in bytes
+	layers  []int  // topmost first
 }
 
 func (m *mounting) run(img *Image) (*Root, error) {
@@ -182,6 +187,9 @@ func (m *mounting) run(img *Image) (*Root, error) {
 		return nil, err
 	}
 	defer closeAll(layers)
+	if m.own, err = m.store.ownPlace(m.options.Dir); err != nil {
+		return nil, err
+	}
 	if m.layers = layers; len(layers) == 0 {
 		return m.mountEmpty()
 	}
@@ -191,10 +199,10 @@ func (m *mounting) run(img *Image) (*Root, error) {
 // mountEmpty mounts an image without layers on an empty directory: an overlay
 // needs something below.
 func (m *mounting) mountEmpty() (*Root, error) {
-	if err := mkdir(m.path(emptyName), 0o755); err != nil {
+	if err := mkdir(m.ownPath(emptyName), 0o755); err != nil {
 		return nil, err
 	}
-	fd, err := openPath(m.path(emptyName))
+	fd, err := openPath(m.ownPath(emptyName))
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +240,8 @@ func (m *mounting) mount() (*Root, error) {
 
 func (m *mounting) path(name string) string { return filepath.Join(m.options.Dir, name) }
 
+func (m *mounting) ownPath(name string) string { return filepath.Join(m.own, name) }
+
 // prepare makes the directories of a container that is mounted for the first
 // time. The driver is written down first: what another one leaves in the upper
 // directory would be misread.
@@ -246,7 +256,7 @@ func (m *mounting) prepare() error {
 	if m.driver == Copy {
 		return nil
 	}
-	if err := mkdir(m.path(workName), 0o700); err != nil {
+	if err := mkdir(m.ownPath(workName), 0o700); err != nil {
 		return err
 	}
 	return m.makeUpper()
@@ -268,7 +278,7 @@ func (m *mounting) recordDriver() error {
 // makeUpper makes the upper directory, which is the one that says how the
 // container's / looks: as that of the topmost layer.
 func (m *mounting) makeUpper() error {
-	err := os.Mkdir(m.path(upperName), 0o700)
+	err := os.Mkdir(m.ownPath(upperName), 0o700)
 	if errors.Is(err, os.ErrExist) {
 		return nil
 	}
@@ -281,7 +291,7 @@ func (m *mounting) makeUpper() error {
 		return fmt.Errorf("open root of the image: %w", err)
 	}
 	defer unix.Close(from)
-	to, err := unix.Open(m.path(upperName), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	to, err := unix.Open(m.ownPath(upperName), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}

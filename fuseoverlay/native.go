@@ -12,7 +12,7 @@ import (
 
 // mountNative mounts the kernel's overlay, in a user namespace since Linux 5.11.
 func (m *mounting) mountNative() error {
-	work := m.path(workName)
+	work := m.ownPath(workName)
 	if m.options.Volatile {
 		// The kernel refuses an upper directory that has been volatile before; the
 		// container that it belongs to has only been restarted.
@@ -22,7 +22,7 @@ func (m *mounting) mountNative() error {
 	}
 	return mountOverlay(overlay{
 		lower:    m.layers,
-		upper:    m.path(upperName),
+		upper:    m.ownPath(upperName),
 		work:     work,
 		target:   m.path(rootfsName),
 		volatile: m.options.Volatile,

@@ -56,13 +56,13 @@ func (s *Store) openOwn(img *Image, o OwnOptions) (*own, error) {
 	name := upperName
 	if driver == Copy {
 		name = treeName
-		c.Whole, c.Copied = true, copiedAt(o.Dir)
+		c.Whole, c.Copied = true, copiedAt(ownDir(o.Dir))
 		c.UID, c.GID = unshifter(o.UIDs), unshifter(o.GIDs)
 	}
 	c.Own.Fuse = driver == FuseOverlayfs
-	c.Own.FD, err = unix.Open(filepath.Join(o.Dir, name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	c.Own.FD, err = unix.Open(filepath.Join(ownDir(o.Dir), name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return nil, errors.Join(&os.PathError{Op: "open", Path: filepath.Join(o.Dir, name), Err: err}, c.Close())
+		return nil, errors.Join(&os.PathError{Op: "open", Path: filepath.Join(ownDir(o.Dir), name), Err: err}, c.Close())
 	}
 	c.exists = err == nil
 	return c, nil

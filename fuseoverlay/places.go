@@ -1,6 +1,9 @@
 package fuseoverlay
 
-import "path/filepath"
+import (
+	"cmp"
+	"path/filepath"
+)
 
 // Places says which driver serves the root of the container in dir, and where
 // its files are, under Docker's names; the paths lead somewhere only in U1. A
@@ -12,22 +15,26 @@ func Places(dir string) (driver string, places map[string]string, err error) {
 	}
 	places = map[string]string{"MergedDir": filepath.Join(dir, rootfsName)}
 	if driver == Copy {
-		places["UpperDir"] = filepath.Join(dir, treeName)
+		places["UpperDir"] = filepath.Join(ownDir(dir), treeName)
 		return driver, places, nil
 	}
-	places["UpperDir"], places["WorkDir"] = filepath.Join(dir, upperName), filepath.Join(dir, workName)
+	places["UpperDir"], places["WorkDir"] = filepath.Join(ownDir(dir), upperName), filepath.Join(ownDir(dir), workName)
 	return driver, places, nil
 }
 
-// LayerDirs are the directories of an image's layers, the topmost first.
+// LayerDirs are the directories of an image's layers, the topmost first; none of one
+// that is in an image store only.
 func (v View) LayerDirs(i *Image) ([]string, error) {
+	if i.In != "" {
+		return nil, nil // it was not unpacked here
+	}
 	all, err := v.Layers()
 	if err != nil {
 		return nil, err
 	}
 	var dirs []string
 	for _, id := range all.Below(i.TopLayer) {
-		dirs = append(dirs, filepath.Join(v.GraphRoot, driverName, id, "diff"))
+		dirs = append(dirs, filepath.Join(cmp.Or(v.LayerRoot, v.GraphRoot), driverName, id, "diff"))
 	}
 	return dirs, nil
 }

@@ -51,7 +51,7 @@ func TestLayerDirs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := View{s.config.GraphRoot}.LayerDirs(img)
+	got, err := View{GraphRoot: s.config.GraphRoot}.LayerDirs(img)
 	if err != nil || len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("%v, %v; the store has %v", got, err, want)
 	}

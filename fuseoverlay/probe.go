@@ -66,7 +66,7 @@ func probeFuse(lower int, dir string) (*fuseHelper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startFuse(fuseMount{program: program, lower: []int{lower}, dir: dir})
+	return startFuse(fuseMount{program: program, lower: []int{lower}, dir: dir, target: filepath.Join(dir, rootfsName)})
 }
 
 // exercise does what needs whiteouts, opaque directories and copying up.

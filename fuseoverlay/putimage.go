@@ -78,7 +78,11 @@ func (s *Store) newRecord(id string, r ImageRecord) (storage.Image, error) {
 	if err != nil {
 		return rec, err
 	}
-	notes, err := json.Marshal(imageNotes{Version: 1, Size: size})
+	described := imageNotes{Version: 1, Size: size}
+	if r.Shared {
+		described.Shared = r.Names
+	}
+	notes, err := json.Marshal(described)
 	rec.Metadata = string(notes)
 	return rec, err
 }
@@ -115,6 +119,7 @@ func withImage(list []storage.Image, rec storage.Image) []storage.Image {
 		if known.ID == rec.ID {
 			there = true
 			known.Names = slices.Concat(rec.Names, known.Names)
+			known.Metadata = withShared(known, rec)
 			known.BigDataNames, known.BigDataSizes, known.BigDataDigests = rec.BigDataNames, rec.BigDataSizes, rec.BigDataDigests
 		}
 	}
@@ -122,6 +127,36 @@ func withImage(list []storage.Image, rec storage.Image) []storage.Image {
 		return list
 	}
 	return append(list, rec)
+}
+
+// withShared are the notes on an image that is there and gets names: one that it is
+// given here is its own from now on, wherever it was from.
+func withShared(known *storage.Image, rec storage.Image) string {
+	var old, given imageNotes
+	if json.Unmarshal([]byte(known.Metadata), &old) != nil || json.Unmarshal([]byte(rec.Metadata), &given) != nil {
+		return rec.Metadata
+	}
+	for _, name := range old.Shared {
+		if !slices.Contains(rec.Names, name) {
+			given.Shared = append(given.Shared, name)
+		}
+	}
+	notes, err := json.Marshal(given)
+	if err != nil {
+		return rec.Metadata
+	}
+	return string(notes)
+}
+
+// ownName are the notes on an image to which the user himself gives a name that it had
+// from an image store; given says that it had.
+func ownName(rec *storage.Image, name string) (notes string, given bool) {
+	if !slices.Contains(describe(rec).Shared, name) {
+		return "", false
+	}
+	size := describe(rec).Size
+	own := storage.Image{Names: []string{name}, Metadata: fmt.Sprintf(`{"version":1,"size":%d}`, size)}
+	return withShared(rec, own), true
 }
 
 // unmarkImage takes the mark of an image away that is on the list now. If it

@@ -135,6 +135,11 @@ func (s *Store) TagImage(ref, name string) (*Image, error) {
 	if err := s.store.AddNames(rec.ID, []string{name}); err != nil {
 		return nil, fmt.Errorf("tag image %s as %s: %w", rec.ID, name, err)
 	}
+	if notes, given := ownName(rec, name); given {
+		if err := s.store.SetMetadata(rec.ID, notes); err != nil {
+			return nil, fmt.Errorf("tag image %s as %s: %w", rec.ID, name, err)
+		}
+	}
 	s.keepCopies()
 	return describe(rec), nil
 }

@@ -35,6 +35,10 @@ type Config struct {
 	// GraphRoot and RunRoot are containers/storage's directories, absolute: what
 	// lasts, and what may be lost with a reboot. They are made 0700.
 	GraphRoot, RunRoot string
+	// Lists is where the lists of images and layers are, and what images have beside
+	// layers, if they are not below GraphRoot. Then that is a scratch, which may lose
+	// what lies in it at any time: see scratch.go.
+	Lists string
 	// Driver forces one; empty means the best that works.
 	Driver string
 }
@@ -64,6 +68,9 @@ func Open(c Config) (*Store, error) {
 		return nil, fmt.Errorf("unknown storage driver %q: it must be %s, %s or %s", c.Driver, Native, FuseOverlayfs, Copy)
 	}
 	if err := isolate(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := c.LinkLists(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s, err := storage.GetStore(storage.StoreOptions{

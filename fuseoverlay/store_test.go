@@ -49,14 +49,14 @@ func TestImages(t *testing.T) {
 		case want != "" && (err != nil || img.ID != want):
 			t.Errorf("%q: %v, error %v", ref, img, err)
 		}
-		seen, seenErr := View{s.config.GraphRoot}.Image(ref)
+		seen, seenErr := View{GraphRoot: s.config.GraphRoot}.Image(ref)
 		if spell(t, seen) != spell(t, img) || errors.Is(seenErr, ErrNoImage) != errors.Is(err, ErrNoImage) {
 			t.Errorf("%q: a view sees %s, %v; the store %s, %v", ref, spell(t, seen), seenErr, spell(t, img), err)
 		}
 	}
 	if images, err := s.Images(); err != nil {
 		t.Error(err)
-	} else if seen, err := (View{s.config.GraphRoot}).Images(); err != nil || spell(t, seen) != spell(t, images) {
+	} else if seen, err := (View{GraphRoot: s.config.GraphRoot}).Images(); err != nil || spell(t, seen) != spell(t, images) {
 		t.Errorf("a view sees %s, %v; the store has %s", spell(t, seen), err, spell(t, images))
 	}
 	// A name moves.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.podman.io/storage"
@@ -17,8 +18,13 @@ import (
 // of images whole (rename(2)), so what is read is what one moment had. The
 // files belong to the user himself, unlike those in layers.
 type View struct {
-	// GraphRoot is that of Config.
+	// GraphRoot is that of Config, or its Lists where it has such.
 	GraphRoot string
+	// LayerRoot is the GraphRoot of a Config that has Lists.
+	LayerRoot string
+	// Stores finds the images of the image stores that are read beside it: those that
+	// bear a name, or all where it is empty or none does. It may be nil.
+	Stores func(name string) []StoredImage
 }
 
 // imagesFile is containers/storage's list of images, below the graph root.
@@ -38,7 +44,7 @@ func (v View) Images() ([]Image, error) {
 	for i := range recs {
 		out = append(out, *describe(&recs[i]))
 	}
-	return out, nil
+	return v.withStores(out), nil
 }
 
 func (v View) records() ([]storage.Image, error) {
@@ -82,6 +88,9 @@ func (v View) Layers() (Layers, error) {
 	for _, rec := range recs {
 		layers[rec.ID] = Layer{Parent: rec.Parent, Size: max(rec.UncompressedSize, 0)}
 	}
+	for _, i := range v.stored("") {
+		i.addLayers(layers)
+	}
 	return layers, nil
 }
 
@@ -111,7 +120,13 @@ func (v View) Find(ref string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up image %q: %w", ref, err)
 	}
-	rec := findRecord(recs, strings.TrimPrefix(ref, "sha256:"))
+	ref = strings.TrimPrefix(ref, "sha256:")
+	rec := findRecord(recs, ref)
+	if v.Stores != nil && (rec == nil || slices.Contains(describe(rec).Shared, ref)) {
+		if stored := v.findStored(recs, ref); stored != nil {
+			return stored, nil
+		}
+	}
 	if rec == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoImage, ref)
 	}
@@ -121,8 +136,8 @@ func (v View) Find(ref string) (*Image, error) {
 // Image finds an image, and reads its config and manifest.
 func (v View) Image(ref string) (*Image, error) {
 	img, err := v.Find(ref)
-	if err != nil {
-		return nil, err
+	if err != nil || img.In != "" {
+		return img, err
 	}
 	for _, part := range []struct {
 		key  string
@@ -142,6 +157,13 @@ func (v View) Image(ref string) (*Image, error) {
 // Config reads the configuration of an image by its whole id.
 func (v View) Config(id string) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(v.GraphRoot, filepath.Dir(imagesFile), id, configKey))
+	if errors.Is(err, fs.ErrNotExist) {
+		for _, i := range v.stored("") {
+			if i.ID == id {
+				return i.Config, nil
+			}
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %s: %w", id, configKey, err)
 	}

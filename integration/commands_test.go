@@ -10,6 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/testenv"
 )
 
 // patience is how long a script waits for something that is about to happen.
@@ -42,6 +44,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"htpasswd":     htpasswd,
 	"certificate":  certificate,
 	"outer":        startOuter,
+	"cgroups":      needCgroups,
+	"ungrouped":    needNoCgroups,
 }
 
 // script is what one running script has at hand.
@@ -67,6 +71,20 @@ func (s *script) close() {
 		if r != nil {
 			r.server.Close()
 		}
+	}
+}
+
+// needCgroups goes on only where the user has control groups of version 1, and names them
+// in $CGROUP.
+func needCgroups(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv("CGROUP", testenv.NeedLegacyCgroups(of(ts).t))
+}
+
+// needNoCgroups goes on only where control groups hold no limits.
+func needNoCgroups(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("rootlet", "info", "--format", "{{.Limits.By}}"))
+	if by := strings.TrimSpace(ts.ReadFile("stdout")); by != "" {
+		testenv.NotFor(of(ts).t, "what is done without "+by)
 	}
 }
 

@@ -75,6 +75,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, s := range dozing {
 		reached[s.name] = true
 	}
+	for _, s := range moveSteps { // TestMoveIsKilledAtEveryStep
+		reached[s.step] = true
+	}
 	kills += killEach(t, all, dozes, dozing)
 	t.Logf("%d kills", kills)
 	if every == 1 && kills < leastKills {

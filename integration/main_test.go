@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rootlet/internal/hosts"
 	"rootlet/internal/reportcard"
 	"rootlet/internal/testenv"
 )
@@ -28,7 +29,9 @@ var whoever = []string{
 	// What a registry or a credential helper is asked, and answers.
 	"credential-helper", "login", "mirror", "pull-errors", "pull-faults", "registry-own", "registry-serve", "search",
 	// What is written down: records, logs, events, settings.
-	"autostart", "completion", "events", "health", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
+	"autostart", "completion", "events", "health", "limits-best-effort", "log-full", "log-options", "logs", "restart-policy", "update", "usersettings",
+	// Where the store is.
+	"layers-dir", "system-move",
 	// What a client does with what it is sent, and what it reads below /proc.
 	"attach", "signals", "stats",
 }
@@ -42,6 +45,7 @@ func TestMain(m *testing.M) {
 		os.Exit(measure(report))
 	}
 	reportcard.Stage()
+	hosts.Stage()
 	if stage := egressStage(); stage != nil {
 		if err := stage(); err != nil {
 			fmt.Fprintln(os.Stderr, os.Getenv(stageKey)+":", err)

@@ -41,6 +41,9 @@ type Options struct {
 	// DropBlobs removes them once their layers are unpacked.
 	DropBlobs bool
 
+	// Shared marks the image as one of an image store of others.
+	Shared bool
+
 	// How patient to be with the registry; zero for the defaults of
 	// registry.Config.
 	HeaderTimeout, Silence, RetryDelay time.Duration
@@ -122,7 +125,7 @@ func FromSource(ctx context.Context, src Source, identifier string, names []stri
 	if whole {
 		return result, nil
 	}
-	plan.Names = names
+	plan.Names, plan.Shared = names, o.Shared
 	result.Pulled = !there
 	return result, plan.install(ctx, o, store)
 }

@@ -296,3 +296,51 @@ func TestLimits(t *testing.T) {
 	mustFail(t, r.Host+"/some/zeros", o, TooLarge, "limit ratio")
 	mustHave(t, o, dir, registrytest.Image{})
 }
+
+// TestBlobsOfOthers pulls with others' blobs at hand: what is right is not fetched, what
+// is not is.
+func TestBlobsOfOthers(t *testing.T) {
+	image := threeLayers()
+	for name, change := range map[string]func(blob []byte) []byte{
+		"right":           bytes.Clone,
+		"one bit flipped": func(b []byte) []byte { b = bytes.Clone(b); b[len(b)/2] ^= 1; return b },
+		"cut":             func(b []byte) []byte { return b[:len(b)/2] },
+		"emptied":         func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, l := range image.Layers {
+				file := strings.TrimPrefix(registrytest.Digest(l.Blob()), "sha256:")
+				if err := os.WriteFile(filepath.Join(dir, file), change(l.Blob()), 0o444); err != nil {
+					t.Fatal(err)
+				}
+			}
+			theirs, err := os.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer theirs.Close()
+			r := registrytest.New(t)
+			r.Push("some/image", image)
+			o, own := keeping(t)
+			o.Blobs = o.Blobs.With([]*os.File{theirs})
+			store := newMemStore()
+			mustPull(t, r.Host+"/some/image", o, store)
+			if err := store.unlike(3, 1); err != nil && name == "right" {
+				t.Error(err)
+			}
+			asked := 0
+			for _, request := range r.Requests() {
+				if strings.Contains(request.URL.Path, "/blobs/") && !strings.Contains(request.URL.Path, registrytest.Digest(image.ConfigJSON())) {
+					asked++
+				}
+			}
+			if (asked > 0) == (name == "right") {
+				t.Errorf("%d layers were fetched", asked)
+			}
+			if name != "right" {
+				mustHave(t, o, own, image)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"archive/tar"
 	"bufio"
 	"context"
 	"crypto/sha256"
@@ -77,6 +78,12 @@ func (b *bringing) bringLayer(ctx context.Context, l *layer) (again bool, err er
 		err = lie(err)
 	} else {
 		err = b.unpack(ctx, cancel, l, source, pack)
+	}
+	if errors.Is(err, tar.ErrHeader) && !fresh {
+		// Perhaps only because the blob was damaged where it was kept: its end decides.
+		if _, end := io.Copy(io.Discard, source); end != nil {
+			err = end
+		}
 	}
 	if err != nil {
 		// Where the blob is what its digest says and unpacks to something else, the

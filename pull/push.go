@@ -23,6 +23,7 @@ type PushOptions struct {
 	Compression string      // gzip or zstd for those that came uncompressed; empty is gzip
 	Level       int         // 1 is fastest, 0 the usual one
 	Recompress  bool        // those too that are compressed otherwise
+	AsCame      bool        // what a registry gave stays as it was: only what came uncompressed from this host is compressed
 	AsItIs      bool        // none at all
 	Parallel    int         // layers at once, 0 for what suits this machine
 	Events      func(Event) // progress, one call at a time, from other goroutines
@@ -178,7 +179,7 @@ func wanted(is format, packed bool, o PushOptions) (format, error) {
 	}
 	switch {
 	case o.AsItIs:
-	case o.Recompress, is == formatTar && (packed || o.Compression != ""):
+	case o.Recompress, is == formatTar && (packed || o.Compression != "" && !o.AsCame):
 		return want, nil
 	}
 	return is, nil

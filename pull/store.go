@@ -72,4 +72,5 @@ type ImageRecord struct {
 	Manifest []byte // of the chosen platform
 	Config   []byte
 	Created  time.Time // zero where the image does not say
+	Shared   bool      // it came from an image store of others, whose names for it may move
 }

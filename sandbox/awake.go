@@ -16,6 +16,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
@@ -84,7 +85,7 @@ func revive(e estate) (*monitor, error) {
 	if e.sessionEnds {
 		m.sessionEnds <- unix.SIGTERM
 	}
-	m.Request, m.state, m.pid, m.delay, m.began, m.oomKillsBefore, m.held = e.Request, e.State, e.PID, e.Delay, e.Began, e.OOMs, e.Held
+	m.Request, m.state, m.pid, m.refused, m.delay, m.began, m.oomKillsBefore, m.held = e.Request, e.State, e.PID, e.Refused, e.Delay, e.Began, e.OOMs, e.Held
 	m.hostPID = e.State.PID
 	m.pidfd, m.mounted = e.PIDFD, true
 	m.started.Store(true)
@@ -94,9 +95,7 @@ func revive(e estate) (*monitor, error) {
 	if err := m.mapIDs(); err != nil {
 		return nil, err
 	}
-	if e.State.Cgroup != "" {
-		m.cgroup = &cgroup{dir: e.State.Cgroup}
-	}
+	m.cgroup = cgroup.Of(e.State, e.ID)
 	var err error
 	if m.root, err = fuseoverlay.Resume(e.Root); err != nil {
 		return nil, err
@@ -120,6 +119,7 @@ func revive(e estate) (*monitor, error) {
 	m.streams = reviveStreams(e)
 	m.streams.start(&m.audience, m.log)
 	m.health.resume(m.Spec.Health, e.Probe)
+	m.resumeWatching(e)
 	socket := os.NewFile(uintptr(e.Socket), "socket")
 	l, err := net.FileListener(socket)
 	if err != nil {
@@ -139,7 +139,7 @@ func resumeHelper(k *slirp.Kept) (*slirp.Helper, error) {
 
 func reviveStreams(e estate) *streams {
 	s := &streams{inside: [3]int{-1, -1, -1}, output: map[logfile.Stream]*os.File{}}
-	s.last.Store(time.Now().UnixNano())
+	s.last.Store(e.lastEvent(time.Now()).UnixNano())
 	s.console = reopen(e.Console)
 	if s.stdin = s.console; e.Stdin != e.Console {
 		s.stdin = reopen(e.Stdin)
@@ -155,6 +155,15 @@ func reviveStreams(e estate) *streams {
 		}
 	}
 	return s
+}
+
+// lastEvent is when something has happened last: that has woken the monitor, unless it
+// was only time for a look.
+func (e *estate) lastEvent(now time.Time) time.Time {
+	if e.Look > 0 && e.Look == e.alarm() && sinceBoot() >= e.Look {
+		return now.Add(-awakeFor)
+	}
+	return now
 }
 
 // reopen makes a file of a descriptor that was left open, non-blocking again.

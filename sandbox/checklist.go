@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/sandbox/firstproc"
+	"rootlet/sandbox/record"
 )
 
 // You come here from monitor.go, which has assembled the root in U1. The next
@@ -17,18 +18,21 @@ import (
 type first struct {
 	root     string // the assembled root, as the monitor sees it
 	sync     int    // descriptor on which it and the monitor take turns
-	cgroup   int    // descriptor of its cgroup's cgroup.procs, 0 where it has none
+	cgroups  []int  // descriptors of the cgroup.procs that it is to enter
 	hostname string
 
 	groups  [2]int // the lowest and the highest group that is mapped
+	tasks   int64  // how many processes and threads there may be, about; 0: any number
 	nesting int    // how many user namespaces there may be inside at a time
 	// foreign are the CLONE_NEW flags of the namespaces that are not its own, but
 	// another container's or the host's.
 	foreign  uintptr
-	others   []namespace // those of other containers, for it to enter
-	shm      *otherShm   // whose /dev/shm it has; nil: not another container's
-	noQueues bool        // no message queues to be seen: --ipc none
-	hostPIDs bool        // it has the host's pid namespace
+	others   []namespace            // those of other containers, for it to enter
+	shm      *otherShm              // whose /dev/shm it has; nil: not another container's
+	noQueues bool                   // no message queues to be seen: --ipc none
+	hostPIDs bool                   // it has the host's pid namespace
+	refused  uintptr                // CLONE_NEW flags of those that it shares for want of its own
+	without  func(word string) bool // whether it may do without that; nil: without nothing
 	terminal *terminal
 	sandbox  bool // see sandboxed.go
 
@@ -45,6 +49,15 @@ type first struct {
 const (
 	turnNamespaces = 'n' // it is in U2: write the maps, start the network
 	turnReady      = 'r' // its root is done: release it once the network is
+)
+
+// lacks are what it has to do without, and tells before either of them.
+var lacks = map[byte]string{turnBoundProc: record.BoundProc, turnBoundSys: record.BoundSys, turnHostUTS: record.HostUTS}
+
+const (
+	turnBoundProc = 'p'
+	turnBoundSys  = 's'
+	turnHostUTS   = 'u'
 )
 
 // own reports whether a namespace, by its CLONE_NEW flag, is the container's own.
@@ -75,9 +88,9 @@ func (f first) checklist() *firstproc.Program {
 	// who can see it may look into it until it is the user's program (CVE-2016-9962).
 	hide(p)
 	f.dieWithMonitor(p)
-	if f.cgroup > 0 {
+	for _, procs := range f.cgroups {
 		// Before it makes the namespace that shows this group as the root.
-		p.Call("enter the cgroup", unix.SYS_WRITE, []uintptr{uintptr(f.cgroup), p.String("0"), 1})
+		p.Call("enter the cgroup", unix.SYS_WRITE, []uintptr{uintptr(procs), p.String("0"), 1})
 	}
 	p.Call("new session", unix.SYS_SETSID, nil)
 	f.resetSignals(p)
@@ -88,7 +101,6 @@ func (f first) checklist() *firstproc.Program {
 		mount(p, "take mounts from the monitor", "", ".", "", unix.MS_SLAVE, "")
 	}
 	f.mountProc(p)
-	f.boundNesting(p) // before /proc/sys is read-only
 	f.openNull(p)
 	for _, m := range f.procMasks {
 		f.cover(p, m)
@@ -104,20 +116,24 @@ func (f first) checklist() *firstproc.Program {
 		}
 	}
 
+	f.boundTasks(p)
+
 	// Into U2. Its maps are the monitor's to write: nobody may map ids that
 	// are not his own. Credentials change, which clears the death signal.
-	p.Call("new user namespace", unix.SYS_UNSHARE, []uintptr{f.ownFlags()})
+	p.Call(namespacesStep, unix.SYS_UNSHARE, []uintptr{f.ownFlags()})
 	p.Tell("tell the monitor of the namespaces", f.sync, turnNamespaces)
 	p.Await("wait for the id maps", f.sync)
 	f.dieWithMonitor(p)
 
 	// What belongs to U2's own namespaces.
-	mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT)
+	if f.own(unix.CLONE_NEWCGROUP) {
+		mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT, unix.EPERM, unix.EBUSY)
+	}
 	if f.own(unix.CLONE_NEWIPC) && !f.noQueues {
 		mountQueues(p)
 	}
 	if f.own(unix.CLONE_NEWUTS) {
-		p.Call("set the hostname", unix.SYS_SETHOSTNAME, []uintptr{p.String(f.hostname), uintptr(len(f.hostname))})
+		f.setHostname(p)
 	}
 	if f.own(unix.CLONE_NEWNET) {
 		loopbackUp(p)
@@ -126,7 +142,7 @@ func (f first) checklist() *firstproc.Program {
 	if f.sandbox {
 		// U2 has no user namespaces below it, whatever the filter of system calls lets
 		// through (namespaces(7), "The /proc/sys/user directory").
-		setSysctl(p, "/proc", "user/max_user_namespaces", "0")
+		setSysctl(p, "/proc", "user/max_user_namespaces", "0", f.mayDoWithout(record.BoundProc))
 	}
 
 	// The copied root is locked in its place; a bind of it is not, and becomes /.
@@ -211,15 +227,22 @@ func (f first) dieWithMonitor(p *firstproc.Program) {
 	p.Call("tie its life to the monitor's", unix.SYS_PRCTL, []uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)})
 }
 
-// mountProc shows the processes of its pid namespace. Nobody but root can mount one of
-// the host's: that is there already.
-func (f first) mountProc(p *firstproc.Program) {
-	if f.hostPIDs {
-		mount(p, "bind /proc", "/proc", "proc", "", unix.MS_BIND|unix.MS_REC, "")
+// setHostname may be refused by the filter of system calls of a container around this one
+// (Podman's).
+func (f first) setHostname(p *firstproc.Program) {
+	args := []uintptr{p.String(f.hostname), uintptr(len(f.hostname))}
+	if !f.mayDoWithout(record.HostUTS) {
+		p.Call(hostnameStep, unix.SYS_SETHOSTNAME, args)
 		return
 	}
-	mount(p, "mount /proc", "proc", "proc", "proc", kernelFS, "")
+	p.Call(hostnameStep, unix.SYS_SETHOSTNAME, args, unix.EPERM)
+	p.IfDone(func() {}, func() { p.Tell("tell the monitor of the hostname", f.sync, turnHostUTS) })
 }
+
+const hostnameStep = "set the hostname"
+
+// namespacesStep is where the kernel may refuse namespaces: see descent.go.
+const namespacesStep = "new user namespace"
 
 // mountQueues shows the message queues of the IPC namespace that it is in.
 func mountQueues(p *firstproc.Program) {
@@ -284,8 +307,8 @@ const maxNesting = 32
 // boundNesting has the kernel count what is below U1, U2 too. Inside nobody has a right
 // over U1, so that the bound holds where a filter does not (user_namespaces(7),
 // namespaces(7) on /proc/sys/user).
-func (f first) boundNesting(p *firstproc.Program) {
-	setSysctl(p, "proc", "user/max_user_namespaces", strconv.Itoa(1+f.nesting))
+func (f first) boundNesting(p *firstproc.Program, unlessReadOnly bool) {
+	setSysctl(p, "proc", "user/max_user_namespaces", strconv.Itoa(1+f.nesting), unlessReadOnly)
 }
 
 // loopbackUp is netdevice(7)'s SIOCSIFFLAGS on lo.
@@ -308,18 +331,29 @@ func (f first) setNetwork(p *firstproc.Program) {
 		{"ipv4/ping_group_range", fmt.Sprintf("%d %d", f.groups[0], f.groups[1])},
 		{"ipv4/ip_unprivileged_port_start", "0"},
 	} {
-		setSysctl(p, "/proc", "net/"+s[0], s[1])
+		setSysctl(p, "/proc", "net/"+s[0], s[1], f.mayDoWithout(record.BoundProc))
 	}
 }
 
 // setSysctl writes below sys of a /proc: the container's own, or the host's while that is
-// still in sight.
-func setSysctl(p *firstproc.Program, proc, name, value string) {
+// still in sight. In a container around this one the latter may be read-only.
+func setSysctl(p *firstproc.Program, proc, name, value string, unlessReadOnly bool) {
 	what := "set " + name
-	p.Call(what, unix.SYS_OPENAT, []uintptr{cwd, p.String(proc + "/sys/" + name), unix.O_WRONLY | unix.O_CLOEXEC})
+	var tolerate []unix.Errno
+	if unlessReadOnly {
+		tolerate = []unix.Errno{unix.EROFS}
+	}
+	p.Call(what, unix.SYS_OPENAT, []uintptr{cwd, p.String(proc + "/sys/" + name), unix.O_WRONLY | unix.O_CLOEXEC}, tolerate...)
 	p.SaveResult()
-	p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(value), uintptr(len(value))})
-	p.CallSaved(what, unix.SYS_CLOSE, nil)
+	write := func() {
+		p.CallSaved(what, unix.SYS_WRITE, []uintptr{p.String(value), uintptr(len(value))})
+		p.CallSaved(what, unix.SYS_CLOSE, nil)
+	}
+	if unlessReadOnly {
+		p.IfDone(write, func() {})
+		return
+	}
+	write()
 }
 
 func chdir(p *firstproc.Program, what, dir string) {

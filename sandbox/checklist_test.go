@@ -8,6 +8,7 @@ import (
 
 	"rootlet/internal/testenv"
 	"rootlet/sandbox/identity"
+	"rootlet/sandbox/record"
 	"rootlet/sandbox/seccomp"
 )
 
@@ -127,5 +128,30 @@ func TestTheHostsPIDsAreBound(t *testing.T) {
 	order(t, plan, "hide from tracers", "bind /proc\n", "mask /proc/kcore")
 	if strings.Contains(plan, "mount /proc\n") {
 		t.Error("a fresh /proc of the host's pid namespace, which takes root")
+	}
+}
+
+// What a container may do without is taken in another way, still in U1 and before the masks.
+func TestWhatIsRefusedIsTakenAnotherWay(t *testing.T) {
+	f := example()
+	f.without = func(string) bool { return true }
+	testenv.Golden(t, "checklist-without.golden", f.checklist().Plan())
+	order(t, f.checklist().Plan(), "mount /proc\n", "set user/max_user_namespaces\n", "mount /proc, or else\n", "bind /proc\n", "make /proc read-only\n",
+		"tell the monitor of /proc\n", "mask /proc/kcore\n", "make /proc/sys read-only\n", "new user namespace\n", "set the hostname\n", "tell the monitor of the hostname\n")
+	for word, step := range map[string]string{record.BoundProc: "bind /proc", record.HostUTS: "tell the monitor of the hostname"} {
+		f.without = func(asked string) bool { return asked != word }
+		if strings.Contains(f.checklist().Plan(), step) {
+			t.Errorf("%q though the container insists on more than %s", step, word)
+		}
+	}
+}
+
+func TestAPIDNamespaceForWantOfOneHasAReadOnlyProc(t *testing.T) {
+	f := example()
+	f.foreign, f.hostPIDs, f.refused = unix.CLONE_NEWPID, true, unix.CLONE_NEWPID
+	order(t, f.checklist().Plan(), "bind /proc\n", "make /proc read-only\n", "mask /proc/kcore")
+	f.refused = 0
+	if strings.Contains(f.checklist().Plan(), "make /proc read-only") {
+		t.Error("--pid host")
 	}
 }

@@ -204,6 +204,8 @@ func (m *monitor) do(a ask) error {
 		return m.connect(a.Network)
 	case a.Verb == verbDisconnect:
 		return m.leave(a.Network.Network)
+	case a.Verb == verbUpdate:
+		return m.update(a)
 	case !up:
 		return ErrNotRunning
 	case a.Verb == verbKill:

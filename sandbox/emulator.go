@@ -237,7 +237,7 @@ func resumeEmulator(k *keptEmulator, path string) (*emulator, error) {
 // lostEmulator is what becomes of a container whose calls nobody answers any more: the
 // kernel says ENOSYS to stat(2), under which no program does what it should.
 func (m *monitor) lostEmulator(cause error) {
-	m.lost = fmt.Errorf("root emulation has ended: %w", cause)
+	m.doom = fmt.Errorf("root emulation has ended, and the container was killed: %w", cause)
 	m.deliver(int(unix.SIGKILL))
 }
 

@@ -3,18 +3,17 @@ package sandbox
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
 	"rootlet/internal/failpoint"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/record"
 )
 
@@ -46,26 +45,34 @@ func (m *monitor) noteEnd(status int) {
 	m.audience.hurry()
 	logErr := m.closeStreams()
 	failpoint.At("end log closed")
-	m.state.Cgroup = "" // it goes with this life
+	m.state.Cgroup, m.state.Cgroups = "", nil // they go with this life
 	m.state.PID, m.state.PausedBy, m.state.Finished, m.state.ExitCode = 0, "", time.Now().UTC(), status
 	if m.state.Error == "" && logErr != nil {
 		m.state.Error = "log: " + logErr.Error()
 	}
 	if m.wasOOMKilled(status) {
+		m.noteOOM()
+	}
+	m.endHealth()
+	m.watching.end()
+	m.happened("die", "exitCode", strconv.Itoa(status),
+		"execDuration", strconv.Itoa(int(m.age().Seconds())))
+}
+
+// noteOOM tells that something was killed for want of memory, the first time in a life.
+func (m *monitor) noteOOM() {
+	if !m.state.OOMKilled {
 		m.state.OOMKilled = true
 		m.happened("oom")
 	}
-	m.endHealth()
-	m.happened("die", "exitCode", strconv.Itoa(status),
-		"execDuration", strconv.Itoa(int(m.age().Seconds())))
 }
 
 // finish records that the program has ended for good, answers the clients, and
 // only then takes the container's things apart.
 func (m *monitor) finish(status int) error {
 	m.state.Status = record.Exited
-	if m.lost != nil {
-		m.state.Error = fmt.Sprintf("the container was killed: %v", m.lost)
+	if m.doom != nil {
+		m.state.Error = m.doom.Error()
 	}
 	failpoint.At("end finishes")
 	m.leaveNetworks() // who knows of the end may have its addresses
@@ -78,6 +85,7 @@ func (m *monitor) finish(status int) error {
 		if m.root != nil {
 			m.root.Path = filepath.Join(gone, filepath.Base(m.root.Path)) // it was mounted under the old name
 		}
+		m.gone = gone
 		m.later(func() error { m.unmount(); return errors.Join(m.removeVolumes(), removeFiles(gone)) })
 		m.happened("destroy")
 	} else {
@@ -87,7 +95,7 @@ func (m *monitor) finish(status int) error {
 	}
 	m.closeSocket() // last: who finds no socket finds the state that says why
 	failpoint.At("end socket closed")
-	if m.lost != nil {
+	if m.doom != nil {
 		text, _ := json.Marshal(Failure{Message: m.state.Error, Code: status}) // plain fields: it cannot fail
 		m.audience.dismiss(kindFailed, text)
 		return nil
@@ -100,6 +108,9 @@ func (m *monitor) finish(status int) error {
 // removeFiles deletes a container's directory. A sweep may be at it, too, once the
 // lock in it is gone.
 func removeFiles(dir string) error {
+	if err := fuseoverlay.RemoveOwn(dir); err != nil {
+		return err
+	}
 	for {
 		if err := fuseoverlay.RemoveTree(dir); !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -133,7 +144,13 @@ func (m *monitor) remove() error {
 	failpoint.At("end removes volumes")
 	err = m.removeVolumes()
 	failpoint.At("end removes files")
-	return errors.Join(err, removeFiles(gone))
+	removed := removeFiles(gone)
+	if errors.Is(removed, unix.ENOTEMPTY) {
+		// The lock's file has a name on NFS and FUSE as long as it is open.
+		_ = m.container.Close()
+		removed = removeFiles(gone)
+	}
+	return errors.Join(err, removed)
 }
 
 // unmount lets go of what serves one life of the program.
@@ -150,20 +167,27 @@ func (m *monitor) unmount() {
 		_ = m.root.Close()
 		m.root = nil
 	}
-	m.cgroup.remove()
-	m.cgroup = nil
+	if m.cgroup != nil {
+		m.cgroup.Remove()
+		m.cgroup = nil
+	}
 }
 
-// wasOOMKilled reports whether it was the kernel, for want of memory, that killed
-// the program. Where no cgroup of the container's own counts that, the machine's
-// count of such kills is all there is to go by: it has risen since the program
-// began, and nobody of ours has sent that signal.
+// wasOOMKilled reports whether the kernel has killed a process of the container for
+// want of memory. Where no cgroup of its own counts that, the machine's count of such
+// kills is all there is to go by: the program was killed, it has risen since that began,
+// and nobody of ours has sent that signal.
 func (m *monitor) wasOOMKilled(status int) bool {
+	if m.watching.killed {
+		return true
+	}
+	if m.cgroup != nil {
+		if n, counted := m.cgroup.OOMKills(); counted {
+			return n > 0
+		}
+	}
 	if status != codeSignal+int(unix.SIGKILL) || m.ending.asked {
 		return false
-	}
-	if n, counted := m.cgroup.oomKills(); counted {
-		return n > 0
 	}
 	return oomKills() > m.oomKillsBefore
 }
@@ -172,16 +196,5 @@ func (m *monitor) wasOOMKilled(status int) bool {
 // memory since it booted (Linux 4.13).
 func oomKills() int {
 	text, _ := os.ReadFile("/proc/vmstat")
-	return countOf(string(text), "oom_kill")
-}
-
-// countOf finds a number in the kernel's "name value" lines, 0 without it.
-func countOf(text, name string) int {
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			n, _ := strconv.Atoi(strings.TrimSpace(value))
-			return n
-		}
-	}
-	return 0
+	return cgroup.CountOf(string(text), "oom_kill")
 }

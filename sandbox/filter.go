@@ -17,7 +17,7 @@ import (
 // filterFor makes the filter of system calls of a program that may have some
 // capabilities, by its container's profile; nil: it has none.
 func filterFor(s *record.Spec, caps capSet) (*seccomp.Filter, error) {
-	if s.Seccomp.Profile == record.Unconfined || s.Privileged && s.Seccomp.Profile == "" {
+	if s.HasNoFilter() {
 		return nil, nil
 	}
 	machine, err := seccomp.Here(caps.has)
@@ -98,11 +98,13 @@ const filterStep = "load the seccomp filter"
 // dropRights.
 func (g program) loadFilter(p *firstproc.Program) {
 	g.loadEmulation(p)
-	if g.filter == nil {
-		return
+	// Of two filters the stricter holds. The one that permits seccomp(2) goes first.
+	for _, f := range []*seccomp.Filter{g.pinned, g.filter} {
+		if f != nil {
+			code := &unix.SockFprog{Len: uint16(len(f.Code)), Filter: &f.Code[0]}
+			p.Call(filterStep, unix.SYS_SECCOMP, []uintptr{unix.SECCOMP_SET_MODE_FILTER, uintptr(f.Flags), firstproc.Pointer(p, code)})
+		}
 	}
-	code := &unix.SockFprog{Len: uint16(len(g.filter.Code)), Filter: &g.filter.Code[0]}
-	p.Call(filterStep, unix.SYS_SECCOMP, []uintptr{unix.SECCOMP_SET_MODE_FILTER, uintptr(g.filter.Flags), firstproc.Pointer(p, code)})
 }
 
 // explainFilter says what to do about a kernel that takes no filter; nil: it was

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"rootlet/internal/linux"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/identity"
 )
@@ -55,11 +55,7 @@ func (t *Target) join(r ExecRequest, stdio [3]int) (*joined, error) {
 	if g.executable, err = open.addFile(firstproc.Trampoline()); err != nil {
 		return nil, err
 	}
-	way := joiner{way: t.way, cgroup: -1, program: g}
-	if t.state.Cgroup != "" {
-		// It may be another user's, as after su(1): see enterCgroup.
-		way.cgroup, _ = open.add(unix.Open(filepath.Join(t.state.Cgroup, "cgroup.procs"), unix.O_WRONLY|unix.O_CLOEXEC, 0))
-	}
+	way := joiner{way: t.way, program: g}
 	j := &joined{}
 	if j.socket, way.child, err = socketFor(&open); err != nil {
 		return nil, err
@@ -72,7 +68,7 @@ func (t *Target) join(r ExecRequest, stdio [3]int) (*joined, error) {
 		}
 		defer console.Close()
 	}
-	process, err := firstproc.Start(way.checklist(), 0, stdio)
+	process, err := t.start(way, stdio)
 	if err != nil {
 		return nil, errors.Join(err, j.socket.Close())
 	}
@@ -82,6 +78,34 @@ func (t *Target) join(r ExecRequest, stdio [3]int) (*joined, error) {
 		return nil, j.abandon(explainJoin(g, err))
 	}
 	return j, nil
+}
+
+// start has the joiner begin in the container's control group, or enter it, as far as
+// this host lets it.
+func (t *Target) start(j joiner, stdio [3]int) (*firstproc.Process, error) {
+	group := cgroup.Of(t.state, t.spec.ID)
+	if group == nil {
+		return firstproc.Start(j.checklist(), 0, stdio)
+	}
+	into, err := group.Entrance()
+	if err != nil { // another user's, as after su(1)
+		return firstproc.Start(j.checklist(), 0, stdio)
+	}
+	defer into.Close()
+	if into.Dir != nil {
+		begin := func() (*firstproc.Process, error) {
+			return firstproc.StartIn(int(into.Dir.Fd()), j.checklist(), 0, stdio)
+		}
+		process, err := begin()
+		if errors.Is(err, unix.EACCES) && cgroup.Join(BusUser(), t.state.Cgroup, os.Getpid()) == nil {
+			process, err = begin()
+		}
+		if err == nil {
+			return process, nil
+		}
+	}
+	j.cgroups = descriptors(into.Procs)
+	return firstproc.Start(j.checklist(), 0, stdio)
 }
 
 // socketFor makes a pair of sockets, the second for the process to be cloned.
@@ -137,7 +161,7 @@ func (t *Target) program(r ExecRequest) (program, error) {
 		argv: r.Args, env: environment(&spec, who.Home, r.TTY),
 	}
 	g.paths = candidates(g.argv[0], g.env)
-	return g, nil
+	return g, g.bind(&spec, t.state)
 }
 
 // who is the user that the request names. Without a name it is the one that the
@@ -190,6 +214,8 @@ func explainJoin(g program, err error) error {
 	}
 	f := &Failure{Code: codeCannotInvoke, Message: step.Error()}
 	switch {
+	case step.Errno == unix.EAGAIN && strings.HasSuffix(step.Step, "pid namespace"):
+		f.Message = "the container has as many processes as it may: see --pids-limit"
 	case step.Errno == unix.ENOMEM && strings.HasSuffix(step.Step, "pid namespace"):
 		// Its pid 1 is gone (pid_namespaces(7)).
 		f.Code, f.Message = 1, "container is not running: it has just ended"

@@ -15,8 +15,8 @@ import (
 // joiner is all that a process which joins a container depends on. It is cloned
 // from the command that the user typed, or from the container's monitor.
 type joiner struct {
-	way    way // into the container
-	cgroup int // where its cgroup takes processes; -1: it has none
+	way     way   // into the container
+	cgroups []int // where its cgroups take processes; none: it has none, or begins there
 
 	child    int // where the process in between tells of the program
 	terminal *newTerminal
@@ -50,9 +50,7 @@ func (j joiner) checklist() *firstproc.Program {
 	// Ctrl-C and Ctrl-Z at the user's terminal are for his command alone.
 	p.Call("new session", unix.SYS_SETSID, nil)
 	j.resetSignals(p)
-	if j.cgroup >= 0 {
-		j.enterCgroup(p)
-	}
+	j.enterCgroups(p)
 
 	j.way.enter(p)
 	// With --userns the caller is another than container root inside, or nobody; with
@@ -73,7 +71,7 @@ func (j joiner) checklist() *firstproc.Program {
 		j.emulated = &emulated{filter: j.emulated.filter, socket: heldFD}
 		above = heldFD + 1
 	}
-	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, []uintptr{above, ^uintptr(0), 0}, unix.ENOSYS)
+	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, []uintptr{above, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
 	p.Fork("enter the container's pid namespace", childFD)
 
 	// In all of the container's namespaces.
@@ -107,12 +105,14 @@ func forgetArguments(p *firstproc.Program) {
 	p.CallSaved(what, unix.SYS_CLOSE, nil)
 }
 
-// enterCgroup has what a container may use, and what pauses it, hold for the
+// enterCgroups has what a container may use, and what pauses it, hold for the
 // joiner. Where the user's session and the container are in parts of the tree
 // that he does not own both of, the kernel refuses (cgroups(7), delegation).
-func (j joiner) enterCgroup(p *firstproc.Program) {
-	p.Call("enter the container's cgroup", unix.SYS_WRITE, []uintptr{uintptr(j.cgroup), p.String("0"), 1},
-		unix.EACCES, unix.EPERM, unix.ENOENT)
+func (j joiner) enterCgroups(p *firstproc.Program) {
+	for _, procs := range j.cgroups {
+		p.Call("enter the container's cgroup", unix.SYS_WRITE, []uintptr{uintptr(procs), p.String("0"), 1},
+			unix.EACCES, unix.EPERM, unix.ENOENT)
+	}
 }
 
 const devptsMagic = 0x1cd1

@@ -18,7 +18,7 @@ func exampleJoiner() joiner {
 			{"net", unix.CLONE_NEWNET, 23},
 			{"mnt", unix.CLONE_NEWNS, 24},
 		},
-		cgroup: -1, child: 25, program: exampleProgram(),
+		child: 25, program: exampleProgram(),
 	}
 }
 
@@ -28,7 +28,7 @@ func TestJoining(t *testing.T) {
 
 func TestJoiningWithEverything(t *testing.T) {
 	j := exampleJoiner()
-	j.cgroup, j.terminal = 26, &newTerminal{socket: 27, size: unix.Winsize{Row: 24, Col: 80}}
+	j.cgroups, j.terminal = []int{26}, &newTerminal{socket: 27, size: unix.Winsize{Row: 24, Col: 80}}
 	j.noNewPrivileges, j.ignored = true, []int{1}
 	j.limits = []limit{{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: 5, Max: 5}}}
 	testenv.Golden(t, "joining-everything.golden", j.checklist().Plan())

@@ -18,6 +18,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/record"
 )
@@ -45,18 +46,28 @@ func (m *monitor) launch() error {
 		return err
 	}
 	defer executable.Close()
-	if m.cgroup = ownCgroup(m.container.ID); m.cgroup != nil {
-		defer m.cgroup.procs.Close()
-		f.cgroup = int(m.cgroup.procs.Fd())
+	entrance, err := m.makeCgroup()
+	if err != nil {
+		return err
 	}
-	m.state.Cgroup, m.oomKillsBefore = m.cgroup.directory(), oomKills()
+	defer entrance.Close()
+	m.oomKillsBefore = oomKills()
+	if err := m.applyLimits(); err != nil {
+		return err
+	}
+	if err := f.bind(&m.Spec, m.state); err != nil {
+		return err
+	}
+	if m.state.LimitedBy[record.LimitPids].By == record.ByNProc {
+		f.tasks = *m.Spec.Holding().Pids
+	}
 	m.net.ahead.Await()
 	if f.own(unix.CLONE_NEWNET) {
 		if err := m.shareRoot(); err != nil {
 			return err
 		}
 	}
-	m.process, err = m.startFirst(f)
+	m.process, err = m.startFirst(f, entrance)
 	theirs.Close() // or the first process would not be missed
 	m.streams.closeInside()
 	m.shared.close()
@@ -86,8 +97,14 @@ func (m *monitor) launch() error {
 // startFirst has the first process begin in the pid namespace that it is to have: the
 // one for children may be another than a thread's own (setns(2)). The Go runtime makes
 // no thread from one that is locked, so that nothing else is born there.
-func (m *monitor) startFirst(f first) (*firstproc.Process, error) {
+func (m *monitor) startFirst(f first, into cgroup.Entrance) (*firstproc.Process, error) {
 	start := func() (*firstproc.Process, error) {
+		if into.Dir != nil {
+			if process, err := firstproc.StartIn(int(into.Dir.Fd()), f.checklist(), f.cloneFlags(), m.streams.inside); err == nil {
+				return process, nil
+			}
+		}
+		f.cgroups = descriptors(into.Procs)
 		return firstproc.Start(f.checklist(), f.cloneFlags(), m.streams.inside)
 	}
 	if m.shared.pids == nil {
@@ -148,7 +165,7 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 		root: m.root.Path, sync: sync, hostname: s.Hostname, nesting: maxNesting,
 		groups: m.gids.bounds(), terminal: m.streams.terminal, sandbox: s.Sandbox,
 		foreign: m.shared.foreign, others: m.shared.others, shm: m.shared.shm,
-		noQueues: s.IPC == record.NoShm, hostPIDs: m.sharesPIDs() && m.shared.pids == nil,
+		noQueues: s.IPC == record.NoShm, hostPIDs: m.sharesPIDs() && m.shared.pids == nil, refused: m.refused, without: s.Accepts,
 		sysWritable: s.SystemPathsOpen,
 		program: program{
 			workDir: s.Process.WorkingDir, who: m.who,
@@ -220,7 +237,7 @@ func ignoredSignals() []int {
 // bringUp takes the monitor's turns: maps once the namespaces are there, the
 // network while the first process does its root, release when both are done.
 func (m *monitor) bringUp(f first, turn *os.File) error {
-	if err := awaitTurn(turn, turnNamespaces); err != nil {
+	if err := m.awaitTurn(turn, turnNamespaces); err != nil {
 		return err
 	}
 	if f.own(unix.CLONE_NEWNET) {
@@ -248,7 +265,7 @@ func (m *monitor) bringUp(f first, turn *os.File) error {
 		return err
 	}
 	failpoint.At("launch prepares")
-	if err := awaitTurn(turn, turnReady); err != nil {
+	if err := m.awaitTurn(turn, turnReady); err != nil {
 		return err
 	}
 	failpoint.At("launch awaits network")
@@ -265,15 +282,22 @@ func (m *monitor) bringUp(f first, turn *os.File) error {
 	return m.process.Executed()
 }
 
-func awaitTurn(turn *os.File, want byte) error {
-	var b [1]byte
-	if _, err := io.ReadFull(turn, b[:]); err != nil {
-		return errFirstProcess
+// awaitTurn waits for the first process, and hears what it has to do without.
+func (m *monitor) awaitTurn(turn *os.File, want byte) error {
+	for {
+		var b [1]byte
+		if _, err := io.ReadFull(turn, b[:]); err != nil {
+			return errFirstProcess
+		}
+		word, lacking := lacks[b[0]]
+		switch {
+		case b[0] == want:
+			return nil
+		case !lacking:
+			return fmt.Errorf("first process: turn %q where %q was due", b[0], want)
+		}
+		m.goWithout(word)
 	}
-	if b[0] != want {
-		return fmt.Errorf("first process: turn %q where %q was due", b[0], want)
-	}
-	return nil
 }
 
 func takeTurn(turn *os.File) error {
@@ -337,7 +361,7 @@ func (m *monitor) explain(err error) error {
 		return noFilter
 	}
 	if step.Step != execStep {
-		return err
+		return m.explainRefusal(step)
 	}
 	return explainExec(m.Spec.Process.Args()[0], step.Errno)
 }
@@ -373,6 +397,7 @@ func (m *monitor) announceRunning() {
 	m.state.Born = record.Born(m.hostPID)
 	m.state.ExitCode, m.state.Finished, m.state.OOMKilled, m.state.Error = 0, time.Time{}, false, ""
 	m.beginHealth()
+	m.beginWatching()
 	failpoint.At("launch executed")
 	m.writeState(false)
 	failpoint.At("launch recorded")

@@ -33,7 +33,7 @@ func (m *monitor) live() error {
 			return m.finish(status)
 		}
 		failpoint.At("life begins again")
-		if err := m.take(m.bringingUp()); err != nil {
+		if err := m.rise(m.bringingUp()); err != nil {
 			return m.abandon(err)
 		}
 		if wait == 0 { // by the user, and not by a policy
@@ -49,7 +49,7 @@ func (m *monitor) watch() int {
 	ended := m.awaitEnd()
 	network, ports := ends(m.net.driver), ends(m.net.ports)
 	root, emulator := m.root.Done(), m.emulator.ended()
-	quiet := time.NewTimer(awakeFor)
+	quiet := time.NewTimer(m.streams.quietFor(awakeFor))
 	defer quiet.Stop()
 	for {
 		select {
@@ -65,8 +65,10 @@ func (m *monitor) watch() int {
 			m.ending.timer = nil
 		case <-m.health.fires():
 			m.probe()
+		case <-m.watching.fires():
+			m.look()
 		case err := <-root:
-			m.lost, root = fmt.Errorf("the root file system is gone: %w", err), nil
+			m.doom, root = fmt.Errorf("the root file system is gone, and the container was killed: %w", err), nil
 			m.deliver(int(unix.SIGKILL))
 		case err := <-emulator:
 			emulator = nil

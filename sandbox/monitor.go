@@ -14,6 +14,7 @@ import (
 	"rootlet/internal/failpoint"
 	"rootlet/internal/linux"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/firstproc"
 	"rootlet/sandbox/identity"
 	"rootlet/sandbox/logfile"
@@ -58,21 +59,23 @@ type monitor struct {
 	// that it needs its image.
 	letImagesGo func()
 	container   *record.Container
+	gone        string // the container's directory, once it is to be removed
 	state       record.State
 	who         identity.Identity
 	root        *fuseoverlay.Root
 	net         connection
 	emulator    *emulator // nil: there is no root emulation, or none that remembers
 	shared      shared
+	refused     uintptr                  // CLONE_NEW flags of what the host gives no container
 	events      chan bridge.Event        // of the networks with a name
 	volumes     map[string]*volume.Lease // by name, until the container is listed
 	mounted     bool                     // the volumes
 	streams     *streams
 	log         *logfile.Writer
 	process     *firstproc.Process
-	pid         int // of the program, a child of ours; 0 before and after its life
-	hostPID     int // the same, as the host numbers it, and so /proc
-	cgroup      *cgroup
+	pid         int          // of the program, a child of ours; 0 before and after its life
+	hostPID     int          // the same, as the host numbers it, and so /proc
+	cgroup      cgroup.Group // nil where this host gives none
 
 	oomKillsBefore int
 	held           []int // processes that pause has stopped
@@ -80,7 +83,8 @@ type monitor struct {
 	delay          time.Duration // before the last restart
 	began          time.Duration // this life of the program, by sinceBoot
 	health         health
-	lost           error // what went away under the container, which was killed for it
+	watching       watching
+	doom           error // why the container was killed by its monitor, not to be started again
 
 	pidfdMu sync.Mutex
 	pidfd   int // of the program, for any goroutine; -1 before and after its life
@@ -108,7 +112,9 @@ func Monitor() int {
 	}
 	go m.listen(conn)
 	if err := m.run(); err != nil {
-		_ = conn.SendJSON(kindFailed, failureOf(err))
+		f := failureOf(err)
+		f.NameDisk(err, m.Paths)
+		_ = conn.SendJSON(kindFailed, f)
 		return codeEngine
 	}
 	return 0
@@ -130,6 +136,9 @@ func newMonitor() *monitor {
 // that was acquired is released, the newest first.
 func (m *monitor) run() error {
 	defer m.release()
+	if m.NoPIDs {
+		m.refused = unix.CLONE_NEWPID
+	}
 	if err := m.take(m.beginning()); err != nil {
 		return m.abandon(err)
 	}
@@ -138,7 +147,7 @@ func (m *monitor) run() error {
 		m.unmount()
 		return m.launcher.Send(kindDone, nil)
 	}
-	if err := m.take(append([]step{m.openSocket}, m.bringingUp()...)); err != nil {
+	if err := m.rise(append([]step{m.openSocket}, m.bringingUp()...)); err != nil {
 		return m.abandon(err)
 	}
 	return m.live()
@@ -158,9 +167,9 @@ func (m *monitor) beginning() []step {
 // A container that was just made has its root already.
 func (m *monitor) bringingUp() []step {
 	if m.root != nil {
-		return []step{m.openStreams, m.launch}
+		return []step{m.checkDisk, m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.chooseEmulation, m.mountRoot, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.chooseEmulation, m.mountRoot, m.checkDisk, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.
@@ -190,6 +199,10 @@ func (m *monitor) release() {
 	for i := len(m.cleanup) - 1; i >= 0; i-- {
 		failpoint.At("monitor releases")
 		_ = m.cleanup[i]()
+	}
+	if m.gone != "" {
+		// What was open until now has left a name on NFS and FUSE (".nfs...", ".fuse_hidden...").
+		_ = removeFiles(m.gone)
 	}
 	// The container is history; a client that is stopped may hear of it late.
 	m.audience.wait()

@@ -211,9 +211,15 @@ type otherShm struct{ mounts, back, tree int }
 // shareNamespaces opens what the container has from others: it is another namespace at
 // each start where the other container was started again.
 func (m *monitor) shareNamespaces() error {
-	m.shared = shared{}
+	m.shared = shared{foreign: m.refused}
+	m.state.Level = nil // what the host refuses shows anew at each start
 	if m.CreateOnly {
 		return nil
+	}
+	for _, n := range hostSpaces {
+		if m.refused&n.flag != 0 && !m.asksFor(n.flag) {
+			m.goWithout(n.word)
+		}
 	}
 	for _, n := range []struct {
 		name, what, mode string
@@ -234,6 +240,14 @@ func (m *monitor) shareNamespaces() error {
 		}
 	}
 	return nil
+}
+
+// asksFor reports whether the user wants another's namespace anyway.
+func (m *monitor) asksFor(flag uintptr) bool {
+	mode := map[uintptr]string{
+		unix.CLONE_NEWNET: m.Spec.Network, unix.CLONE_NEWPID: m.Spec.PID, unix.CLONE_NEWIPC: m.Spec.IPC, unix.CLONE_NEWUTS: m.Spec.UTS,
+	}[flag]
+	return record.IsForeign(mode)
 }
 
 // share opens one namespace of another container.
@@ -335,7 +349,7 @@ func (f first) joinOthers(p *firstproc.Program) {
 		p.Call(joinStep+n.name, unix.SYS_SETNS, []uintptr{uintptr(n.fd), n.flag})
 		switch n.flag {
 		case unix.CLONE_NEWNET:
-			mount(p, "mount /sys", "sysfs", "sys", "sysfs", f.sysFlags(), "")
+			f.mountSys(p)
 		case unix.CLONE_NEWIPC:
 			mountQueues(p)
 		}

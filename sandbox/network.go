@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"rootlet/internal/need"
 	"rootlet/sandbox/record"
 	"rootlet/slirp"
@@ -24,6 +26,10 @@ func (m *monitor) chooseNetwork() error {
 }
 
 func (m *monitor) chooseDriver() error {
+	if m.refused&unix.CLONE_NEWNET != 0 && m.takesAnyNetwork() {
+		m.state.Network = slirp.Host
+		return nil
+	}
 	if m.Spec.Network != slirp.Auto {
 		return nil
 	}
@@ -40,6 +46,11 @@ func (m *monitor) chooseDriver() error {
 	}
 	m.state.Network = driver
 	return nil
+}
+
+// takesAnyNetwork reports whether the user has left open what the network is.
+func (m *monitor) takesAnyNetwork() bool {
+	return m.Spec.Network == slirp.Auto && len(m.Spec.Networks) == 0
 }
 
 // automatic is what auto is. Where a container may connect to, builtin decides on every

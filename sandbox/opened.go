@@ -90,7 +90,7 @@ func (o *Opened) read(root record.Root, id string) (err error) {
 // takeStopped takes the lock of a container that does not run. One that has just
 // been told to end, or that another command works in, is waited for.
 func takeStopped(root record.Root, id string) (*record.Container, error) {
-	c, err := openEnded(root, id)
+	c, err := OpenEnded(root, id)
 	var busy *BusyError
 	switch {
 	case errors.As(err, &busy):

@@ -33,13 +33,14 @@ func (m *monitor) pause() error {
 	failpoint.At("pause begins")
 	m.state.PausedBy = pausedBySignals
 	var err error
-	if m.cgroup != nil {
-		m.state.PausedBy, err = pausedByFreezer, m.cgroup.freeze(true)
+	frozen := m.cgroup != nil && m.cgroup.Freezes()
+	if frozen {
+		m.state.PausedBy, err = pausedByFreezer, m.cgroup.Freeze(true)
 	}
 	if err == nil {
 		// With a freezer, too: a program of exec's stays in its user's session where
 		// the host does not let him move it from there.
-		m.held, err = stopAll(m.state, func(pid int) bool { return m.cgroup == nil || !m.cgroup.has(pid) })
+		m.held, err = stopAll(m.state, func(pid int) bool { return !frozen || !m.cgroup.Has(pid) })
 	}
 	if err != nil {
 		m.state.PausedBy = ""
@@ -59,7 +60,7 @@ func (m *monitor) unpause() error {
 	}
 	err := continueAll(m.state, m.held)
 	if m.state.PausedBy == pausedByFreezer {
-		err = errors.Join(err, m.cgroup.freeze(false))
+		err = errors.Join(err, m.cgroup.Freeze(false))
 	}
 	if err != nil {
 		return fmt.Errorf("unpause: %w", err)

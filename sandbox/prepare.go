@@ -66,7 +66,7 @@ func (m *monitor) hasCallersID() bool { return m.Spec.Sandbox && m.uids.hasCalle
 func (m *monitor) open() error {
 	root := record.Root(m.Paths.Data)
 	var err error
-	m.container, err = openEnded(root, m.Start)
+	m.container, err = OpenEnded(root, m.Start)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &record.NotFoundError{Given: m.Start} // removed meanwhile
 	}
@@ -84,7 +84,7 @@ func (m *monitor) open() error {
 	// of one that died with its monitor.
 	m.state, err = root.Last(m.Start)
 	removeLeftCgroup(m.state, m.Start)
-	m.state.Restarts, m.state.Stopped, m.state.Error, m.state.Cgroup = 0, false, "", ""
+	m.state.Restarts, m.state.Stopped, m.state.Error, m.state.Cgroup, m.state.Cgroups = 0, false, "", "", nil
 	return err
 }
 
@@ -125,11 +125,15 @@ func (m *monitor) findOwnImage() error {
 
 // StoreConfig says where the store of a user is.
 func StoreConfig(p Paths, driver string) fuseoverlay.Config {
-	return fuseoverlay.Config{
+	c := fuseoverlay.Config{
 		GraphRoot: filepath.Join(p.Data, "storage"),
 		RunRoot:   filepath.Join(p.Runtime, "storage"),
 		Driver:    driver,
 	}
+	if p.Layers != "" {
+		c.GraphRoot, c.Lists = filepath.Join(p.Layers, "storage"), c.GraphRoot
+	}
+	return c
 }
 
 // create takes an id, a lock and a name.

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"rootlet/sandbox/firstproc"
@@ -21,6 +23,9 @@ type program struct {
 	ruleset         *ruleset        // of files; nil: none
 	filter          *seccomp.Filter // of system calls; nil: none
 	emulated        *emulated       // root emulation; nil: none
+	pinned          *seccomp.Filter // that keeps it on its processors; nil: there is none
+	processors      []int           // that it is tied to; none: to no special ones
+	nice            int
 	limits          []limit
 	ignored         []int // signals that the user's shell had us ignore
 
@@ -55,6 +60,13 @@ func (g program) become(p *firstproc.Program) {
 	// A session keyring of its own: the caller's would let it read the user's
 	// keys (keyrings(7)).
 	p.Call("new session keyring", unix.SYS_KEYCTL, []uintptr{unix.KEYCTL_JOIN_SESSION_KEYRING, 0}, unix.ENOSYS)
+	if len(g.processors) > 0 {
+		set := setOf(g.processors)
+		p.Call("tie it to its processors", unix.SYS_SCHED_SETAFFINITY, []uintptr{0, unsafe.Sizeof(set), firstproc.Pointer(p, &set)})
+	}
+	if g.nice > 0 {
+		p.Call("give it less weight", unix.SYS_SETPRIORITY, []uintptr{unix.PRIO_PROCESS, 0, uintptr(g.nice)}, unix.EACCES) // it has less
+	}
 	for _, l := range g.limits {
 		p.Call("set a resource limit", unix.SYS_PRLIMIT64, []uintptr{0, uintptr(l.resource), firstproc.Pointer(p, &l.value), 0})
 	}
@@ -62,14 +74,15 @@ func (g program) become(p *firstproc.Program) {
 	// Descriptors are closed, not only marked, and before the first path that
 	// an image chose is followed: a working directory of /proc/self/fd/N leads
 	// nowhere then (CVE-2024-21626). ErrorFD closes at execve. close_range(2) is
-	// Linux 5.9; without it every descriptor is still close-on-exec: this process
+	// Linux 5.9, and filters older than it answer EPERM; without it every descriptor
+	// is still close-on-exec: this process
 	// or the one it was cloned from saw to that when it began.
 	above := uintptr(programFD + 1)
 	if g.hasEmulator() {
 		g.keepEmulator(p, emulationFD)
 		above = emulationFD + 1
 	}
-	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{above, ^uintptr(0), 0}, unix.ENOSYS)
+	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{above, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
 	p.Call("set the umask", unix.SYS_UMASK, []uintptr{0o022})
 	g.enterWorkDir(p)
 

@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/internal/linux"
 	"rootlet/internal/need"
 	"rootlet/internal/stage"
+	"rootlet/sandbox/cgroup"
 	"rootlet/sandbox/record"
 	"rootlet/slirp/publish"
 )
@@ -69,6 +71,11 @@ type Request struct {
 	// Anything but an id could be claimed by an image.
 	HelloID string `json:"helloID,omitempty"`
 
+	// NoPIDs says that the monitor could have no pid namespace.
+	NoPIDs bool `json:"noPIDs,omitempty"`
+	// Cgroup is where its control group can be made, where it is to have limits.
+	Cgroup cgroup.Place `json:"cgroup,omitzero"`
+
 	Paths Paths `json:"paths"`
 	Host  Host  `json:"host"`
 	Size  Size  `json:"size"` // of the terminal
@@ -89,6 +96,10 @@ type ask struct {
 	Down    bool   `json:"down,omitempty"`    // stop: the session ends, and not by the user's wish
 	Attach  Attach `json:"attach,omitzero"`
 	Size    Size   `json:"size,omitzero"`
+	// Cgroup is where the group of one that has none can be made (update).
+	Cgroup cgroup.Place `json:"cgroup,omitzero"`
+	// Outside says why not all of its processes are in that (update).
+	Outside string `json:"outside,omitempty"`
 	// Network is how to be in one (connect), or names one (disconnect).
 	Network record.Attachment `json:"network,omitzero"`
 }
@@ -101,6 +112,7 @@ const (
 	verbRestart = "restart"
 	verbPause   = "pause"
 	verbUnpause = "unpause"
+	verbUpdate  = "update" // hold the limits that are written down by now
 
 	verbConnect    = "connect"
 	verbDisconnect = "disconnect"
@@ -117,6 +129,8 @@ type Platform struct {
 type Paths struct {
 	Data    string `json:"data"`    // $XDG_DATA_HOME/rootlet
 	Runtime string `json:"runtime"` // $XDG_RUNTIME_DIR/rootlet, or run/ below Data
+	// Layers is a scratch in which the layers are, where they cannot be below Data.
+	Layers string `json:"layers,omitempty"`
 }
 
 // Host is what the client knows of itself and its ids.
@@ -195,8 +209,26 @@ func failureOf(err error) *Failure {
 	if errors.As(err, &hinted) {
 		f.Fix = hinted.Hint()
 	}
+	if f.Fix == "" && f.Lacks == "" {
+		f.Fix, f.Lacks = need.Answer(err)
+	}
 	errors.As(err, &f.Port)
 	return f
+}
+
+// NameDisk says which disk is full, where err comes of one; else what an answer of the
+// kernel's means, where nobody has said.
+func (f *Failure) NameDisk(err error, p Paths) {
+	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	if full && (f.Lacks == "" || f.Lacks == need.Storage) {
+		f.Fix, f.Lacks = "df -h "+p.Data+": free some space there, or remove images with rootlet rmi", need.Storage
+		if !linux.IsFull(p.Data) && linux.IsFull(p.Runtime) {
+			f.Fix, f.Lacks = "df -h "+p.Runtime+": free some space there", need.RuntimeDirectory
+		}
+	}
+	if f.Fix == "" && f.Lacks == "" {
+		f.Fix, f.Lacks = need.Answer(err)
+	}
 }
 
 // nameHolder says who has the port that could not be had: one of the user's containers,

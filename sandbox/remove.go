@@ -113,7 +113,7 @@ type RemoveOptions struct {
 // monitor has let go.
 func Remove(paths Paths, id string, o RemoveOptions) (size int64, err error) {
 	root := record.Root(paths.Data)
-	c, err := openEnded(root, id)
+	c, err := OpenEnded(root, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil // it removed itself meanwhile (--rm)
 	}
@@ -152,8 +152,9 @@ func (e *BusyError) Error() string {
 }
 func (e *BusyError) Unwrap() error { return record.ErrAlive }
 
-// openEnded takes the lock of a container that has ended, or is about to.
-func openEnded(root record.Root, id string) (*record.Container, error) {
+// OpenEnded takes the lock of a container that has ended, or is about to. It returns a
+// *BusyError where it is up.
+func OpenEnded(root record.Root, id string) (*record.Container, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), endWait)
 	defer cancel()
 	for {
@@ -201,6 +202,7 @@ func Sweep(paths Paths) error {
 		errs = append(errs, sweepUnfinished(paths, id))
 	}
 	errs = append(errs, volume.In(paths.Data).Sweep(), root.SweepNames())
+	sweepCgroups(root)
 	for _, dir := range root.Removed() {
 		errs = append(errs, removeTied(paths, dir), removeFiles(dir))
 	}

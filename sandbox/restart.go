@@ -122,7 +122,7 @@ func (m *monitor) ended(status int) (again bool, wait time.Duration) {
 		return e.again, 0
 	}
 	spec, err := record.Root(m.Paths.Data).Spec(m.container.ID)
-	if err != nil || m.lost != nil || !wantsRestart(spec.Restart, status, m.state.Restarts) {
+	if err != nil || m.doom != nil || !wantsRestart(spec.Restart, status, m.state.Restarts) {
 		return false, 0
 	}
 	m.Spec.Restart, m.Spec.Name = spec.Restart, spec.Name

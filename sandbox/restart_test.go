@@ -63,28 +63,3 @@ func TestCheckOfAnImagesNumbers(t *testing.T) {
 		t.Errorf("got %+v", c)
 	}
 }
-
-func TestV2Path(t *testing.T) {
-	for text, want := range map[string]string{
-		"0::/user.slice/x.service\n":           "user.slice/x.service",
-		"2:cpu:/a\n1:name=systemd:/b\n0::/c\n": "c",
-		"0::/\n":                               "",
-		"0::/../../outside\n":                  "../../outside",
-	} {
-		if got, ok := v2Path(text); !ok || got != want {
-			t.Errorf("%q: %q, %v", text, got, ok)
-		}
-	}
-	if got, ok := v2Path("1:name=systemd:/b\n"); ok {
-		t.Errorf("v1 only: %q", got)
-	}
-}
-
-func TestCountOf(t *testing.T) {
-	const text = "low 1\noom 2\noom_kill 3\n"
-	for name, want := range map[string]int{"oom_kill": 3, "oom": 2, "high": 0} {
-		if got := countOf(text, name); got != want {
-			t.Errorf("%s: %d", name, got)
-		}
-	}
-}

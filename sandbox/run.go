@@ -81,6 +81,7 @@ type client struct {
 	gaveUp  int            // the last signal that ends a command, 0 for none; passSignals'
 
 	unread  map[stage.Kind]bool // output that nobody reads any more
+	lost    error               // why output could not be written
 	restore func()              // puts the user's terminal back
 }
 
@@ -104,8 +105,16 @@ func start(plan *userns.Plan, r Request, s Streams, spare *Spare) (*client, erro
 	} else if spare == nil {
 		spare, err = Prepare()
 	}
+	if err == nil {
+		err = r.findCgroup(spare.monitor.Pid)
+	}
 	if err != nil {
+		spare.Discard()
 		return nil, err
+	}
+	if r.NoPIDs = spare.noPIDs != nil; r.NoPIDs && !r.Spec.Accepts(record.HostPID) {
+		spare.Discard()
+		return nil, refusal(&r.Spec, record.HostPID, spare.noPIDs)
 	}
 	c.conn, c.monitor, c.stdin = spare.conn, spare.monitor, spare.stdin
 	failpoint.At("client before the maps")
@@ -169,7 +178,7 @@ func (c *client) relay() (int, error) {
 	for {
 		kind, payload, err := c.conn.Recv()
 		if err != nil && c.left.Load() != 0 {
-			return int(c.left.Load()) - leftWith, nil
+			return int(c.left.Load()) - leftWith, c.lost
 		}
 		if err != nil {
 			return codeSignal + int(unix.SIGKILL), errors.New("the container's monitor died, and the container with it")
@@ -200,6 +209,9 @@ func (c *client) relay() (int, error) {
 			failpoint.At("client hears of the end")
 			return 0, nil
 		case kindExited:
+			if c.lost != nil {
+				return codeEngine, c.lost
+			}
 			return exitStatus(payload)
 		case kindFailed:
 			var f Failure
@@ -325,13 +337,17 @@ func (c *client) passSignal(s syscall.Signal) {
 
 // output writes what the program wrote. Where nobody reads any more, as behind
 // `| head`, the program is to find its own pipe closed; not one that others may
-// watch too, which its client leaves.
+// watch too, which its client leaves. A full disk is no such reader: what is lost
+// on it is an error of the command.
 func (c *client) output(to io.Writer, kind stage.Kind, payload []byte) {
 	if c.unread[kind] {
 		return
 	}
 	if _, err := to.Write(payload); err != nil {
 		c.unread[kind] = true
+		if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.EIO) { // EIO: a terminal that has gone
+			c.lost = fmt.Errorf("the program's output is lost: %w", err)
+		}
 		if c.monitor == nil {
 			c.leave(codeSignal + int(unix.SIGPIPE))
 			return

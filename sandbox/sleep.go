@@ -17,6 +17,7 @@ import (
 	"rootlet/sandbox/logfile"
 	"rootlet/sandbox/record"
 	"rootlet/sandbox/sleeper"
+	"rootlet/sandbox/watch"
 	"rootlet/slirp"
 )
 
@@ -39,18 +40,21 @@ type estate struct {
 	PIDFD   int             `json:"pidfd"`
 	Lock    int             `json:"lock"`
 	Socket  int             `json:"socket"`
+	Refused uintptr         `json:"refused,omitempty"`
 	Delay   time.Duration   `json:"delay"`
 	Began   time.Duration   `json:"began"`
 	OOMs    int             `json:"ooms"`
 	Held    []int           `json:"held,omitempty"`
 	Probe   time.Duration   `json:"probe,omitempty"` // when the next one is due, by sinceBoot
+	Look    time.Duration   `json:"look,omitempty"`  // likewise, at what is limited
+	Disk    *watch.Disk     `json:"disk,omitempty"`
 	Log     logfile.Pending `json:"log"`
 
 	Stdin   int                    `json:"stdin"` // -1: none
 	Console int                    `json:"console"`
 	Output  map[logfile.Stream]int `json:"output"`
 
-	// What the sleeper alone needs; Timer is 0 where no probe is due.
+	// What the sleeper alone needs; Timer is 0 where nothing is due.
 	Epoll   int `json:"epoll"`
 	Signals int `json:"signals"`
 	Timer   int `json:"timer,omitempty"`
@@ -102,7 +106,7 @@ func (m *monitor) sleep() time.Duration {
 
 // idle reports whether there is nothing that only a monitor that is awake can do.
 func (m *monitor) idle() bool {
-	return m.audience.quiet() && m.control.busy.Load() == 0 && m.ending.timer == nil && !m.health.busy() && len(m.events) == 0 && m.launcherGone.Load()
+	return m.audience.quiet() && m.control.busy.Load() == 0 && m.ending.timer == nil && !m.health.busy() && !m.watching.keepsAwake() && len(m.events) == 0 && m.launcherGone.Load()
 }
 
 // giveUpSleep notes why the monitor has to stay awake; that costs memory and
@@ -172,8 +176,9 @@ func (m *monitor) estate(k *keeper) estate {
 	request := m.Request
 	e := estate{
 		Request: request, ID: m.container.ID, State: m.state, PID: m.pid, PIDFD: k.number(m.pidfd),
-		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Delay: m.delay, Began: m.began, OOMs: m.oomKillsBefore,
+		Lock: k.keep(m.container.Lock()), Socket: k.keep(m.control.file), Refused: m.refused, Delay: m.delay, Began: m.began, OOMs: m.oomKillsBefore,
 		Held: m.held, Probe: m.health.alarm(),
+		Look: m.watching.alarm(), Disk: m.watching.disk,
 		Stdin: k.keep(m.streams.stdin), Console: k.keep(m.streams.console), Output: map[logfile.Stream]int{},
 	}
 	for stream, from := range m.streams.output {
@@ -301,8 +306,8 @@ func (m *monitor) setAlarm(k *keeper, e *estate) {
 	if e.Root.PID != 0 {
 		sources = append(sources, e.Root.Output)
 	}
-	if e.Probe > 0 {
-		e.Timer = k.mine(timerAt(e.Probe))
+	if at := e.alarm(); at > 0 {
+		e.Timer = k.mine(timerAt(at))
 		sources = append(sources, e.Timer)
 	}
 	for _, source := range sources {
@@ -311,6 +316,14 @@ func (m *monitor) setAlarm(k *keeper, e *estate) {
 		}
 		k.err = unix.EpollCtl(e.Epoll, unix.EPOLL_CTL_ADD, source, &unix.EpollEvent{Events: unix.EPOLLIN})
 	}
+}
+
+// alarm is when there is something to do, whatever happens; 0: never.
+func (e *estate) alarm() time.Duration {
+	if e.Probe == 0 || e.Look == 0 {
+		return max(e.Probe, e.Look)
+	}
+	return min(e.Probe, e.Look)
 }
 
 // timerAt is a timer that fires at a time by sinceBoot.

@@ -18,6 +18,7 @@ type Spare struct {
 	monitor *os.Process
 	stdin   *os.File // the end of its standard input that we feed
 	mapped  bool     // its ids are mapped: see beside
+	noPIDs  error    // why it has no pid namespace of its own; nil: it has
 }
 
 // Prepare starts a monitor. It may be called before it is known what to run:
@@ -43,14 +44,22 @@ func prepare(spawn func(userns.Command) (*os.Process, error), namespaces uintptr
 		return nil, errors.Join(err, conn.Close())
 	}
 	defer feedFrom.Close()
-	monitor, err := spawn(userns.Command{
+	c := userns.Command{
 		Stage: stage.Monitor, Files: []*os.File{theirs}, Stdin: feedFrom,
 		Namespaces: namespaces,
-	})
+	}
+	monitor, err := spawn(c)
+	var noPIDs error
+	if userns.Refused(err) && namespaces&unix.CLONE_NEWPID != 0 {
+		// Is it that which is refused? If not, the error is the same again.
+		c.Namespaces &^= unix.CLONE_NEWPID
+		noPIDs = err
+		monitor, err = spawn(c)
+	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), feed.Close())
 	}
-	return &Spare{conn: conn, monitor: monitor, stdin: feed}, nil
+	return &Spare{conn: conn, monitor: monitor, stdin: feed, noPIDs: noPIDs}, nil
 }
 
 // Discard ends a spare that is not needed.

@@ -216,6 +216,24 @@ func (s *streams) holdUp() {
 	}
 }
 
+// dropStreams closes what no program has come to write to.
+func (m *monitor) dropStreams() {
+	for _, from := range m.streams.output {
+		_ = from.Close()
+	}
+	_ = m.closeStreams()
+}
+
+// quietFor is how long to wait for nothing to have happened for d.
+func (s *streams) quietFor(d time.Duration) time.Duration {
+	last := s.last.Load()
+	if last == 0 {
+		return d
+	}
+	const turn = 20 * time.Millisecond // for what has woken us
+	return max(d-time.Since(time.Unix(0, last)), turn)
+}
+
 // closeStreams waits for the last output and closes the log.
 func (m *monitor) closeStreams() error {
 	m.streams.pumps.Wait()

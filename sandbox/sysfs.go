@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/internal/linux"
+	"rootlet/sandbox/record"
+	"rootlet/sandbox/rootfs"
 )
 
 // You come here from launch.go. A sysfs shows the network namespace in which it is mounted,
@@ -38,8 +41,8 @@ func (m *monitor) offerSys(f first) error {
 		// What is below the top of a tree is locked, and not what is mounted on it later:
 		// it is put together elsewhere. Mounts on /dev do not reach the first process.
 		place := filepath.Join(m.root.Path, "dev/pts")
-		if err := unix.Mount("sysfs", place, "sysfs", f.sysFlags(), ""); err != nil {
-			return fmt.Errorf("mount /sys: %w", err)
+		if err := m.mountSys(place, f.sysFlags()); err != nil {
+			return err
 		}
 		for _, mask := range f.sysMasks {
 			if err := m.maskSys(mask, filepath.Join(place, strings.TrimPrefix(mask.path, "sys/"))); err != nil {
@@ -51,6 +54,40 @@ func (m *monitor) offerSys(f first) error {
 		}
 		return nil
 	})
+}
+
+// mountSys mounts one, or shows that of outside where the kernel mounts none: see procfs.go.
+func (m *monitor) mountSys(at string, flags uintptr) error {
+	err := unix.Mount("sysfs", at, "sysfs", flags, "")
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES):
+		return fmt.Errorf("mount /sys: %w", err)
+	case !m.Spec.Accepts(record.BoundSys):
+		return refusal(&m.Spec, record.BoundSys, fmt.Errorf("mount /sys: %w", err))
+	}
+	m.goWithout(record.BoundSys)
+	if err := bindSys(at); err != nil {
+		return fmt.Errorf("bind /sys: %w", err)
+	}
+	return nil
+}
+
+// bindSys shows the /sys outside, read-only to the last mount below it.
+func bindSys(at string) error {
+	if err := unix.Mount("/sys", at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	if err := unix.Mount("", at, "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	top, err := rootfs.OpenRoot(at)
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	return linux.SetMountAttributes(top, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC, true)
 }
 
 // maskSys is what cover is for the first process.

@@ -67,7 +67,7 @@ func (e *TunError) Hint() string {
 		return "as root: chmod 0666 " + tunDevice
 	case errors.Is(e.Err, unix.ENODEV), errors.Is(e.Err, unix.ENXIO):
 		return "as root: modprobe tun"
-	case errors.Is(e.Err, fs.ErrNotExist):
+	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, errAnotherDevice):
 		return "as root: modprobe tun; in a container, give it the device " + tunDevice
 	}
 	return ""
@@ -97,8 +97,18 @@ func probeTun(device string) error {
 		}
 		return &TunError{Err: err}
 	}
-	return tun.Close()
+	defer tun.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(tun.Fd()), &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev != tunNumber {
+		return &TunError{Err: errAnotherDevice} // a mask, as over /proc
+	}
+	return nil
 }
+
+// tunNumber is the device's (Documentation/networking/tuntap.rst).
+var tunNumber = unix.Mkdev(10, 200)
+
+var errAnotherDevice = errors.New("it is another device")
 
 // tail keeps the last bytes written to it, as text fit for a terminal.
 type tail struct {

@@ -1,6 +1,7 @@
 package userns
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/distro"
 	"rootlet/internal/need"
 )
 
@@ -23,6 +25,9 @@ type Forbidden struct {
 }
 
 func (e *Forbidden) Error() string {
+	if e.Setting == filterSetting {
+		return fmt.Sprintf("a filter of system calls that is on this process refuses what a container takes: %s = %s (%v)", e.Setting, e.Value, e.Err)
+	}
 	return fmt.Sprintf("user namespaces are forbidden here: %s = %s (%v)", e.Setting, e.Value, e.Err)
 }
 
@@ -61,7 +66,7 @@ func diagnose(err error, h host, exe string) error {
 	case unix.EINVAL:
 		causes = []func() *Forbidden{h.notBuilt}
 	case unix.EPERM, unix.EACCES:
-		causes = []func() *Forbidden{h.debianSwitch, h.appArmor(exe), h.chroot, h.seccomp}
+		causes = []func() *Forbidden{h.debianSwitch, h.appArmor(exe), h.chroot, h.seccomp, h.seLinux}
 	case unix.ENOSYS:
 		causes = []func() *Forbidden{h.seccomp}
 	}
@@ -74,6 +79,25 @@ func diagnose(err error, h host, exe string) error {
 	return err
 }
 
+// Refused reports whether an error of clone(2) or unshare(2) may say that a namespace is
+// not to be had, and not that it cannot be had at the moment.
+func Refused(err error) bool {
+	return slices.ContainsFunc([]error{unix.ENOSPC, unix.EUSERS, unix.EINVAL, unix.EPERM, unix.EACCES, unix.ENOSYS}, func(errno error) bool { return errors.Is(err, errno) })
+}
+
+// foreignProc: where /proc is that of another pid namespace, as in a container that could
+// have none of its own, it has other numbers for our children than we have.
+func foreignProc(err error) error {
+	self, linkErr := os.Readlink("/proc/self")
+	if linkErr != nil || self == strconv.Itoa(os.Getpid()) {
+		return nil
+	}
+	return &Forbidden{
+		Setting: "/proc", Value: "that of another pid namespace",
+		Fix: cmp.Or(distro.Engine("/"), "rootlet") + " run --pid host ...   # the container around this one, unless it can have a /proc of its own", Err: err,
+	}
+}
+
 // none: a limit of namespaces(7) that is 0 allows none at all.
 func (h *host) none(name string) func() *Forbidden {
 	return func() *Forbidden {
@@ -84,16 +108,36 @@ func (h *host) none(name string) func() *Forbidden {
 	}
 }
 
-// usedUp: the limit is another, and was reached, by us or by another user of an
-// outer namespace.
+// usedUp: a limit is another, and was reached, by us or by another user of an outer
+// namespace. The lower of the two is likely the one.
 func (h *host) usedUp() *Forbidden {
-	const name = "user.max_user_namespaces"
-	value, _ := h.sysctl(name)
-	n, err := strconv.ParseUint(value, 10, 32)
-	if err != nil {
-		return nil
+	name, most := "", uint64(0)
+	for _, setting := range []string{"user.max_user_namespaces", "user.max_mnt_namespaces"} {
+		value, _ := h.sysctl(setting)
+		n, err := strconv.ParseUint(value, 10, 32)
+		if err == nil && (name == "" || n < most) {
+			name, most = setting, n
+		}
 	}
-	return &Forbidden{Setting: name, Value: value + ", and all are in use", Fix: fmt.Sprintf("sysctl -w %s=%d", name, 2*n)}
+	switch {
+	case name == "":
+		return nil
+	case most == unlimited:
+		return Crowded(nil)
+	}
+	return &Forbidden{Setting: name, Value: fmt.Sprintf("%d, and all are in use", most), Fix: fmt.Sprintf("sysctl -w %s=%d", name, 2*most)}
+}
+
+// unlimited is what a new user namespace has in these settings, whatever those around it.
+const unlimited = 1<<31 - 1
+
+// Crowded is for a limit that was reached and is not our own namespace's, where a process
+// reads of no other.
+func Crowded(err error) *Forbidden {
+	return &Forbidden{
+		Setting: "user.max_user_namespaces outside", Value: "too few, where a container takes two",
+		Fix: "sysctl -w user.max_user_namespaces=28633", Err: err,
+	}
 }
 
 // notBuilt: clone does not know the flag.
@@ -162,6 +206,9 @@ func (h *host) chroot() *Forbidden {
 	return &Forbidden{Setting: "chroot", Value: "this process is in one", Fix: "run rootlet outside the chroot, or enter the directory with pivot_root or systemd-nspawn instead"}
 }
 
+// filterSetting is what tells of a filter of system calls.
+const filterSetting = "Seccomp in /proc/self/status"
+
 // seccomp: some filter is on us, most likely that of a container around us.
 func (h *host) seccomp() *Forbidden {
 	status, err := os.ReadFile(h.path("/proc/self/status"))
@@ -172,7 +219,21 @@ func (h *host) seccomp() *Forbidden {
 	if !slices.Contains(lines, "Seccomp:\t2") {
 		return nil
 	}
-	return &Forbidden{Setting: "Seccomp in /proc/self/status", Value: "2", Fix: "the seccomp filter around this process must allow clone, unshare and mount: in Docker, docker run --security-opt seccomp=unconfined"}
+	return &Forbidden{Setting: filterSetting, Value: "2", Fix: cmp.Or(distro.Engine(h.path("/")), "rootlet") + " run --security-opt seccomp=unconfined ...   # the container around this one: its filter must allow clone, unshare, mount and pivot_root"}
+}
+
+// seLinux decides about user namespaces since Linux 6.1 (the class user_namespace); a
+// policy for containers mostly gives them none.
+func (h *host) seLinux() *Forbidden {
+	enforced, err := os.ReadFile(h.path("/sys/fs/selinux/enforce"))
+	if err != nil || strings.TrimSpace(string(enforced)) != "1" {
+		return nil
+	}
+	label, _ := os.ReadFile(h.path("/proc/self/attr/current"))
+	return &Forbidden{
+		Setting: "SELinux", Value: "enforcing, this process is " + strings.TrimRight(string(label), "\x00\n"),
+		Fix: "ausearch -m avc -ts recent | audit2allow -M rootlet && semodule -i rootlet.pp   # in a container: start that with --security-opt label=disable",
+	}
 }
 
 // isRoot: the host's, whom no switch for the unprivileged stops. Root of a

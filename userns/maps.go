@@ -107,9 +107,14 @@ func (e *MapError) Hint() string {
 	var exit *exec.ExitError
 	switch {
 	case !errors.As(e.Err, &exit):
+		if hint, _ := need.Answer(e.Err); hint != "" {
+			return hint
+		}
 		return e.Program + " cannot be run: try it by hand"
 	case strings.Contains(e.Message, "not allowed"):
 		return "the system grants other ranges than were found: compare `getsubids $USER`, and the line subid: in /etc/nsswitch.conf"
+	case strings.Contains(e.Message, "Read-only file system"):
+		return "/proc is mounted read-only: mount -o remount,rw /proc; in a container, start that with --security-opt systempaths=unconfined"
 	case strings.Contains(e.Message, "_map failed"), strings.Contains(e.Message, "Could not"):
 		return e.Program + " lacks the right to write maps: reinstall it (" + distro.Here().Reinstall(distro.Newuidmap) + "), and look for a mount with nosuid, for no_new_privs, and for a user namespace around this process (/proc/self/uid_map)"
 	case strings.Contains(e.Message, "owned by a different user"):

@@ -19,14 +19,19 @@ func (p *Plan) Notice() string {
 	return ""
 }
 
-// NoticeDue tells whether Notice should be shown now: once per day, in now's
-// time zone, and kind of plan. A stamp in stampDir, which is made if it is
-// missing, remembers that; where it cannot be written, the notice is due.
+// NoticeDue tells whether Notice should be shown now: DueToday, for each kind of plan.
 func (p *Plan) NoticeDue(stampDir string, now time.Time) bool {
 	if p.Notice() == "" {
 		return false
 	}
-	stamp := filepath.Join(stampDir, "notice-"+string(p.Method))
+	return DueToday(stampDir, string(p.Method), now)
+}
+
+// DueToday tells whether something should be said now: once per day, in now's time zone,
+// and name. A stamp in stampDir, which is made if it is missing, remembers that; where it
+// cannot be written, it is due.
+func DueToday(stampDir, name string, now time.Time) bool {
+	stamp := filepath.Join(stampDir, "notice-"+name)
 	today := now.Format(time.DateOnly)
 	if shown, err := os.ReadFile(stamp); err == nil && strings.TrimSpace(string(shown)) == today {
 		return false

@@ -75,6 +75,11 @@ func (h *host) userPlan(ids *subIDs) *Plan {
 	if err != nil {
 		return h.oneID(err.Error(), h.fixForMappers(err))
 	}
+	if h.isNameless() {
+		return h.oneID(
+			fmt.Sprintf("the system knows no user of the number %d, whose name newuidmap asks for", h.uid),
+			[]string{fmt.Sprintf("useradd -M -u %d NAME   # or have the directory service answer `getent passwd %d`", h.uid, h.uid)})
+	}
 	p := &Plan{Method: NewIDMap, newuidmap: newuidmap, newgidmap: newgidmap}
 	p.Warnings = append(p.Warnings, ids.warnings...)
 	p.UIDs = p.allot(h.uid, uids)

@@ -183,6 +183,42 @@ func TestPlanUnderNoNewPrivs(t *testing.T) {
 	}
 }
 
+// In a container without CAP_SYS_ADMIN it depends on how newuidmap was made.
+func TestPlanWithoutAdmin(t *testing.T) {
+	h := fakeHost(t, map[string]string{subuidFile: "ann:100000:65536\n", subgidFile: "ann:100000:65536\n"})
+	withMappers(t, h)
+	h.noAdmin = true
+	path := h.root + "/usr/bin/newuidmap"
+	p := planOf(t, h)
+	if needsAdmin(path) || needsAdmin(h.root+"/usr/bin/newgidmap") {
+		if p.Method != OneID || !strings.Contains(p.Why, "made without libcap") || len(p.Fix) != 1 || !strings.Contains(p.Fix[0], "setcap cap_setuid=ep "+path) {
+			t.Errorf("%s, %q, %q", p.Method, p.Why, p.Fix)
+		}
+	} else if p.Method != NewIDMap {
+		t.Errorf("%s, %q", p.Method, p.Why)
+	}
+	if needsAdmin("/proc/self/exe") {
+		t.Error("a program that is not set-user-ID")
+	}
+}
+
+// A user of a directory service is known to the system and in no file; one of a container
+// that was started under a number is known to nobody, and newuidmap refuses him.
+func TestPlanOfWhomNoFileNames(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		h := fakeHost(t, map[string]string{"/etc/passwd": "root:x:0:0::/:\n", subuidFile: "ann:100000:65536\n", subgidFile: "ann:100000:65536\n"})
+		withMappers(t, h)
+		h.nameless = func(uint32) bool { return !known }
+		if err := h.read("ann"); err != nil {
+			t.Fatal(err)
+		}
+		p, err := h.plan()
+		if err != nil || (p.Method == NewIDMap) != known || !known && !strings.Contains(p.Why, "knows no user of the number 1001") {
+			t.Errorf("known: %v: %s, %q, %v", known, p.Method, p.Why, err)
+		}
+	}
+}
+
 func TestPlanRefusesOwnMalformedLine(t *testing.T) {
 	h := fakeHost(t, map[string]string{subuidFile: "bob:1\nann:100000\n", subgidFile: "ann:100000:65536\n"})
 	if err := h.read(""); err != nil {

@@ -1,9 +1,12 @@
 package userns
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +48,33 @@ func (h *host) mappers() (newuidmap, newgidmap string, err error) {
 	if h.noNewPrivs {
 		return "", "", errors.New("newuidmap is without effect: no_new_privs is set for this process")
 	}
+	for _, path := range []string{newuidmap, newgidmap} {
+		if h.noAdmin && needsAdmin(path) {
+			return "", "", fmt.Errorf("%s: %w", path, errNeedsAdmin)
+		}
+	}
 	return newuidmap, newgidmap, nil
+}
+
+// errNeedsAdmin is for a container around us that has not got CAP_SYS_ADMIN.
+var errNeedsAdmin = errors.New("is setuid and made without libcap, and so takes CAP_SYS_ADMIN, which this container has not got")
+
+// needsAdmin says of a program that is set-user-ID whether it writes maps as root, which
+// the kernel lets it with CAP_SYS_ADMIN over the caller's new namespace alone. With libcap
+// it becomes the caller first, who has that as the namespace's owner (shadow's
+// write_mapping; file capabilities come to the same).
+func needsAdmin(path string) bool {
+	f, err := statProgram(path)
+	if err != nil || f.mode&unix.S_ISUID == 0 {
+		return false
+	}
+	binary, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer binary.Close()
+	libraries, err := binary.ImportedLibraries()
+	return err == nil && len(libraries) > 0 && !slices.ContainsFunc(libraries, func(name string) bool { return strings.HasPrefix(name, "libcap.so") })
 }
 
 // trustedProgram returns the absolute path of the first program of that name
@@ -148,6 +177,9 @@ func (h *host) fixForMappers(err error) []string {
 	}
 	path, reason, _ := strings.Cut(err.Error(), ": ")
 	switch {
+	case errors.Is(err, errNeedsAdmin):
+		dir := filepath.Dir(path)
+		return []string{fmt.Sprintf("chmod u-s %[1]s/newuidmap %[1]s/newgidmap && setcap cap_setuid=ep %[1]s/newuidmap && setcap cap_setgid=ep %[1]s/newgidmap", dir)}
 	case strings.HasPrefix(reason, "is neither"):
 		return []string{"chmod u+s " + path}
 	case strings.HasPrefix(reason, "can be written"):

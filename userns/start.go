@@ -88,6 +88,9 @@ func abandoned(process *os.Process, err error) error {
 	if waitErr == nil && state.Exited() {
 		return fmt.Errorf("the stage ended before its ids were mapped (%v): %w", state, err)
 	}
+	if foreign := foreignProc(err); foreign != nil {
+		return foreign
+	}
 	return Diagnose(err)
 }
 

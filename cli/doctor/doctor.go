@@ -50,6 +50,8 @@ type Host struct {
 	Shell  int    // the process that runs rootlet
 	Kernel string // release
 
+	RefusedCalls []error // what the kernel, or a filter, does not do: linux.RefusedCalls
+
 	Namespaces Namespaces
 	Plan       *userns.Plan
 	PlanErr    error
@@ -64,6 +66,8 @@ type Host struct {
 	Data    string // directory
 	DataErr error
 	Disk    Disk
+
+	ImageStores []ImageStore
 
 	RuntimeDir    string // the one in use
 	XDGRuntimeDir string // what the variable says
@@ -84,6 +88,7 @@ type Namespaces struct {
 	Allowed    bool
 	Setting    string // what forbids them, where that is known
 	Error, Fix string
+	Level      []string // what a container does without; none: nothing
 }
 
 // Network is what a container gets if nothing else is asked for.
@@ -93,18 +98,19 @@ type Network struct {
 	Why, Fix        string
 }
 
-// Cgroup is the one that this process is in.
+// Cgroup is what holds containers to their limits.
 type Cgroup struct {
 	Version     string
-	Ours        bool // to divide
-	Why         string
+	By          string // empty: nothing
+	Legacy      bool   // that is directories of version 1
+	Why         string // why nothing better does
 	Controllers []string
 }
 
 // Check looks at every need, in the order in which they are shown.
 func Check(h Host) []Need {
 	needs := []Need{
-		h.namespaces(), h.ids(), h.rootFilesystem(), h.network(), h.limits(), h.storage(),
+		h.namespaces(), h.ids(), h.rootFilesystem(), h.network(), h.limits(), h.withImageStores(h.storage()),
 		h.runtimeDirectory(), h.lingering(), h.kernel(), h.securityModules(), h.timeToStart(),
 	}
 	for i := range needs { // a list in JSON is never null

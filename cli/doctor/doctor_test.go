@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/fuseoverlay"
+	"rootlet/fuseoverlay/fsprobe"
 	"rootlet/internal/distro"
 	"rootlet/internal/need"
 	"rootlet/internal/testenv"
@@ -42,8 +43,8 @@ func everything(t *testing.T, family distro.Family) Host {
 		Plan:       &userns.Plan{Method: userns.NewIDMap, UIDs: ids(65537), GIDs: ids(65537)},
 		Driver:     fuseoverlay.Choice{Driver: fuseoverlay.Native},
 		Network:    Network{Driver: "slirp4netns", Version: "1.2.0"},
-		Cgroup:     Cgroup{Version: "2", Ours: true, Controllers: []string{"cpu", "memory", "pids"}},
-		Data:       "/home/ann/.local/share/rootlet", Disk: Disk{Type: unix.EXT4_SUPER_MAGIC, Free: 50 << 30, Total: 100 << 30},
+		Cgroup:     Cgroup{Version: "2", By: "cgroup v2", Controllers: []string{"cpu", "memory", "pids"}},
+		Data:       "/home/ann/.local/share/rootlet", Disk: Disk{FS: "ext4", Free: 50 << 30, Total: 100 << 30},
 		RuntimeDir: "/home/ann/.local/share/rootlet/run",
 		Systemd:    true, Bus: true, Lingers: true, Seccomp: true, Landlock: 2,
 		Start: Start{First: 12300 * time.Microsecond, InAll: 20 * time.Millisecond},
@@ -86,6 +87,18 @@ var conditions = []struct {
 		h.write(t, "proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
 		h.forbid(userns.Forbidden{Setting: "kernel.apparmor_restrict_unprivileged_userns", Value: "1", Fix: `printf 'abi <abi/4.0>,\nprofile rootlet /home/ann/rootlet flags=(unconfined) { userns, }\n' > /etc/apparmor.d/rootlet && apparmor_parser -r /etc/apparmor.d/rootlet`})
 	}},
+	{"inside Podman", []string{need.UserNamespaces}, func(t *testing.T, h *Host) {
+		h.write(t, "run/.containerenv", "")
+		h.Namespaces.Level = []string{"bound-proc", "bound-sys", "host-uts"}
+	}},
+	{"inside Docker", []string{need.UserNamespaces}, func(t *testing.T, h *Host) {
+		h.write(t, ".dockerenv", "")
+		h.Namespaces.Level = []string{"bound-proc"}
+	}},
+	{"no pid namespaces", []string{need.UserNamespaces}, func(t *testing.T, h *Host) {
+		h.write(t, "proc/sys/user/max_pid_namespaces", "0\n")
+		h.Namespaces.Level = []string{"host-pid", "root-emulation"}
+	}},
 	{"no subordinate ids, no newuidmap", []string{need.IDs}, func(_ *testing.T, h *Host) {
 		fix := append(h.Distro.GiveIDs("ann", 100000, 65536, true, true), h.Distro.Install(distro.Newuidmap))
 		h.Plan = &userns.Plan{Method: userns.OneID, UIDs: ids(1), GIDs: ids(1), Why: "ann has no subordinate uids in /etc/subuid", Fix: fix}
@@ -108,6 +121,12 @@ var conditions = []struct {
 	}},
 	{"an older kernel", []string{need.Kernel}, func(_ *testing.T, h *Host) { h.Kernel = "5.12.1" }},
 	{"an ancient kernel", []string{need.Kernel}, func(_ *testing.T, h *Host) { h.Kernel = "4.14.0" }},
+	{"a filter older than openat2", []string{need.Kernel}, func(_ *testing.T, h *Host) {
+		h.RefusedCalls = []error{fmt.Errorf("openat2: %w", unix.EPERM), fmt.Errorf("pidfd_open: %w", unix.EPERM)}
+	}},
+	{"a kernel without openat2", []string{need.Kernel}, func(_ *testing.T, h *Host) {
+		h.Kernel, h.RefusedCalls = "5.4.0", []error{fmt.Errorf("openat2: %w", unix.ENOSYS)}
+	}},
 	{"a kernel of no number", []string{need.Kernel}, func(_ *testing.T, h *Host) { h.Kernel = "custom" }},
 	{"no fuse", []string{need.RootFilesystem}, func(t *testing.T, h *Host) {
 		if err := os.Remove(filepath.Join(h.Root, fuseDevice)); err != nil {
@@ -131,6 +150,9 @@ var conditions = []struct {
 	{"cgroups of version 1", []string{need.Limits}, func(_ *testing.T, h *Host) {
 		h.Cgroup = Cgroup{Version: "1", Why: "this host has cgroups of version 1 only"}
 	}},
+	{"directories of version 1", []string{need.Limits}, func(_ *testing.T, h *Host) {
+		h.Cgroup = Cgroup{Version: "1", By: "cgroup v1", Legacy: true, Controllers: []string{"cpu", "freezer", "memory", "pids"}, Why: "this host mounts the controllers as cgroups of version 1"}
+	}},
 	{"no delegation", []string{need.Limits}, func(_ *testing.T, h *Host) { h.Cgroup = Cgroup{Version: "2", Why: "permission denied"} }},
 	{"no delegation and no bus", []string{need.Limits}, func(_ *testing.T, h *Host) { h.Cgroup, h.Bus = Cgroup{Version: "2", Why: "permission denied"}, false }},
 	{"no delegation and no systemd", []string{need.Limits}, func(_ *testing.T, h *Host) {
@@ -147,8 +169,16 @@ var conditions = []struct {
 	{"a store that does not open", []string{need.RootFilesystem}, func(_ *testing.T, h *Host) {
 		h.Driver, h.DriverErr = fuseoverlay.Choice{}, errors.New("storage.lock: read-only file system")
 	}},
-	{"a home on NFS", []string{need.Storage}, func(_ *testing.T, h *Host) { h.Disk.Type = unix.NFS_SUPER_MAGIC }},
-	{"an encrypted home", []string{need.Storage}, func(_ *testing.T, h *Host) { h.Disk.Type = unix.ECRYPTFS_SUPER_MAGIC }},
+	{"a home on NFS", []string{need.Storage}, func(_ *testing.T, h *Host) {
+		h.Disk.FS, h.Disk.Layers, h.Disk.LayersFS = "nfs", "/var/tmp/rootlet-1000/0123456789ab", "ext4"
+		h.Disk.Faults = []fsprobe.Fault{{Feature: fsprobe.Xattrs, Why: "setxattr: operation not supported", Layers: true}, {Feature: fsprobe.Owners, Why: "chown: operation not permitted", Layers: true}}
+	}},
+	{"an encrypted home", []string{need.Storage}, func(_ *testing.T, h *Host) {
+		h.Disk.FS, h.Disk.Faults = "ecryptfs", []fsprobe.Fault{{Feature: fsprobe.Long, Why: "open: file name too long", Layers: true}}
+	}},
+	{"layers elsewhere by request", []string{need.Storage}, func(_ *testing.T, h *Host) {
+		h.Disk.Layers, h.Disk.LayersFS = "/scratch/rootlet-1000/0123456789ab", "xfs"
+	}},
 	{"a noexec home", []string{need.Storage}, func(_ *testing.T, h *Host) { h.Disk.NoExec = true }},
 	{"a read-only home", []string{need.Storage}, func(_ *testing.T, h *Host) { h.Disk.ReadOnly = true }},
 	{"a full home", []string{need.Storage}, func(_ *testing.T, h *Host) { h.Disk.Free = 3 << 30 }},

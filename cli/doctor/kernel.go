@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"rootlet/internal/need"
 )
@@ -16,6 +18,9 @@ var (
 // kernel says what its age costs.
 func (h Host) kernel() Need {
 	n := Need{Name: need.Kernel, Status: OK, Now: "Linux " + h.Kernel}
+	if len(h.RefusedCalls) > 0 {
+		return h.refused(n)
+	}
 	major, minor := kernelVersion(h.Kernel)
 	if atLeast(major, minor, allKernel) {
 		return n
@@ -31,6 +36,20 @@ func (h Host) kernel() Need {
 	default:
 		n.Status, n.Why = Missing, "it has neither overlay (5.11) nor FUSE (4.18) in user namespaces"
 	}
+	return n
+}
+
+// refused is for a kernel without calls that nothing stands in for, be it too old or with
+// a filter that is older than they.
+func (h Host) refused(n Need) Need {
+	n.Status, n.Better, n.Why = Missing, "Linux 5.13 or newer, and no filter that refuses its calls", errors.Join(h.RefusedCalls...).Error()
+	n.Why = strings.ReplaceAll(n.Why, "\n", ", ")
+	major, minor := kernelVersion(h.Kernel)
+	if atLeast(major, minor, allKernel) {
+		n.Fix.Admin = []string{"docker run --security-opt seccomp=unconfined ...   # the container around this one; or a newer Docker and libseccomp"}
+		return n
+	}
+	n.Fix.Admin = h.Distro.NewerKernel()
 	return n
 }
 

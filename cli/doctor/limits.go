@@ -12,11 +12,11 @@ import (
 // delegated are the controllers that limit a container's processes.
 var delegated = [...]string{"cpu", "memory", "pids"}
 
-// limits says whether a container has a cgroup of its own.
+// limits says what holds a container to its limits.
 func (h Host) limits() Need {
-	n := Need{Name: need.Limits, Status: OK, Now: "a cgroup for each container"}
-	if !h.Cgroup.Ours {
-		n.Status, n.Now, n.Better, n.Why = Missing, "no cgroups", "a cgroup for each container", h.Cgroup.Why
+	n := Need{Name: need.Limits, Status: OK, Now: h.Cgroup.By}
+	if h.Cgroup.By == "" {
+		n.Status, n.Now, n.Better, n.Why = Better, "best effort: no cgroups", "a cgroup for each container", h.Cgroup.Why
 		n.Fix = h.divide()
 		return n
 	}
@@ -29,8 +29,13 @@ func (h Host) limits() Need {
 	if len(h.Cgroup.Controllers) > 0 {
 		n.Now += ": " + strings.Join(h.Cgroup.Controllers, " ")
 	}
+	if h.Cgroup.Legacy {
+		n.Status, n.Better, n.Why = Better, "cgroup v2, in which a container begins and which no program of yours leaves", h.Cgroup.Why
+		n.Fix.Admin = h.Distro.CgroupV2()
+		return n
+	}
 	if len(absent) > 0 {
-		n.Status, n.Better, n.Why = Better, "with "+strings.Join(absent, " and "), "cgroup.controllers of this process's cgroup does not name "+map[bool]string{true: "it", false: "them"}[len(absent) == 1]
+		n.Status, n.Better, n.Why = Better, "with "+strings.Join(absent, " and "), "the cgroup that is yours to divide does not have "+map[bool]string{true: "it", false: "them"}[len(absent) == 1]
 		if h.Systemd {
 			n.Fix.Admin = delegateLines()
 		}
@@ -43,7 +48,9 @@ func (h Host) divide() Fix {
 	var f Fix
 	switch {
 	case h.Cgroup.Version == "1":
-		f.Admin = h.Distro.CgroupV2()
+		f.Admin = append(h.Distro.CgroupV2(),
+			"# or directories of version 1, until the next boot:",
+			fmt.Sprintf("for c in cpu cpuacct freezer memory pids; do d=/sys/fs/cgroup/$c/%s; mkdir -p $d && chown %s $d && echo %d > $d/cgroup.procs; done   # the shell that runs rootlet", h.User, h.User, h.Shell))
 	case !h.Systemd:
 		dir := "/sys/fs/cgroup/" + h.User
 		f.Admin = []string{

@@ -52,8 +52,15 @@ type State struct {
 	Error      string
 	StartedAt  string
 	FinishedAt string
-	Health     *Health  `json:",omitempty"`
-	Level      []string `json:",omitempty"` // what it does without on this host; none: nothing
+	Health     *Health          `json:",omitempty"`
+	Level      []string         `json:",omitempty"` // what it does without on this host; none: nothing
+	LimitedBy  map[string]Limit `json:",omitempty"` // rootlet's own: how each limit is held, by its flag
+}
+
+// Limit says how a limit is held, and why by nothing better.
+type Limit struct {
+	By  string // empty: not at all
+	Why string `json:",omitempty"`
 }
 
 // Health is what the health checks have found.
@@ -153,6 +160,12 @@ func stateOf(s record.State) State {
 		for _, p := range h.Log {
 			state.Health.Log = append(state.Health.Log, HealthcheckResult(p))
 		}
+	}
+	for name, way := range s.LimitedBy {
+		if state.LimitedBy == nil {
+			state.LimitedBy = map[string]Limit{}
+		}
+		state.LimitedBy[name] = Limit(way)
 	}
 	return state
 }

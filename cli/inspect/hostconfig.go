@@ -64,7 +64,7 @@ type Sandbox struct {
 	CallersID bool // it has its user's own id, who has no others
 }
 
-// Resources are the limits of a container. It has none but its ulimits.
+// Resources are the limits of a container, as asked for: State.LimitedBy has what holds them.
 type Resources struct {
 	CPUShares            int64 `json:"CpuShares"`
 	Memory               int64
@@ -174,6 +174,9 @@ func hostConfigOf(s record.Spec, state record.State, from Sources) HostConfig {
 		h.SecurityOpt = append(h.SecurityOpt, "systempaths="+record.Unconfined)
 	}
 	h.Require = s.Require
+	if s.StorageOpt != nil {
+		h.StorageOpt = s.StorageOpt
+	}
 	if s.Sandbox {
 		h.Sandbox = &Sandbox{Landlock: state.Landlock, CallersID: state.CallersID}
 		if !state.CallersID {
@@ -245,7 +248,23 @@ func resourcesOf(s record.Spec) Resources {
 	for _, u := range s.Ulimits {
 		r.Ulimits = append(r.Ulimits, Ulimit{Name: u.Name, Hard: u.Hard, Soft: u.Soft})
 	}
+	r.addLimits(s)
 	return r
+}
+
+// addLimits tells the limits. Swap that nobody has spoken of is as much as memory.
+func (r *Resources) addLimits(s record.Spec) {
+	l := s.Limits
+	r.CgroupParent = s.CgroupParent
+	r.Memory, r.MemorySwap, r.MemoryReservation = l.Memory, l.MemorySwap, l.MemoryReservation
+	if l.Memory > 0 && l.MemorySwap == 0 {
+		r.MemorySwap = 2 * l.Memory
+	}
+	r.NanoCPUs, r.CPUQuota, r.CPUPeriod, r.CPUShares = l.NanoCPUs, l.CPUQuota, l.CPUPeriod, l.CPUShares
+	r.CpusetCpus, r.CpusetMems, r.BlkioWeight, r.PidsLimit = l.CpusetCPUs, l.CpusetMems, uint16(l.BlkioWeight), l.Pids
+	if l.OOMKillDisable {
+		r.OomKillDisable = &l.OOMKillDisable
+	}
 }
 
 // networkMode is what --network was: the name of the first where containers share it.

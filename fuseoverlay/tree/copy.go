@@ -18,6 +18,8 @@ type Copier struct {
 	// be nil. Total is an estimate of the caller's.
 	Progress func(done, total int64)
 	Total    int64
+	// Exact keeps what belongs to overlays, too: whiteouts and their attributes.
+	Exact bool
 
 	done      int64
 	told      int64
@@ -89,7 +91,7 @@ func (c *Copier) mergeEntry(from, to int, base, name string) error {
 	if err := RemoveAt(to, base); err != nil {
 		return fmt.Errorf("replace %q: %w", name, err)
 	}
-	if kind == unix.S_IFCHR || kind == unix.S_IFBLK {
+	if !c.Exact && (kind == unix.S_IFCHR || kind == unix.S_IFBLK) {
 		return nil // a whiteout; layers have no other device nodes
 	}
 	if st.Nlink > 1 && c.link(to, base, st.Ino) {
@@ -157,15 +159,15 @@ func isOpaque(dir int) bool {
 	return err == nil && string(v) == "y"
 }
 
-// copyEntry copies what is neither a directory nor a device.
+// copyEntry copies what is no directory. Of devices only whiteouts can be made here.
 func (c *Copier) copyEntry(from, to int, base string, st *unix.Stat_t) error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return c.copyFile(from, to, base, st)
 	case unix.S_IFLNK:
 		return c.copySymlink(from, to, base, st)
-	case unix.S_IFIFO, unix.S_IFSOCK:
-		if err := unix.Mknodat(to, base, st.Mode, 0); err != nil {
+	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR:
+		if err := unix.Mknodat(to, base, st.Mode, int(st.Rdev)); err != nil {
 			return fmt.Errorf("mknod: %w", err)
 		}
 		if err := c.chown(to, base, st); err != nil {
@@ -231,7 +233,11 @@ func (c *Copier) attributes(from, to int, st *unix.Stat_t) error {
 	if err != nil {
 		return err
 	}
-	return setAttributes(from, to, st, uid, gid, NotOverlays)
+	keep := Filter(NotOverlays)
+	if c.Exact {
+		keep = func(string) bool { return true }
+	}
+	return setAttributes(from, to, st, uid, gid, keep)
 }
 
 // chown sets the owner of a name, not following it.

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +11,9 @@ import (
 // maxDepth is how deep Size looks: each level keeps a descriptor open. What
 // someone hides deeper does not count.
 const maxDepth = 500
+
+// ErrTooDeep says that a tree goes deeper than can be followed.
+var ErrTooDeep = fmt.Errorf("directories are nested more than %d deep", maxDepth)
 
 // Size adds up the sizes of the files below base in the directory dir, as
 // Docker does: a file with several names counts once, directories do not. It
@@ -21,12 +25,22 @@ func Size(dir int, base string, counts func(*unix.Stat_t) bool) (int64, error) {
 	return s.sum, err
 }
 
+// Allocated adds up what files and directories below base take of the disk, which for a
+// file with holes is less than its size. Nothing can be kept from it: it is ErrTooDeep
+// where Size would leave something out.
+func Allocated(dir int, base string, counts func(*unix.Stat_t) bool) (int64, error) {
+	s := sizer{counts: counts, linked: map[inode]struct{}{}, blocks: true}
+	err := s.addDir(dir, base, 0)
+	return s.sum, err
+}
+
 type inode struct{ dev, ino uint64 }
 
 type sizer struct {
 	counts func(*unix.Stat_t) bool
 	linked map[inode]struct{} // files with several names that have been counted
 	sum    int64
+	blocks bool // what is added up: space on the disk, or sizes
 }
 
 func (s *sizer) addDir(dir int, base string, depth int) error {
@@ -60,7 +74,13 @@ func (s *sizer) add(dir int, name string, depth int) error {
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		if depth == maxDepth {
+			if s.blocks {
+				return ErrTooDeep
+			}
 			return nil
+		}
+		if s.blocks {
+			s.count(&st)
 		}
 		err := s.addDir(dir, name, depth+1)
 		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
@@ -75,8 +95,19 @@ func (s *sizer) add(dir int, name string, depth int) error {
 		}
 		s.linked[key] = struct{}{}
 	}
-	if s.counts == nil || s.counts(&st) {
+	s.count(&st)
+	return nil
+}
+
+// blockSize is the unit of st_blocks (stat(2)).
+const blockSize = 512
+
+func (s *sizer) count(st *unix.Stat_t) {
+	switch {
+	case s.counts != nil && !s.counts(st):
+	case s.blocks:
+		s.sum += st.Blocks * blockSize
+	default:
 		s.sum += st.Size
 	}
-	return nil
 }

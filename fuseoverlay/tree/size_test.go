@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,36 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestAllocated has a file that is all holes, and two names for one.
+func TestAllocated(t *testing.T) {
+	top := t.TempDir()
+	at := open(t, top)
+	holes := filepath.Join(top, "holes")
+	if err := os.WriteFile(holes, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(holes, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(top, "d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	before, err := Allocated(at, ".", nil)
+	if err != nil || before > 1<<20 {
+		t.Fatalf("%d, %v", before, err)
+	}
+	full := filepath.Join(top, "d/full")
+	if err := os.WriteFile(full, make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(full, filepath.Join(top, "again")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Allocated(at, ".", nil); err != nil || got-before < 4<<20 || got-before > 5<<20 {
+		t.Errorf("%d after %d, %v; want 4 MiB more", got, before, err)
+	}
+}
+
 func TestSizeOfADeepTree(t *testing.T) {
 	top := t.TempDir()
 	at := open(t, top)
@@ -66,6 +97,9 @@ func TestSizeOfADeepTree(t *testing.T) {
 	}
 	if got, err := Size(at, "d", nil); err != nil || got != 7 {
 		t.Errorf("%d, %v", got, err)
+	}
+	if got, err := Allocated(at, "d", nil); !errors.Is(err, ErrTooDeep) {
+		t.Errorf("something of it was left out: %d, %v", got, err)
 	}
 	if err := RemoveAt(at, "d"); err != nil { // too deep for t.TempDir's own
 		t.Error(err)

@@ -123,7 +123,7 @@ func SetMountAttributes(f *os.File, set uint64, recursive bool) error {
 		flags |= unix.AT_RECURSIVE
 	}
 	err := unix.MountSetattr(int(f.Fd()), "", flags, &unix.MountAttr{Attr_set: set})
-	if err != unix.ENOSYS || recursive {
+	if err != unix.ENOSYS && err != unix.EPERM || recursive { // EPERM: a filter older than the call
 		return err
 	}
 	return remount(f, set)

@@ -31,10 +31,10 @@ func OpenBeneath(dir *os.File, path string, flags int, mode uint32) (*os.File, e
 
 // CloseOnExecFrom marks every descriptor from fd on, so that what a shell left
 // open for us is not passed on (close_range(2) with CLOEXEC is Linux 5.11; the
-// fallback reads /proc/self/fd).
+// fallback reads /proc/self/fd). EPERM is what filters older than the call answer.
 func CloseOnExecFrom(fd uint) error {
 	err := unix.CloseRange(fd, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	if err != unix.ENOSYS && err != unix.EINVAL {
+	if err != unix.ENOSYS && err != unix.EINVAL && err != unix.EPERM {
 		return err
 	}
 	open, err := os.ReadDir("/proc/self/fd")

@@ -52,6 +52,10 @@ func (w *Watch) Look(n int64) error {
 	if err := unix.Fstatfs(w.fd, &fs); err != nil {
 		return fmt.Errorf("look how full the disk is: %w", err)
 	}
+	if fs.Blocks == 0 { // ramfs and the like, which know no size
+		w.left = mostStep
+		return nil
+	}
 	keep, free := kept(fs.Blocks*uint64(fs.Bsize), w.percent), fs.Bavail*uint64(fs.Bsize)
 	if free < keep || free-keep < uint64(max(n, 0)) {
 		return &fullError{keep: keep}

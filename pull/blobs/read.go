@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -27,11 +28,18 @@ func (s *Store) Open(digest string, offset int64) (io.ReadCloser, int64, error) 
 	if err != nil {
 		return nil, 0, err
 	}
+	keep := s.keep
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.openPacked(digest, path+packedExt, offset)
-	}
-	if err != nil {
+		packed, size, err := s.openPacked(digest, path+packedExt, offset)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return packed, size, err
+		}
+		if f = s.others.open(filepath.Base(path)); f == nil {
+			return nil, 0, err
+		}
+		keep = true
+	} else if err != nil {
 		return nil, 0, fmt.Errorf("open blob: %w", err)
 	}
 	size, err := f.Seek(0, io.SeekEnd)
@@ -48,7 +56,7 @@ func (s *Store) Open(digest string, offset int64) (io.ReadCloser, int64, error) 
 	if offset > 0 {
 		return f, size, nil
 	}
-	return &verified{from: f, file: f, hash: sha256.New(), digest: digest, size: size, keep: s.keep}, size, nil
+	return &verified{from: f, file: f, hash: sha256.New(), digest: digest, size: size, keep: keep, others: s.others}, size, nil
 }
 
 // openPacked unpacks a blob on the way, up to the offset for the digest's sake.
@@ -90,6 +98,7 @@ type verified struct {
 	size    int64 // bytes that there should be
 	read    int64
 	keep    bool // one that is damaged stays
+	others  *others
 }
 
 // Read implements io.Reader.
@@ -116,6 +125,7 @@ func isPathError(err error) bool {
 
 // damaged removes the blob, unless another has taken its place meanwhile.
 func (v *verified) damaged(cause error) error {
+	v.others.distrust(v.digest)
 	if mine, err := v.file.Stat(); err == nil && !v.keep {
 		if there, err := os.Lstat(v.file.Name()); err == nil && os.SameFile(mine, there) {
 			_ = gone(v.file.Name())

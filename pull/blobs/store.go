@@ -35,15 +35,21 @@ type Store struct {
 	dir  string
 	keep bool // damaged blobs stay
 	free int  // percent of the disk that stay free; see KeepFree
+
+	others *others // nil: none
 }
 
 // Keeping is the same store, to whose reader a damaged blob is an error and no
 // more: for who only looks.
-func (s *Store) Keeping() *Store { return &Store{dir: s.dir, keep: true, free: s.free} }
+func (s *Store) Keeping() *Store {
+	return &Store{dir: s.dir, keep: true, free: s.free, others: s.others}
+}
 
 // KeepFree is the same store, which takes no blob into so many percent of the disk,
 // the limit free-disk; without it, or with 0, it has the default.
-func (s *Store) KeepFree(percent int) *Store { return &Store{dir: s.dir, keep: s.keep, free: percent} }
+func (s *Store) KeepFree(percent int) *Store {
+	return &Store{dir: s.dir, keep: s.keep, free: percent, others: s.others}
+}
 
 // watch looks after the disk while something is written to a file of the store.
 func (s *Store) watch(f *os.File) *reserve.Watch { return reserve.On(int(f.Fd()), s.free) }
@@ -68,11 +74,14 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir}, nil
 }
 
-// Has reports whether the blob is there.
+// Has reports whether the blob is there, here or in another's directory.
 func (s *Store) Has(digest string) bool {
 	path, err := s.whole(digest)
 	if err != nil {
 		return false
+	}
+	if s.others.has(filepath.Base(path)) {
+		return true
 	}
 	for _, p := range []string{path, path + packedExt} {
 		if st, err := os.Lstat(p); err == nil && st.Mode().IsRegular() {

@@ -26,13 +26,14 @@ import (
 // step is one system call of the new process.
 type step struct {
 	what     string  // for the error message: "mount proc"
-	nr       uintptr // system call number, or expectField, or forkAgain
+	nr       uintptr // system call number, or one of those below
 	arg      [6]uintptr
-	tolerate [3]syscall.Errno // errors after which the list goes on
+	tolerate [4]syscall.Errno // errors after which the list goes on
 	atLeast  uintptr          // a smaller result is a failure too
 	save     bool             // keep the result ...
 	useSaved bool             // ... and pass it as the first argument here
 	at       *uint32          // what expectField looks at
+	skip     int              // so many steps are passed over after a tolerated error
 }
 
 // What a step can be besides a system call.
@@ -43,6 +44,8 @@ const (
 	// forkAgain has a child of this process go on with the list. This one stays
 	// behind, with nothing but the descriptor arg[0]; arg[1] are flags of the clone.
 	forkAgain = ^uintptr(1)
+	// passOver calls nothing: the next arg[0] steps are left out.
+	passOver = ^uintptr(2)
 )
 
 // Program is a list of steps under construction. The zero value is empty.
@@ -52,7 +55,7 @@ type Program struct {
 }
 
 // Call appends a system call. The process ends with an error that names what
-// where the call fails with anything but the tolerated errors (at most three).
+// where the call fails with anything but the tolerated errors (at most four).
 func (p *Program) Call(what string, nr uintptr, args []uintptr, tolerate ...syscall.Errno) {
 	s := step{what: what, nr: nr}
 	copy(s.arg[:], args)
@@ -64,6 +67,18 @@ func (p *Program) Call(what string, nr uintptr, args []uintptr, tolerate ...sysc
 func (p *Program) CallSaved(what string, nr uintptr, args []uintptr, tolerate ...syscall.Errno) {
 	p.Call(what, nr, append([]uintptr{0}, args...), tolerate...)
 	p.steps[len(p.steps)-1].useSaved = true
+}
+
+// IfDone goes on, after the call appended last, with the steps that done appends; where
+// that call has failed with a tolerated error, with those of otherwise.
+func (p *Program) IfDone(done, otherwise func()) {
+	call := len(p.steps) - 1
+	done()
+	p.steps = append(p.steps, step{what: p.steps[call].what + ", or else", nr: passOver})
+	end := len(p.steps) - 1
+	p.steps[call].skip = end - call
+	otherwise()
+	p.steps[end].arg[0] = uintptr(len(p.steps) - 1 - end)
 }
 
 // SaveResult keeps the result of the call appended last for CallSaved.

@@ -134,6 +134,38 @@ func TestAToleratedErrorDoesNot(t *testing.T) {
 	}
 }
 
+// A list goes on with what a call's outcome asks for, and errors name the step that failed.
+func TestIfDone(t *testing.T) {
+	for _, c := range []struct {
+		dir, want string
+	}{
+		{"/", "not to be done: no such file or directory"},
+		{"/nonexistent", "not to be done otherwise: no such file or directory"},
+		{"/etc/passwd", "go: not a directory"},
+	} {
+		var p Program
+		gone := func(what string) { p.Call(what, unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")}) }
+		p.Call("go", unix.SYS_CHDIR, []uintptr{p.String(c.dir)}, syscall.ENOENT)
+		p.IfDone(func() {
+			p.Call("done", unix.SYS_CHDIR, []uintptr{p.String("/nowhere")}, syscall.ENOENT)
+			p.IfDone(func() { gone("inner") }, func() {})
+			gone("not to be done")
+		}, func() { gone("not to be done otherwise") })
+		gone("after")
+		if _, err := run(t, &p); err == nil || err.Error() != c.want {
+			t.Errorf("%s: %v, want %s", c.dir, err, c.want)
+		}
+	}
+	var p Program
+	p.Call("go", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")}, syscall.ENOENT)
+	p.IfDone(func() { p.Call("not", unix.SYS_CHDIR, []uintptr{p.String("/nonexistent")}) }, func() {})
+	p.KeepReport()
+	p.Exec("exec", trampolineFD(t), []string{"/bin/true"}, []string{"true"}, nil)
+	if code, err := run(t, &p); err != nil || code != 0 {
+		t.Fatalf("exit %d, error %v", code, err)
+	}
+}
+
 func TestSavedResultAndCwd(t *testing.T) {
 	var p Program
 	p.Call("open", unix.SYS_OPENAT, []uintptr{uintptr(1<<64 - 100), p.String("/tmp"), unix.O_RDONLY | unix.O_DIRECTORY})

@@ -14,8 +14,11 @@ const Full = "full"
 const (
 	BoundProc   = "bound-proc"   // /proc is the one outside, read-only: the kernel mounts no new one
 	BoundSys    = "bound-sys"    // /sys likewise
-	HostPID     = "host-pid"     // no pid namespace of its own
-	HostNetwork = "host-network" // no network namespace of its own
+	HostCgroup  = "host-cgroup"  // no cgroup namespace of its own: it sees where its cgroup is
+	HostUTS     = "host-uts"     // no host name of its own: it has the one outside
+	HostPID     = "host-pid"     // no pid namespace: it sees and can signal the user's processes outside
+	HostIPC     = "host-ipc"     // no IPC namespace: it has the message queues of outside
+	HostNetwork = "host-network" // no network namespace: it has the network of outside
 )
 
 // What a container with one id has in the place of others: words of State.Level that are on
@@ -32,8 +35,8 @@ var ladder = []struct {
 	words []string
 }{
 	{Full, nil},
-	{BoundProc, []string{BoundProc, BoundSys}},
-	{HostPID, []string{HostPID}},
+	{BoundProc, []string{BoundProc, BoundSys, HostCgroup, HostUTS}},
+	{HostPID, []string{HostPID, HostIPC}},
 	{HostNetwork, []string{HostNetwork}},
 }
 
@@ -98,11 +101,21 @@ func rung(name string) int {
 // Requires reports whether --require has a word.
 func (s *Spec) Requires(word string) bool { return slices.Contains(s.Require, word) }
 
+// RequiredRung is the rung that --require names; empty: none.
+func (s *Spec) RequiredRung() string {
+	rung, _ := rungsOf(s.Require)
+	return rung
+}
+
 // Accepts reports whether a container may do without what a word of State.Level names.
 // Words that are on no rung are nobody's business here.
 func (s *Spec) Accepts(word string) bool {
-	lowest, _ := rungsOf(s.Require)
-	if lowest == "" {
+	lowest := s.RequiredRung()
+	switch {
+	case lowest != "":
+	case s.Sandbox:
+		lowest = Full // whoever trusts nobody says himself what he can do without
+	default:
 		return true
 	}
 	for i, r := range ladder {
@@ -111,6 +124,40 @@ func (s *Spec) Accepts(word string) bool {
 		}
 	}
 	return true
+}
+
+// RungOf is the highest rung that takes a container without what a word names.
+func RungOf(word string) string {
+	for _, r := range ladder {
+		if slices.Contains(r.words, word) {
+			return r.name
+		}
+	}
+	return Full
+}
+
+// WithWord adds a word to a level, in the order of the ladder; words of no rung come last.
+func WithWord(level []string, word string) []string {
+	if slices.Contains(level, word) {
+		return level
+	}
+	level = append(level, word)
+	slices.SortStableFunc(level, func(a, b string) int { return place(a) - place(b) })
+	return level
+}
+
+// place is where a word stands on the ladder.
+func place(word string) int {
+	n := 0
+	for _, r := range ladder {
+		for _, w := range r.words {
+			if w == word {
+				return n
+			}
+			n++
+		}
+	}
+	return n
 }
 
 // LevelName is a level as tables show it.

@@ -29,6 +29,19 @@ func TestParseRequire(t *testing.T) {
 	}
 }
 
+func TestLevelsAreInOrder(t *testing.T) {
+	var level []string
+	for _, word := range []string{"root-emulation", HostNetwork, BoundSys, HostPID, BoundSys, BoundProc} {
+		level = WithWord(level, word)
+	}
+	if got := LevelName(level); got != "bound-proc,bound-sys,host-pid,host-network,root-emulation" {
+		t.Error(got)
+	}
+	if got := LevelName(nil); got != Full {
+		t.Error(got)
+	}
+}
+
 func TestAccepts(t *testing.T) {
 	for require, want := range map[string]string{
 		"":             "bound-proc bound-sys host-pid host-network root-emulation",
@@ -47,6 +60,12 @@ func TestAccepts(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("--require %s accepts %v, want %s", require, got, want)
+		}
+	}
+	for require, want := range map[string]bool{"": false, "limits": false, "full": false, "bound-proc": true} {
+		s := Spec{Sandbox: true, Require: strings.Fields(require)}
+		if s.Accepts(BoundSys) != want {
+			t.Errorf("--sandbox --require %s: %v", require, !want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type Settings struct {
 	Name     string       `json:"name"`
 	Restart  Restart      `json:"restart"`
 	Networks []Attachment `json:"networks,omitempty"`
+	Limits   *Limits      `json:"limits,omitempty"` // nil: Spec's
 }
 
 const settingsFile = "settings.json"
@@ -32,6 +33,9 @@ func (r Root) Refresh(s *Spec) error {
 		return err
 	}
 	s.Name, s.Restart, s.Networks = now.Name, now.Restart, now.Networks
+	if now.Limits != nil {
+		s.Limits = *now.Limits
+	}
 	return nil
 }
 
@@ -47,7 +51,7 @@ func (r Root) Change(id string, edit func(*Settings) error) error {
 	if err != nil {
 		return err
 	}
-	now := Settings{Version: Version, Name: s.Name, Restart: s.Restart, Networks: s.Networks}
+	now := Settings{Version: Version, Name: s.Name, Restart: s.Restart, Networks: s.Networks, Limits: &s.Limits}
 	if err := edit(&now); err != nil {
 		return err
 	}

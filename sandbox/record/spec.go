@@ -50,20 +50,23 @@ type Spec struct {
 	PublishAll      bool              `json:"publishAll,omitempty"` // -P
 	Egress          []string          `json:"egress,omitempty"`     // --egress, as given; none: everything
 
-	Require         []string `json:"require,omitempty"`         // --require: words of Requirements
-	NoRootEmulation bool     `json:"noRootEmulation,omitempty"` // --no-root-emulation
-	Sandbox         bool     `json:"sandbox,omitempty"`         // --sandbox, which much of the rest comes from
-	ReadOnly        bool     `json:"readOnly,omitempty"`
-	Privileged      bool     `json:"privileged,omitempty"`      // every capability; no seccomp filter unless one was asked for; SystemPathsOpen
-	SystemPathsOpen bool     `json:"systemPathsOpen,omitempty"` // nothing of /proc and /sys is masked or read-only: --security-opt systempaths=unconfined
-	UserNS          UserNS   `json:"userNS,omitzero"`
-	NoNewPrivileges bool     `json:"noNewPrivileges,omitempty"`
-	Seccomp         Seccomp  `json:"seccomp,omitzero"`
-	CapAdd          []string `json:"capAdd,omitempty"`
-	CapDrop         []string `json:"capDrop,omitempty"`
-	Devices         []Device `json:"devices,omitempty"`
-	Ulimits         []Ulimit `json:"ulimits,omitempty"`
-	ShmSize         int64    `json:"shmSize"` // bytes
+	Require         []string          `json:"require,omitempty"`         // --require: words of Requirements
+	NoRootEmulation bool              `json:"noRootEmulation,omitempty"` // --no-root-emulation
+	Sandbox         bool              `json:"sandbox,omitempty"`         // --sandbox, which much of the rest comes from
+	ReadOnly        bool              `json:"readOnly,omitempty"`
+	Privileged      bool              `json:"privileged,omitempty"`      // every capability; no seccomp filter unless one was asked for; SystemPathsOpen
+	SystemPathsOpen bool              `json:"systemPathsOpen,omitempty"` // nothing of /proc and /sys is masked or read-only: --security-opt systempaths=unconfined
+	UserNS          UserNS            `json:"userNS,omitzero"`
+	NoNewPrivileges bool              `json:"noNewPrivileges,omitempty"`
+	Seccomp         Seccomp           `json:"seccomp,omitzero"`
+	CapAdd          []string          `json:"capAdd,omitempty"`
+	CapDrop         []string          `json:"capDrop,omitempty"`
+	Devices         []Device          `json:"devices,omitempty"`
+	Ulimits         []Ulimit          `json:"ulimits,omitempty"`
+	Limits          Limits            `json:"limits,omitzero"`        // as created: Settings may have others
+	CgroupParent    string            `json:"cgroupParent,omitempty"` // --cgroup-parent: the control group that its own is below
+	ShmSize         int64             `json:"shmSize"`                // bytes
+	StorageOpt      map[string]string `json:"storageOpt,omitempty"`   // --storage-opt as given: Limits has what it comes to
 
 	Labels      map[string]string `json:"labels,omitempty"`
 	StopSignal  string            `json:"stopSignal,omitempty"`
@@ -82,6 +85,11 @@ type Spec struct {
 	VolumesFrom  []string     `json:"volumesFrom,omitempty"`  // as given; Mounts has them already
 
 	StorageDriver string `json:"storageDriver,omitempty"` // as forced; empty: automatic
+}
+
+// HasNoFilter reports whether a container's programs may make any system call.
+func (s *Spec) HasNoFilter() bool {
+	return s.Seccomp.Profile == Unconfined || s.Privileged && s.Seccomp.Profile == ""
 }
 
 // Seccomp says which system calls a container may make.

@@ -57,6 +57,12 @@ type State struct {
 	NetworkRestarts int    `json:"networkRestarts,omitempty"`
 	IDMode          string `json:"idMode,omitempty"`
 	Cgroup          string `json:"cgroup,omitempty"` // directory of its cgroup; empty: it has none of its own
+	// Cgroups are its directories by controller where cgroups are of version 1.
+	Cgroups map[string]string `json:"cgroups,omitempty"`
+	// LimitedBy says of each limit that was asked for, by its name, how it is held.
+	LimitedBy map[string]Way `json:"limitedBy,omitempty"`
+	// Processors are those that its programs are tied to, as 0-2,4; empty: to none.
+	Processors string `json:"processors,omitempty"`
 
 	// UserNS is its user namespace, as "user:[4026531837]", where its pid namespace is
 	// not its own: what belongs to it is told by that then.

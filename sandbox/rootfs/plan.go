@@ -145,7 +145,7 @@ func ipcOps(c Config, owner string) []Op {
 			ops = append(ops, bind{source: dir, target: dir, recursive: true, set: kernel, ifThere: true})
 		}
 	default:
-		ops = append(ops, mountFS{fstype: "tmpfs", target: "/dev/shm", data: fmt.Sprintf("mode=1777,size=%d", c.Spec.ShmSize) + inodes(c, c.Spec.ShmSize) + owner, flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC})
+		ops = append(ops, mountFS{fstype: "tmpfs", target: "/dev/shm", data: fmt.Sprintf("mode=1777,size=%d", c.inMemory(c.Spec.ShmSize)) + inodes(c, c.Spec.ShmSize) + owner, flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC})
 	}
 	return ops
 }
@@ -259,8 +259,8 @@ func tmpfsOp(c Config, m record.Mount, target string) Op {
 		mode = 0o1777
 	}
 	data := fmt.Sprintf("mode=%o", mode)
-	if m.Size > 0 {
-		data += fmt.Sprintf(",size=%d", m.Size) + inodes(c, m.Size)
+	if size := c.inMemory(m.Size); size > 0 {
+		data += fmt.Sprintf(",size=%d", size) + inodes(c, size)
 	}
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
 	if m.NoExec {
@@ -270,6 +270,15 @@ func tmpfsOp(c Config, m record.Mount, target string) Op {
 		flags |= unix.MS_RDONLY
 	}
 	return mountFS{fstype: "tmpfs", target: target, data: data + ownedBy(c, 0, 0), flags: flags, makeTarget: true}
+}
+
+// inMemory is the size of a tmpfs: no more than the container's memory, of which its files
+// are part. 0 is the kernel's default, half of what the host has.
+func (c Config) inMemory(size int64) int64 {
+	if most := c.Spec.Limits.Memory; most > 0 && (size == 0 || size > most) {
+		return most
+	}
+	return size
 }
 
 // attributes are the mount_setattr(2) flags that a mount of the user's asks for.

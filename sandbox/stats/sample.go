@@ -14,6 +14,7 @@ type Sample struct {
 	At      time.Time
 	CPU     time.Duration
 	Memory  uint64 // bytes
+	Limit   uint64 // on it, in bytes; 0: none of its own
 	PIDs    int    // processes and threads
 	Read    uint64 // bytes from block devices
 	Written uint64
@@ -25,7 +26,8 @@ type Sample struct {
 type Container struct {
 	PIDs       []int
 	InitPID    int
-	Cgroup     string // directory of its own control group; empty: none
+	Cgroup     string            // directory of its own control group; empty: none
+	Cgroups    map[string]string // the same of version 1, by controller
 	OwnNetwork bool
 }
 
@@ -53,6 +55,7 @@ func Take(c Container, now time.Time) Sample {
 	if c.Cgroup != "" {
 		s.ofCgroup(c.Cgroup)
 	}
+	s.ofLegacyCgroups(c.Cgroups)
 	return s
 }
 
@@ -97,8 +100,61 @@ func (s *Sample) ofCgroup(dir string) {
 		idle := numbers(filepath.Join(dir, "memory.stat"), " ")["inactive_file"]
 		s.Memory = held - min(idle, held)
 	}
+	if limit, ok := number(filepath.Join(dir, "memory.max")); ok {
+		s.Limit = limit
+	}
 	if n, ok := number(filepath.Join(dir, "pids.current")); ok {
 		s.PIDs = int(n)
+	}
+	// 8:0 rbytes=1 wbytes=2 ..., a line for each device.
+	if text, err := os.ReadFile(filepath.Join(dir, "io.stat")); err == nil {
+		s.Read, s.Written = 0, 0
+		for word := range strings.FieldsSeq(string(text)) {
+			name, value, _ := strings.Cut(word, "=")
+			n, _ := strconv.ParseUint(value, 10, 64)
+			switch name {
+			case "rbytes":
+				s.Read += n
+			case "wbytes":
+				s.Written += n
+			}
+		}
+	}
+}
+
+// ofLegacyCgroups puts in what control groups of version 1 count, each as far as it is
+// there (Documentation/admin-guide/cgroup-v1).
+func (s *Sample) ofLegacyCgroups(dirs map[string]string) {
+	file := func(controller, name string) string { return filepath.Join(dirs[controller], name) }
+	if used, ok := number(file("cpuacct", "cpuacct.usage")); ok && dirs["cpuacct"] != "" {
+		s.CPU = time.Duration(used)
+	}
+	if held, ok := number(file("memory", "memory.usage_in_bytes")); ok && dirs["memory"] != "" {
+		idle := numbers(file("memory", "memory.stat"), " ")["total_inactive_file"]
+		s.Memory = held - min(idle, held)
+		s.Limit, _ = number(file("memory", "memory.limit_in_bytes")) // a huge one is none
+	}
+	if n, ok := number(file("pids", "pids.current")); ok && dirs["pids"] != "" {
+		s.PIDs = int(n)
+	}
+	// 8:0 Read 1, a line for each device and kind.
+	text, err := os.ReadFile(file("blkio", "blkio.throttle.io_service_bytes_recursive"))
+	if err != nil || dirs["blkio"] == "" {
+		return
+	}
+	s.Read, s.Written = 0, 0
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			continue
+		}
+		n, _ := strconv.ParseUint(fields[2], 10, 64)
+		switch fields[1] {
+		case "Read":
+			s.Read += n
+		case "Write":
+			s.Written += n
+		}
 	}
 }
 

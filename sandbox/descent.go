@@ -1,0 +1,236 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rootlet/internal/need"
+	"rootlet/sandbox/firstproc"
+	"rootlet/sandbox/record"
+	"rootlet/userns"
+)
+
+// The ladder: what a container has to do without where the host refuses it. Nothing is
+// asked beforehand. A step that fails with the errno that tells of a refusal is taken in
+// another way (procfs.go, sysfs.go), or, where a namespace is refused, the container is
+// started once more without that. You come here from monitor.go and life.go.
+
+// hostSpaces are the namespaces that a container may have from the host for want of its
+// own, by their CLONE_NEW flag, and what a level calls that; in the order of the ladder.
+var hostSpaces = []struct {
+	flag uintptr
+	word string
+}{
+	{unix.CLONE_NEWCGROUP, record.HostCgroup},
+	{unix.CLONE_NEWUTS, record.HostUTS},
+	{unix.CLONE_NEWPID, record.HostPID},
+	{unix.CLONE_NEWIPC, record.HostIPC},
+	{unix.CLONE_NEWNET, record.HostNetwork},
+}
+
+// withouts says of each word what that means for a user.
+var withouts = map[string]string{
+	record.BoundProc:   "no /proc of its own: it has the one outside, read-only, which shows the processes outside and numbers its own as they do",
+	record.BoundSys:    "no /sys of its own: it has the one outside, read-only",
+	record.HostCgroup:  "no cgroup namespace of its own",
+	record.HostUTS:     "no host name of its own",
+	record.HostPID:     "no pid namespace of its own: its root sees your other processes and can signal them",
+	record.HostIPC:     "no IPC namespace of its own: it shares System V IPC and message queues with the host",
+	record.HostNetwork: "no network namespace of its own: it has the host's network, and reaches what listens on your loopback",
+}
+
+// Without says what a word of a level means; empty: it is none of the ladder's.
+func Without(word string) string { return withouts[word] }
+
+// goWithout notes it, and tells the user once a day.
+func (m *monitor) goWithout(word string) {
+	if slices.Contains(m.state.Level, word) {
+		return
+	}
+	first := !slices.ContainsFunc(m.state.Level, func(w string) bool { return withouts[w] != "" })
+	m.state.Level = record.WithWord(m.state.Level, word)
+	if withouts[word] != "" && userns.DueToday(filepath.Join(m.Paths.Data, "notices"), word, time.Now()) {
+		m.notice(fmt.Sprintf("%s: the host gives the container %s", word, withouts[word]))
+		if first {
+			m.notice("--require full would insist on more; " + need.See(need.UserNamespaces))
+		}
+	}
+}
+
+// refusal is the error of a container that insists on what the host does not give it.
+func refusal(s *record.Spec, word string, cause error) error {
+	what, _, _ := strings.Cut(withouts[word], ":")
+	if f := new(userns.Forbidden); errors.As(cause, &f) {
+		cause = f.Err // of that namespace, and not of user namespaces
+	}
+	insists := "--sandbox"
+	if rung := s.RequiredRung(); rung != "" {
+		insists = "--require " + rung
+	}
+	return &Failure{
+		Code:    codeEngine,
+		Message: fmt.Sprintf("%s: the host gives a container %s (%v)", insists, what, cause),
+		Fix:     fmt.Sprintf("--require %s would do with less", record.RungOf(word)), Lacks: need.UserNamespaces,
+	}
+}
+
+// explainRefusal finds the cause of a step that nothing stands in for.
+func (m *monitor) explainRefusal(step *firstproc.StepError) error {
+	word := map[string]string{mountProcStep: record.BoundProc, mountSysStep: record.BoundSys, hostnameStep: record.HostUTS}[step.Step]
+	if (step.Errno == unix.EPERM || step.Errno == unix.EACCES) && word != "" {
+		return refusal(&m.Spec, word, step)
+	}
+	if step.Step == namespacesStep {
+		return step // descend finds out which of them it is
+	}
+	return userns.Diagnose(step)
+}
+
+// rise takes steps that lead to a program that runs, and, where the host refuses a
+// namespace on the way, others that do without.
+func (m *monitor) rise(steps []step) error {
+	err := m.take(steps)
+	for err != nil {
+		lower, refused := m.descend(err)
+		if !lower {
+			return refused
+		}
+		m.unmount()
+		m.dropStreams()
+		err = m.take(m.bringingUp())
+	}
+	return nil
+}
+
+// descend says whether another attempt is due after err, and otherwise what to say.
+func (m *monitor) descend(err error) (bool, error) {
+	var clone *os.SyscallError
+	var step *firstproc.StepError
+	cloned := errors.As(err, &clone) && clone.Syscall == "clone"
+	entered := errors.As(err, &step) && step.Step == namespacesStep
+	if !cloned && !entered || !userns.Refused(err) {
+		return false, err
+	}
+	more := refusedNamespaces() &^ m.shared.foreign
+	if more == 0 && errors.Is(err, unix.ENOSPC) {
+		return false, userns.Crowded(err) // ours has nothing below it yet
+	}
+	if more == 0 {
+		return false, userns.Diagnose(err)
+	}
+	for _, n := range hostSpaces {
+		if more&n.flag == 0 {
+			continue
+		}
+		if !m.Spec.Accepts(n.word) {
+			return false, refusal(&m.Spec, n.word, err)
+		}
+		if n.flag == unix.CLONE_NEWNET {
+			if why := m.cannotShareNetwork(); why != "" {
+				return false, refusedNetwork(why, err)
+			}
+		}
+	}
+	m.refused |= more
+	return true, nil
+}
+
+// cannotShareNetwork says what of the container's wishes the host's network would break;
+// empty: nothing.
+func (m *monitor) cannotShareNetwork() string {
+	switch {
+	case len(m.Spec.Egress) > 0:
+		return "--egress"
+	case m.publishes():
+		return "--publish"
+	case !m.takesAnyNetwork():
+		return "--network " + m.Spec.Network
+	}
+	return ""
+}
+
+func refusedNetwork(why string, cause error) error {
+	return &Failure{
+		Code: codeEngine, Message: fmt.Sprintf("the host gives a container no network namespace of its own (%v), which %s takes", cause, why),
+		Fix: "--network host would be the host's own", Lacks: need.UserNamespaces,
+	}
+}
+
+// refusedNamespaces finds out which namespaces the host gives to no user namespace, each
+// by a process that has it and ends at once.
+func refusedNamespaces() uintptr {
+	var refused uintptr
+	if !canHave(unix.CLONE_NEWUSER) {
+		return 0 // that is what it refuses
+	}
+	for _, n := range hostSpaces {
+		if !canHave(unix.CLONE_NEWUSER | n.flag) {
+			refused |= n.flag
+		}
+	}
+	return refused
+}
+
+// canHave says whether a process can have these namespaces.
+func canHave(flags uintptr) bool {
+	return !userns.Refused(try(flags, func(*firstproc.Program) {}))
+}
+
+// try has a process with these namespaces take some steps.
+func try(flags uintptr, steps func(*firstproc.Program)) error {
+	null, err := new(handles).addFile(os.Open(os.DevNull))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(null)
+	p := new(firstproc.Program)
+	steps(p)
+	process, err := firstproc.Start(p, flags, [3]int{null, null, null})
+	if err != nil {
+		return err
+	}
+	err = process.Executed()
+	_, waited := collect(process.PID)
+	return errors.Join(err, waited)
+}
+
+// Level is what a container that was started now would have to do without, for info: it is
+// tried, in U1, by processes that end at once.
+func Level() []string {
+	var level []string
+	refused := refusedNamespaces()
+	for _, n := range hostSpaces {
+		if refused&n.flag != 0 {
+			level = record.WithWord(level, n.word)
+		}
+	}
+	for _, t := range []struct {
+		word  string
+		flags uintptr
+		steps func(*firstproc.Program)
+	}{
+		{record.BoundProc, unix.CLONE_NEWPID | unix.CLONE_NEWNS, func(p *firstproc.Program) { mountAlone(p, "proc", "/proc") }},
+		{record.BoundSys, unix.CLONE_NEWNET | unix.CLONE_NEWNS, func(p *firstproc.Program) { mountAlone(p, "sysfs", "/sys") }},
+		{record.HostUTS, unix.CLONE_NEWUTS, func(p *firstproc.Program) {
+			p.Call(hostnameStep, unix.SYS_SETHOSTNAME, []uintptr{p.String("try"), 3})
+		}},
+	} {
+		if refused&t.flags == 0 && try(t.flags, t.steps) != nil {
+			level = record.WithWord(level, t.word)
+		}
+	}
+	return level
+}
+
+// mountAlone mounts where nobody else sees it.
+func mountAlone(p *firstproc.Program, fstype, at string) {
+	mount(p, "separate the mounts", "", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	mount(p, "mount "+at, fstype, at, fstype, kernelFS, "")
+}
