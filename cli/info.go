@@ -272,7 +272,6 @@ func (i *hostInfo) addIDs(plan *userns.Plan) {
 	if i.IDs.Emulation, why = sandbox.EmulationLevel(); why != nil {
 		i.IDs.EmulationWhy = why.Error()
 	}
-	i.Level = append(i.Level, i.IDs.Emulation...)
 }
 
 // addNetwork says what auto is here, and why it is not what comes before it.
@@ -310,7 +309,7 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) erro
 	switch {
 	case err == nil:
 		i.UserNamespaces.Allowed = true
-		i.Level = answer.Level
+		i.Level = append(answer.Level, i.IDs.Emulation...)
 		i.Place.Report, i.Place.LayersFS = answer.Data, answer.LayersFS
 		i.Driver, i.DriverForced, i.DriversRuledOut = answer.Choice.Driver, answer.Choice.Forced, answer.Choice.RuledOut
 	case errors.As(err, &forbidden):
