@@ -79,7 +79,7 @@ func (a *app) examine() doctor.Host {
 		Root: "/", Distro: distro.Here(), UID: os.Geteuid(), Shell: os.Getppid(), Kernel: info.KernelVersion,
 		RefusedCalls: linux.RefusedCalls(),
 		Namespaces:   doctor.Namespaces{Allowed: info.UserNamespaces.Allowed, Setting: info.UserNamespaces.Setting, Error: info.UserNamespaces.Error, Fix: info.UserNamespaces.Fix, Level: info.Level},
-		Plan:         found.plan, PlanErr: found.planErr,
+		Plan:         found.plan, PlanErr: found.planErr, EmulationWhy: info.IDs.EmulationWhy,
 		Driver:    fuseoverlay.Choice{Driver: info.Driver, Forced: info.DriverForced, RuledOut: info.DriversRuledOut},
 		DriverErr: found.storeErr,
 		Network:   doctor.Network{Driver: info.Network.Driver, Version: info.Network.Version, None: info.Network.Driver == slirp.None, Why: info.Network.Why, Fix: info.Network.Fix},

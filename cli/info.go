@@ -92,6 +92,10 @@ type idInfo struct {
 	UIDs, GIDs []userns.Extent
 	Why        string   // why not more
 	Fix        []string // what an administrator types
+	// Emulation is what stands for the ids that there are not, in the words of Level, and
+	// EmulationWhy why it remembers nothing.
+	Emulation    []string `json:",omitempty"`
+	EmulationWhy string   `json:",omitempty"`
 }
 
 // networkInfo says what a container's network is.
@@ -262,6 +266,13 @@ func (i *hostInfo) addImages(paths sandbox.Paths) {
 func (i *hostInfo) addIDs(plan *userns.Plan) {
 	i.IDs = idInfo{Method: plan.Method, UIDs: plan.UIDs, GIDs: plan.GIDs, Why: plan.Why, Fix: plan.Fix}
 	i.Warnings = append(i.Warnings, plan.Warnings...)
+	if plan.Method != userns.OneID {
+		return
+	}
+	var why error
+	if i.IDs.Emulation, why = sandbox.EmulationLevel(); why != nil {
+		i.IDs.EmulationWhy = why.Error()
+	}
 }
 
 // addNetwork says what auto is here, and why it is not what comes before it.
@@ -299,7 +310,7 @@ func (i *hostInfo) addStore(a *app, plan *userns.Plan, paths sandbox.Paths) erro
 	switch {
 	case err == nil:
 		i.UserNamespaces.Allowed = true
-		i.Level = answer.Level
+		i.Level = append(answer.Level, i.IDs.Emulation...)
 		i.Place.Report, i.Place.LayersFS = answer.Data, answer.LayersFS
 		i.Driver, i.DriverForced, i.DriversRuledOut = answer.Choice.Driver, answer.Choice.Forced, answer.Choice.RuledOut
 	case errors.As(err, &forbidden):

@@ -141,6 +141,10 @@ func (i *hostInfo) printIDs(t *text) {
 	t.below("Uid Map", extents(i.IDs.UIDs))
 	t.below("Gid Map", extents(i.IDs.GIDs))
 	t.because(i.IDs.Why, i.IDs.Fix...)
+	if len(i.IDs.Emulation) > 0 {
+		t.line("Root Emulation", map[bool]string{true: "remembers owners and ids", false: record.ZeroConsistency}[i.IDs.EmulationWhy == ""])
+		t.because(i.IDs.EmulationWhy)
+	}
 }
 
 // printLevel is about a container that would be started now.

@@ -52,34 +52,35 @@ type runFlags struct {
 	limitFlags
 	namespaceFlags
 	networkFlags
-	OOMKillDisable bool     `name:"oom-kill-disable" help:"Have it wait, and not be killed, where it has no memory left; cgroups of version 1 only."`
-	OOMScoreAdj    int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
-	Platform       string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
-	Privileged     bool     `name:"privileged" help:"Every capability over the container's own namespaces, all system calls, nothing of /proc and /sys masked."`
-	Publish        []string `name:"publish" short:"p" sep:"none" placeholder:"[[IP:]PORT:]PORT" help:"Publish a port of the container on the host."`
-	PublishAll     bool     `name:"publish-all" short:"P" help:"Publish every port that is exposed, each on a free one."`
-	Pull           string   `name:"pull" default:"missing" enum:"always,missing,never,newer" help:"When to pull: always, missing, never or newer."`
-	Quiet          bool     `name:"quiet" short:"q" help:"No progress and no notices."`
-	ReadOnly       bool     `name:"read-only" help:"Mount the root read-only."`
-	ReadTmpfs      bool     `name:"read-only-tmpfs" help:"With --read-only, mount a tmpfs on /run, /tmp and /var/tmp."`
-	Remove         bool     `name:"rm" help:"Remove the container when it ends."`
-	Require        []string `name:"require" sep:"none" placeholder:"LEVEL" help:"Fail rather than do with less: full, bound-proc, host-pid or host-network; limits; ids."`
-	Restart        string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
-	SecurityOpt    []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined; systempaths=unconfined."`
-	Sandbox        bool     `name:"sandbox" help:"For code that nobody trusts: no rights, no network, nothing to write to but memory."`
-	ShmSize        string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
-	StopSignal     string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
-	StopTimeout    *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`
-	StorageOpt     []string `name:"storage-opt" sep:"none" placeholder:"size=SIZE" help:"How much of the disk it may take with what it writes to its root: size=10G."`
-	TLSVerify      *bool    `name:"tls-verify" help:"Check the registry's certificate."`
-	Tmpfs          []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
-	TTY            bool     `name:"tty" short:"t" help:"Give the container a terminal."`
-	Ulimit         []string `name:"ulimit" sep:"none" placeholder:"NAME=SOFT[:HARD]" help:"Set a resource limit."`
-	User           string   `name:"user" short:"u" placeholder:"USER[:GROUP]" help:"Run as this user, by name or number."`
-	UserNS         string   `name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N]: have your own id inside too; nomap: have none inside; auto[:size=N]: nor share its ids."`
-	Volume         []string `name:"volume" short:"v" sep:"none" placeholder:"SOURCE:TARGET[:OPTIONS]" help:"Bind a path or volume."`
-	VolumesFrom    []string `name:"volumes-from" sep:"none" placeholder:"CONTAINER[:ro]" help:"Mount the volumes of another container."`
-	WorkDir        string   `name:"workdir" short:"w" placeholder:"DIR" help:"Working directory inside."`
+	NoRootEmulation bool     `name:"no-root-emulation" help:"With one id, leave to the kernel what changes owners and ids: it refuses."`
+	OOMKillDisable  bool     `name:"oom-kill-disable" help:"Have it wait, and not be killed, where it has no memory left; cgroups of version 1 only."`
+	OOMScoreAdj     int      `name:"oom-score-adj" placeholder:"N" help:"How soon the kernel kills it for want of memory, -1000 to 1000."`
+	Platform        string   `name:"platform" env:"DOCKER_DEFAULT_PLATFORM" placeholder:"OS/ARCH" help:"Platform of the image."`
+	Privileged      bool     `name:"privileged" help:"Every capability over the container's own namespaces, all system calls, nothing of /proc and /sys masked."`
+	Publish         []string `name:"publish" short:"p" sep:"none" placeholder:"[[IP:]PORT:]PORT" help:"Publish a port of the container on the host."`
+	PublishAll      bool     `name:"publish-all" short:"P" help:"Publish every port that is exposed, each on a free one."`
+	Pull            string   `name:"pull" default:"missing" enum:"always,missing,never,newer" help:"When to pull: always, missing, never or newer."`
+	Quiet           bool     `name:"quiet" short:"q" help:"No progress and no notices."`
+	ReadOnly        bool     `name:"read-only" help:"Mount the root read-only."`
+	ReadTmpfs       bool     `name:"read-only-tmpfs" help:"With --read-only, mount a tmpfs on /run, /tmp and /var/tmp."`
+	Remove          bool     `name:"rm" help:"Remove the container when it ends."`
+	Require         []string `name:"require" sep:"none" placeholder:"LEVEL" help:"Fail rather than do with less: full, bound-proc, host-pid or host-network; limits; ids."`
+	Restart         string   `name:"restart" default:"no" placeholder:"POLICY" help:"no, always, unless-stopped, or on-failure[:N]."`
+	SecurityOpt     []string `name:"security-opt" sep:"none" placeholder:"OPTION" help:"no-new-privileges; seccomp=FILE, builtin or unconfined; systempaths=unconfined."`
+	Sandbox         bool     `name:"sandbox" help:"For code that nobody trusts: no rights, no network, nothing to write to but memory."`
+	ShmSize         string   `name:"shm-size" default:"64m" placeholder:"SIZE" help:"Size of /dev/shm."`
+	StopSignal      string   `name:"stop-signal" placeholder:"SIGNAL" help:"Signal that stops the container."`
+	StopTimeout     *int     `name:"stop-timeout" placeholder:"SECONDS" help:"How long stop waits before it kills."`
+	StorageOpt      []string `name:"storage-opt" sep:"none" placeholder:"size=SIZE" help:"How much of the disk it may take with what it writes to its root: size=10G."`
+	TLSVerify       *bool    `name:"tls-verify" help:"Check the registry's certificate."`
+	Tmpfs           []string `name:"tmpfs" sep:"none" placeholder:"PATH[:OPTIONS]" help:"Mount a tmpfs."`
+	TTY             bool     `name:"tty" short:"t" help:"Give the container a terminal."`
+	Ulimit          []string `name:"ulimit" sep:"none" placeholder:"NAME=SOFT[:HARD]" help:"Set a resource limit."`
+	User            string   `name:"user" short:"u" placeholder:"USER[:GROUP]" help:"Run as this user, by name or number."`
+	UserNS          string   `name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N]: have your own id inside too; nomap: have none inside; auto[:size=N]: nor share its ids."`
+	Volume          []string `name:"volume" short:"v" sep:"none" placeholder:"SOURCE:TARGET[:OPTIONS]" help:"Bind a path or volume."`
+	VolumesFrom     []string `name:"volumes-from" sep:"none" placeholder:"CONTAINER[:ro]" help:"Mount the volumes of another container."`
+	WorkDir         string   `name:"workdir" short:"w" placeholder:"DIR" help:"Working directory inside."`
 }
 
 // When --pull pulls.
@@ -95,7 +96,7 @@ func (c *newContainer) request(a *app) (sandbox.Request, error) {
 	r := sandbox.Request{Quiet: c.Quiet, Spec: record.Spec{
 		Name: strings.TrimPrefix(c.Name, "/"), Image: c.Image, Hostname: c.Hostname,
 		DNS: c.DNS, DNSSearch: c.DNSSearch, ExtraHosts: c.AddHost,
-		ReadOnly: c.ReadOnly, CapAdd: c.CapAdd, CapDrop: c.CapDrop,
+		NoRootEmulation: c.NoRootEmulation, ReadOnly: c.ReadOnly, CapAdd: c.CapAdd, CapDrop: c.CapDrop,
 		StopSignal: c.StopSignal, StopTimeout: c.StopTimeout, OOMScoreAdj: c.OOMScoreAdj, Remove: c.Remove, Init: c.Init, Interactive: c.Interactive,
 		StorageDriver: a.storageDriver,
 		Process: record.Process{

@@ -29,13 +29,17 @@ var attacks = map[string]func(args []string) error{
 	"unmask":   unmask,
 	"unmasked": func([]string) error { lookBehindMasks(); return nil },
 	"tiocsti":  typeAhead,
-	"dial":     dialOut,
-	"handle":   openHandle,
-	"nest":     nest,
-	"nested":   func([]string) error { return waitForEnd() },
-	"sockets":  openSockets,
-	"cgroups":  writeCgroups,
-	"self":     lookAtSelf,
+
+	"emulation-race": pathRace,
+	"emulation-fds":  fdGames,
+	"dying":          dyingCallers,
+	"dial":           dialOut,
+	"handle":         openHandle,
+	"nest":           nest,
+	"nested":         func([]string) error { return waitForEnd() },
+	"sockets":        openSockets,
+	"cgroups":        writeCgroups,
+	"self":           lookAtSelf,
 }
 
 func attack() error {

@@ -37,7 +37,6 @@ type day struct {
 	debian   string   // the image of a Debian root
 	services string   // that with the packages
 	apt      []string // flags of run, by which apt finds this machine's mirror
-	first    string   // what a shell has to do before apt is used
 }
 
 func newDay(t *testing.T) *day {
@@ -65,7 +64,7 @@ func (d *day) part(work func(*day)) func(*testing.T) {
 				p.rootlet("rm", "-f", id)
 			}
 		}()
-		work(&day{&p, d.debian, d.services, d.apt, d.first})
+		work(&day{&p, d.debian, d.services, d.apt})
 		if left := p.rootlet("ps", "-aq"); left != "" {
 			t.Errorf("containers left: %s", left)
 		}
@@ -75,7 +74,7 @@ func (d *day) part(work func(*day)) func(*testing.T) {
 // development is a container that is kept.
 func (d *day) development() {
 	d.rootlet(append([]string{"run", "-dit", "--name", "dev", "--hostname", "dev"}, append(d.apt, d.debian)...)...)
-	d.rootlet("exec", "dev", "sh", "-c", d.first+"apt-get -q update && apt-get -q install -y hello")
+	d.rootlet("exec", "dev", "sh", "-c", "apt-get -q update && apt-get -q install -y hello")
 
 	// Two terminals at once, one in it and one beside it.
 	inside, beside := newTerminal(d.person), newTerminal(d.person)

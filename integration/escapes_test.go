@@ -29,7 +29,7 @@ func escapes() []escape {
 	return slices.Concat(
 		descriptorEscapes(), executableEscapes(), devEscapes(), mountEscapes(), identityEscapes(),
 		settingEscapes(), terminalEscapes(), kernelEscapes(), maskEscapes(), processEscapes(),
-		fileEscapes(), copyEscapes(), hostEscapes(),
+		fileEscapes(), copyEscapes(), hostEscapes(), emulationEscapes(),
 	)
 }
 

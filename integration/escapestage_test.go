@@ -242,6 +242,10 @@ func (s *escapeStage) describe(path string) string {
 		return err.Error()
 	}
 	what := fmt.Sprintf("mode %o owner %d:%d", st.Mode, st.Uid, st.Gid)
+	names := make([]byte, 4096)
+	if n, _ := unix.Llistxattr(path, names); n > 0 {
+		what += fmt.Sprintf(" attributes %q", names[:n])
+	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return what
 	}

@@ -103,6 +103,9 @@ func revive(e estate) (*monitor, error) {
 	if m.root, err = fuseoverlay.Resume(e.Root); err != nil {
 		return nil, err
 	}
+	if m.emulator, err = resumeEmulator(e.Emulator, e.State.Emulation); err != nil {
+		return nil, err
+	}
 	if m.net.driver, err = resumeHelper(e.Driver); err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (m *monitor) goWithout(word string) {
 	if slices.Contains(m.state.Level, word) {
 		return
 	}
-	first := len(m.state.Level) == 0
+	first := !slices.ContainsFunc(m.state.Level, func(w string) bool { return withouts[w] != "" })
 	m.state.Level = record.WithWord(m.state.Level, word)
 	if withouts[word] != "" && !m.Quiet && userns.DueToday(filepath.Join(m.Paths.Data, "notices"), word, time.Now()) {
 		m.notice(fmt.Sprintf("%s: the host gives the container %s", word, withouts[word]))

@@ -157,6 +157,8 @@ func (m *monitor) remove() error {
 // unmount lets go of what serves one life of the program.
 func (m *monitor) unmount() {
 	m.disconnect()
+	m.emulator.stop()
+	m.emulator = nil
 	if m.streams != nil {
 		m.streams.closeInside()
 	}

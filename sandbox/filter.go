@@ -97,6 +97,7 @@ const filterStep = "load the seccomp filter"
 // for the program to begin. It takes no_new_privs or CAP_SYS_ADMIN (seccomp(2)): see
 // dropRights.
 func (g program) loadFilter(p *firstproc.Program) {
+	g.loadEmulation(p)
 	// Of two filters the stricter holds. The one that permits seccomp(2) goes first.
 	for _, f := range []*seccomp.Filter{g.pinned, g.filter} {
 		if f != nil {

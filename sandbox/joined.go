@@ -49,6 +49,9 @@ func (t *Target) join(r ExecRequest, stdio [3]int) (*joined, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.emulate(t.spec, t.state, &open); err != nil {
+		return nil, err
+	}
 	if g.executable, err = open.addFile(firstproc.Trampoline()); err != nil {
 		return nil, err
 	}

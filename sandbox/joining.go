@@ -33,7 +33,8 @@ type newTerminal struct {
 // Descriptors of a joiner, above those of firstproc and program.
 const (
 	childFD   = programFD + 1
-	consoleFD = programFD + 2
+	heldFD    = programFD + 2 // the way to root emulation
+	consoleFD = programFD + 3
 )
 
 // checklist is everything the joiner does, in order, until it is the user's
@@ -64,7 +65,13 @@ func (j joiner) checklist() *firstproc.Program {
 	// that the container can see.
 	j.keepExecutable(p)
 	p.Call("keep the way back", unix.SYS_DUP3, []uintptr{uintptr(j.child), childFD, unix.O_CLOEXEC})
-	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, []uintptr{childFD + 1, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
+	above := uintptr(childFD + 1)
+	if j.hasEmulator() {
+		j.keepEmulator(p, heldFD)
+		j.emulated = &emulated{filter: j.emulated.filter, socket: heldFD}
+		above = heldFD + 1
+	}
+	p.Call("close all other descriptors", unix.SYS_CLOSE_RANGE, []uintptr{above, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
 	p.Fork("enter the container's pid namespace", childFD)
 
 	// In all of the container's namespaces.
@@ -144,15 +151,15 @@ func (j joiner) openTerminal(p *firstproc.Program) {
 		p.CallSaved("use the terminal", unix.SYS_DUP3, []uintptr{fd, 0})
 	}
 	p.Call("give the terminal to the user", unix.SYS_FCHOWN, []uintptr{0, uintptr(j.who.UID), ^uintptr(0)})
-	sendDescriptor(p, j.terminal.socket, consoleFD)
+	sendDescriptor(p, "send the terminal", j.terminal.socket, consoleFD)
 }
 
 // sendDescriptor appends a sendmsg(2) with a descriptor in it (unix(7)).
-func sendDescriptor(p *firstproc.Program, socket, fd int) {
+func sendDescriptor(p *firstproc.Program, what string, socket, fd int) {
 	message := &unix.Msghdr{Iov: &unix.Iovec{Base: new(byte)}, Iovlen: 1}
 	message.Iov.SetLen(1)
 	rights := unix.UnixRights(fd)
 	message.Control = &rights[0]
 	message.SetControllen(len(rights))
-	p.Call("send the terminal", unix.SYS_SENDMSG, []uintptr{uintptr(socket), firstproc.Pointer(p, message), unix.MSG_NOSIGNAL})
+	p.Call(what, unix.SYS_SENDMSG, []uintptr{uintptr(socket), firstproc.Pointer(p, message), unix.MSG_NOSIGNAL})
 }

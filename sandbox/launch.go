@@ -183,7 +183,7 @@ func (m *monitor) firstProcess(sync int, open *handles) (first, error) {
 		}
 	}
 	f.paths = candidates(f.argv[0], f.env)
-	return f, nil
+	return f, f.emulate(s, m.state, open)
 }
 
 // environment is a program's: the image's and the user's, and what Docker adds

@@ -48,7 +48,7 @@ func (m *monitor) live() error {
 func (m *monitor) watch() int {
 	ended := m.awaitEnd()
 	network, ports := ends(m.net.driver), ends(m.net.ports)
-	root := m.root.Done()
+	root, emulator := m.root.Done(), m.emulator.ended()
 	quiet := time.NewTimer(m.streams.quietFor(awakeFor))
 	defer quiet.Stop()
 	for {
@@ -70,6 +70,9 @@ func (m *monitor) watch() int {
 		case err := <-root:
 			m.doom, root = fmt.Errorf("the root file system is gone, and the container was killed: %w", err), nil
 			m.deliver(int(unix.SIGKILL))
+		case err := <-emulator:
+			emulator = nil
+			m.lostEmulator(err)
 		case err, ok := <-network:
 			if ok {
 				m.lostNetwork(err)

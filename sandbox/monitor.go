@@ -65,6 +65,7 @@ type monitor struct {
 	who         identity.Identity
 	root        *fuseoverlay.Root
 	net         connection
+	emulator    *emulator // nil: there is no root emulation, or none that remembers
 	shared      shared
 	refused     uintptr                  // CLONE_NEW flags of what the host gives no container
 	events      chan bridge.Event        // of the networks with a name
@@ -160,7 +161,7 @@ func (m *monitor) beginning() []step {
 	if m.Start != "" {
 		return []step{m.open, m.enter}
 	}
-	return []step{m.enter, m.openStore, m.findImage, m.create, m.takeIDs, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.assemble, m.announce}
+	return []step{m.enter, m.openStore, m.findImage, m.create, m.takeIDs, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.chooseEmulation, m.mountRoot, m.assemble, m.announce}
 }
 
 // bringingUp leads to a program that runs, the first time and at every restart.
@@ -169,7 +170,7 @@ func (m *monitor) bringingUp() []step {
 	if m.root != nil {
 		return []step{m.checkDisk, m.openStreams, m.launch}
 	}
-	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.mountRoot, m.checkDisk, m.assemble, m.openStreams, m.launch}
+	return []step{m.openStore, m.findOwnImage, m.shareNamespaces, m.chooseNetwork, m.callNetwork, m.chooseEmulation, m.mountRoot, m.checkDisk, m.assemble, m.openStreams, m.launch}
 }
 
 // take takes steps until one fails or the user gives up.

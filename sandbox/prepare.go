@@ -216,7 +216,7 @@ func (m *monitor) assemble() error {
 	}
 	m.state.IDMode, m.state.CallersID = m.Host.IDMode, m.hasCallersID()
 	m.state.Who = record.Who{UID: m.who.UID, GID: m.who.GID, Groups: m.who.Groups, Home: m.who.Home}
-	if err := m.checkIdentity(); err != nil {
+	if err := m.checkIdentity(); err != nil && m.state.Emulation == "" {
 		return err
 	}
 	if m.Spec.UserNS.Mode == record.KeepID {
@@ -237,6 +237,9 @@ func (m *monitor) assemble() error {
 	}
 	generated, err := m.generate()
 	if err != nil {
+		return err
+	}
+	if err := m.addAptDropIn(root, generated); err != nil {
 		return err
 	}
 	failpoint.At("monitor before mounts")

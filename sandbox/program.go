@@ -22,6 +22,7 @@ type program struct {
 	caps            capSet
 	ruleset         *ruleset        // of files; nil: none
 	filter          *seccomp.Filter // of system calls; nil: none
+	emulated        *emulated       // root emulation; nil: none
 	pinned          *seccomp.Filter // that keeps it on its processors; nil: there is none
 	processors      []int           // that it is tied to; none: to no special ones
 	nice            int
@@ -76,7 +77,12 @@ func (g program) become(p *firstproc.Program) {
 	// Linux 5.9, and filters older than it answer EPERM; without it every descriptor
 	// is still close-on-exec: this process
 	// or the one it was cloned from saw to that when it began.
-	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{programFD + 1, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
+	above := uintptr(programFD + 1)
+	if g.hasEmulator() {
+		g.keepEmulator(p, emulationFD)
+		above = emulationFD + 1
+	}
+	p.Call("close all descriptors", unix.SYS_CLOSE_RANGE, []uintptr{above, ^uintptr(0), 0}, unix.ENOSYS, unix.EPERM)
 	p.Call("set the umask", unix.SYS_UMASK, []uintptr{0o022})
 	g.enterWorkDir(p)
 
@@ -110,7 +116,7 @@ func (g program) dropRights(p *firstproc.Program) {
 		}
 		p.Call("set supplementary groups", unix.SYS_SETGROUPS, []uintptr{uintptr(len(g.who.Groups)), firstproc.Pointer(p, &groups[0])})
 	}
-	needsAdmin := g.filter != nil && !g.noNewPrivileges
+	needsAdmin := (g.filter != nil || g.emulated != nil) && !g.noNewPrivileges
 	if needsAdmin {
 		// Another user than root has none after the next calls, without this.
 		p.Call("keep capabilities", unix.SYS_PRCTL, []uintptr{unix.PR_SET_KEEPCAPS, 1, 0, 0, 0})

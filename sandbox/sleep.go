@@ -63,9 +63,10 @@ type estate struct {
 
 	sessionEnds bool // SIGTERM has come in our sleep
 
-	Root   fuseoverlay.Kept `json:"root"`
-	Driver *slirp.Kept      `json:"driver,omitempty"`
-	Ports  *slirp.Kept      `json:"ports,omitempty"`
+	Root     fuseoverlay.Kept `json:"root"`
+	Driver   *slirp.Kept      `json:"driver,omitempty"`
+	Emulator *keptEmulator    `json:"emulator,omitempty"`
+	Ports    *slirp.Kept      `json:"ports,omitempty"`
 	// Members are in the order of State.Endpoints.
 	Members []keptMember `json:"members,omitempty"`
 }
@@ -199,6 +200,7 @@ func (m *monitor) estate(k *keeper) estate {
 		e.Members = append(e.Members, keptMember{FD: k.number(fd), Routes: member.routes})
 	}
 	e.Driver, e.Ports = k.helper(m.net.driver), k.helper(m.net.ports)
+	e.Emulator = k.emulator(m.emulator)
 	return e
 }
 
@@ -295,6 +297,9 @@ func (m *monitor) setAlarm(k *keeper, e *estate) {
 		if helper != nil {
 			sources = append(sources, helper.Output) // its end closes that too
 		}
+	}
+	if e.Emulator != nil {
+		sources = append(sources, e.Emulator.Output)
 	}
 	for _, member := range e.Members {
 		sources = append(sources, member.FD)

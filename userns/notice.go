@@ -12,7 +12,7 @@ import (
 func (p *Plan) Notice() string {
 	switch p.Method {
 	case OneID:
-		return "only your own id is mapped (" + p.Why + "): every file of a container is yours, and what changes its user or group inside fails"
+		return "only your own id is mapped (" + p.Why + "): every file of a container is yours, and what changes users and groups inside is pretended (root emulation)"
 	case Root:
 		return p.Why
 	}

@@ -55,10 +55,12 @@ type Host struct {
 	Namespaces Namespaces
 	Plan       *userns.Plan
 	PlanErr    error
-	Driver     fuseoverlay.Choice // of none: it could not be asked
-	DriverErr  error
-	Network    Network
-	Cgroup     Cgroup
+	// EmulationWhy says why root emulation, where there is one id, remembers nothing.
+	EmulationWhy string
+	Driver       fuseoverlay.Choice // of none: it could not be asked
+	DriverErr    error
+	Network      Network
+	Cgroup       Cgroup
 
 	Home    string // the account's, where HOME does not say it
 	Data    string // directory

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rootlet/internal/need"
+	"rootlet/sandbox/record"
 	"rootlet/userns"
 )
 
@@ -22,7 +23,7 @@ func (h Host) ids() Need {
 	}
 	switch h.Plan.Method {
 	case userns.OneID:
-		n.Now, n.Better = "one: your own", "65536 more, by newuidmap: an image's own users and groups"
+		n.Now, n.Better = "one: your own"+h.emulation(), "65536 more, by newuidmap: an image's own users and groups"
 	case userns.Root:
 		n.Now, n.Better = fmt.Sprintf("%d uids, of which container 0 is the host's root", count(h.Plan.UIDs)), "an ordinary user's"
 	default:
@@ -48,4 +49,12 @@ func count(extents []userns.Extent) (n uint64) {
 		n += uint64(e.Size)
 	}
 	return n
+}
+
+// emulation says what stands for the ids that there are not.
+func (h Host) emulation() string {
+	if h.EmulationWhy != "" {
+		return "; the others are pretended, and forgotten (" + record.ZeroConsistency + ": " + h.EmulationWhy + ")"
+	}
+	return "; the others are pretended (" + record.RootEmulation + ")"
 }

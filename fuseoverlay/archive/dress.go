@@ -74,6 +74,9 @@ func (x *extraction) dress(fd int, h *tar.Header) error {
 }
 
 func (x *extraction) chown(fd int, h *tar.Header) error {
+	if x.options.RecordOwners && (h.Uid != 0 || h.Gid != 0) {
+		_ = unpack.RecordOwner(fd, h.Uid, h.Gid) // not every file system can
+	}
 	if x.options.Owner == nil {
 		return nil
 	}

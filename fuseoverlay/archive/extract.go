@@ -23,6 +23,8 @@ type ExtractOptions struct {
 	At   string
 	// Owner says whom an entry goes to; nil leaves it to the caller of Extract.
 	Owner func(h *tar.Header) (uid, gid int, err error)
+	// RecordOwners keeps an entry's owner in mind, for who has one id only.
+	RecordOwners bool
 	// Modes are the permission bits that an entry may have.
 	Modes uint32
 	// OwnLinks allows hard links only to what the archive itself has brought.

@@ -68,7 +68,7 @@ func (w *Writer) addXattrs(h *tar.Header, fd int) error {
 		return fmt.Errorf("list xattrs: %w", err)
 	}
 	for _, name := range names {
-		recorded := name == unpack.OwnerXattr && w.options.RecordedOwners
+		recorded := w.options.RecordedOwners && (name == unpack.OwnerXattr || name == unpack.NodeXattr)
 		if !recorded && !unpack.AllowedXattr(name) {
 			continue
 		}
@@ -80,10 +80,28 @@ func (w *Writer) addXattrs(h *tar.Header, fd int) error {
 			return fmt.Errorf("get xattr %s: %w", name, err)
 		}
 		if recorded {
-			_, _ = fmt.Sscanf(string(value), "%d:%d", &h.Uid, &h.Gid)
+			asRecorded(h, name, string(value))
 			continue
 		}
 		h.PAXRecords[paxXattr+name] = string(value)
 	}
 	return nil
+}
+
+// asRecorded describes a file as its attribute says: as another's, or as a device.
+func asRecorded(h *tar.Header, name, value string) {
+	if name == unpack.OwnerXattr {
+		if uid, gid, ok := unpack.ParseOwner(value); ok {
+			h.Uid, h.Gid = uid, gid
+		}
+		return
+	}
+	kind, major, minor, ok := unpack.ParseNode(value)
+	if !ok || h.Typeflag != tar.TypeReg || h.Size != 0 {
+		return
+	}
+	h.Typeflag, h.Devmajor, h.Devminor = tar.TypeChar, int64(major), int64(minor)
+	if kind == unix.S_IFBLK {
+		h.Typeflag = tar.TypeBlock
+	}
 }

@@ -50,10 +50,26 @@ func (u *unpacker) recordOwner(fd int, o owner) {
 	if !u.opts.OneID || o.isRoot() {
 		return
 	}
-	value := strconv.Itoa(o.uid) + ":" + strconv.Itoa(o.gid)
-	if err := unix.Fsetxattr(fd, OwnerXattr, []byte(value), 0); err != nil {
+	if err := RecordOwner(fd, o.uid, o.gid); err != nil {
 		u.result.SkippedXattrs++
 	}
+}
+
+// RecordOwner keeps in mind whose an open file should be.
+func RecordOwner(fd, uid, gid int) error {
+	return unix.Fsetxattr(fd, OwnerXattr, []byte(OwnerText(uid, gid)), 0)
+}
+
+// OwnerText is the value for an owner.
+func OwnerText(uid, gid int) string { return strconv.Itoa(uid) + ":" + strconv.Itoa(gid) }
+
+// ParseOwner reads it; any program of a container's may have written it.
+func ParseOwner(text string) (uid, gid int, ok bool) {
+	u, g, _ := strings.Cut(text, ":")
+	first, errFirst := strconv.ParseUint(u, 10, 32)
+	second, errSecond := strconv.ParseUint(g, 10, 32)
+	const unset = 1<<32 - 1
+	return int(first), int(second), errFirst == nil && errSecond == nil && first != unset && second != unset
 }
 
 // UnmappedError says that an owner in the image has no counterpart among the

@@ -28,6 +28,8 @@ const (
 	// Network is a container's network stack, its published ports, or both, in U1:
 	// slirp/own.go.
 	Network = "rootlet-network"
+	// Emulator answers for root emulation, in U1: sandbox/emulation.
+	Emulator = "rootlet-emulator"
 	// Bridge holds a network with a name together: slirp/bridge/holder.go.
 	Bridge = "rootlet-bridge"
 	// Switch moves the frames of such a network: slirp/bridge/switch.go.

@@ -53,7 +53,7 @@ func (r Root) CopyIn(ctx context.Context, in In, ready func(Target) error, from 
 	}
 	options := archive.ExtractOptions{Root: r.Dir, At: t.path, Owner: r.containerRoot, Modes: 0o1777}
 	if in.Archive || in.KeepOwner {
-		options.Owner, options.Modes = r.owner, 0o7777
+		options.Owner, options.Modes, options.RecordOwners = r.owner, 0o7777, r.OneID
 	}
 	return archive.Extract(ctx, from, int(t.dir.Fd()), options)
 }

@@ -46,7 +46,7 @@ func (r Root) CopyOut(ctx context.Context, o Out, ready func(Info) error, to io.
 	if o.As == "" {
 		o.As = Base(p)
 	}
-	w := archive.NewWriter(ctx, to, archive.WriteOptions{UID: r.UID, GID: r.GID, SkipKernel: true})
+	w := archive.NewWriter(ctx, to, archive.WriteOptions{UID: r.UID, GID: r.GID, SkipKernel: true, RecordedOwners: r.OneID})
 	if err := w.Tree(f.File, o.As); err != nil {
 		return err
 	}

@@ -21,6 +21,13 @@ const (
 	HostNetwork = "host-network" // no network namespace: it has the network of outside
 )
 
+// What a container with one id has in the place of others: words of State.Level that are on
+// no rung.
+const (
+	RootEmulation   = "root-emulation"   // calls that change owners and ids are answered by rootlet
+	ZeroConsistency = "zero-consistency" // and nothing remembers what they said
+)
+
 // ladder has the rungs from the highest down, with the words of State.Level that
 // belong to each. A container stands as low as the lowest that it has a word of.
 var ladder = []struct {

@@ -50,8 +50,9 @@ type Spec struct {
 	PublishAll      bool              `json:"publishAll,omitempty"` // -P
 	Egress          []string          `json:"egress,omitempty"`     // --egress, as given; none: everything
 
-	Require         []string          `json:"require,omitempty"` // --require: words of Requirements
-	Sandbox         bool              `json:"sandbox,omitempty"` // --sandbox, which much of the rest comes from
+	Require         []string          `json:"require,omitempty"`         // --require: words of Requirements
+	NoRootEmulation bool              `json:"noRootEmulation,omitempty"` // --no-root-emulation
+	Sandbox         bool              `json:"sandbox,omitempty"`         // --sandbox, which much of the rest comes from
 	ReadOnly        bool              `json:"readOnly,omitempty"`
 	Privileged      bool              `json:"privileged,omitempty"`      // every capability; no seccomp filter unless one was asked for; SystemPathsOpen
 	SystemPathsOpen bool              `json:"systemPathsOpen,omitempty"` // nothing of /proc and /sys is masked or read-only: --security-opt systempaths=unconfined

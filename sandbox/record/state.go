@@ -47,6 +47,7 @@ type State struct {
 
 	// What this host gave it, and what it has to do without: words of level.go.
 	Level      []string        `json:"level,omitempty"`
+	Emulation  string          `json:"emulation,omitempty"` // socket of the process that answers for root emulation; empty: none does
 	RootDriver string          `json:"rootDriver,omitempty"`
 	Network    string          `json:"network,omitempty"`   // what auto was, or what was asked for; none where there is nothing
 	Ports      []publish.Bound `json:"ports,omitempty"`     // what is published, while it runs
