@@ -337,7 +337,7 @@ func (t *target) PutBlob(ctx context.Context, d v1.Descriptor, open pull.BlobOpe
 		return err
 	}
 	defer r.Close()
-	return put(t.w.blobs, name, d.Size, stoppable{ctx, r}, name)
+	return put(t.w.blobs, name, d.Size, pull.Stoppable(ctx, r), name)
 }
 
 // PutManifest implements pull.Target: it lists the image. The identifier says no
@@ -398,18 +398,4 @@ func fill(f *os.File, size int64, from io.Reader, digest string) error {
 		return err
 	}
 	return f.Sync()
-}
-
-// stoppable ends with its context.
-type stoppable struct {
-	ctx context.Context
-	io.Reader
-}
-
-// Read implements io.Reader.
-func (s stoppable) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, context.Cause(s.ctx)
-	}
-	return s.Reader.Read(p)
 }

@@ -29,24 +29,10 @@ func hashOf(ctx context.Context, c *content) (v1.Hash, error) {
 		return v1.Hash{}, err
 	}
 	h := sha256.New()
-	if _, err := io.Copy(h, stoppable{ctx, c}); err != nil {
+	if _, err := io.Copy(h, pull.Stoppable(ctx, c)); err != nil {
 		return v1.Hash{}, err
 	}
 	return summed(h), nil
-}
-
-// stoppable ends with its context.
-type stoppable struct {
-	ctx context.Context
-	io.Reader
-}
-
-// Read implements io.Reader.
-func (s stoppable) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, context.Cause(s.ctx)
-	}
-	return s.Reader.Read(p)
 }
 
 // sniffLayer is the media type of what is in a layer's file.

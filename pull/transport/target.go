@@ -104,7 +104,7 @@ func (t *Target) PutBlob(ctx context.Context, d v1.Descriptor, open pull.BlobOpe
 		return err
 	}
 	defer r.Close()
-	return t.to.put(name, d.Size, stoppable{ctx, r})
+	return t.to.put(name, d.Size, pull.Stoppable(ctx, r))
 }
 
 // PutManifest implements pull.Target. An identifier that is a full name becomes
