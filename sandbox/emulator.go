@@ -78,6 +78,9 @@ func remembers() error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))); errno != 0 {
 		return fmt.Errorf("the kernel has no seccomp notifications: %w", errno)
 	}
+	if err := emulation.Check(); err != nil {
+		return err
+	}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil || !strings.Contains(string(status), "\nSeccomp_filters:\t0\n") {
 		return listensAlone()

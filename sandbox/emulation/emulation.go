@@ -129,15 +129,31 @@ func newSupervisor() (*supervisor, error) {
 // the root will be.
 func (s *supervisor) openProc() error {
 	var err error
-	if self, readErr := os.Readlink("/proc/self"); readErr == nil && self == fmt.Sprint(os.Getpid()) {
-		s.proc, err = unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	} else {
-		s.proc, err = newProc()
-	}
-	if err != nil {
-		return fmt.Errorf("a /proc of its own: %w", err)
+	if s.proc, err = ownProc(); err != nil {
+		return err
 	}
 	return unix.Fchdir(s.proc)
+}
+
+func ownProc() (int, error) {
+	if self, err := os.Readlink("/proc/self"); err == nil && self == fmt.Sprint(os.Getpid()) {
+		return unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	fd, err := newProc()
+	if err != nil {
+		return -1, fmt.Errorf("a /proc of its own: %w", err)
+	}
+	return fd, nil
+}
+
+// Check says why a supervisor could not work in the namespaces of this process, as where
+// the /proc that is mounted has masks over it; nil: it could.
+func Check() error {
+	fd, err := ownProc()
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
 }
 
 // newProc is a /proc that is mounted nowhere.
