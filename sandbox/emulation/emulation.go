@@ -195,6 +195,9 @@ func (s *supervisor) welcome(conn *net.UnixConn) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := askForCredentials(conn); err != nil {
+		return nil, err
+	}
 	if _, err := conn.Write([]byte{0}); err != nil {
 		return nil, err
 	}
@@ -225,15 +228,20 @@ func (s *supervisor) welcome(conn *net.UnixConn) (*listener, error) {
 	return l, nil
 }
 
-// receive takes the descriptor that the process of a container sends, and its number here.
-func receive(conn *net.UnixConn) (fd, pid int, err error) {
+// askForCredentials has messages that are sent from now on bring the number of who sends
+// them (unix(7)). One that was sent before has none.
+func askForCredentials(conn *net.UnixConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return -1, 0, err
+		return err
 	}
-	if err := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }); err != nil {
-		return -1, 0, err
-	}
+	var setErr error
+	err = raw.Control(func(fd uintptr) { setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	return errors.Join(err, setErr)
+}
+
+// receive takes the descriptor that the process of a container sends, and its number here.
+func receive(conn *net.UnixConn) (fd, pid int, err error) {
 	control := make([]byte, unix.CmsgSpace(4)+unix.CmsgSpace(unix.SizeofUcred))
 	_, n, _, _, err := conn.ReadMsgUnix(make([]byte, 1), control)
 	if err != nil {
