@@ -72,7 +72,7 @@ func (f first) cloneFlags() uintptr {
 
 // ownFlags are the namespaces that belong to U2 and which container root rules.
 func (f first) ownFlags() uintptr {
-	const all = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWNET
+	const all = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET
 	return all &^ f.foreign
 }
 
@@ -89,8 +89,13 @@ func (f first) checklist() *firstproc.Program {
 	hide(p)
 	f.dieWithMonitor(p)
 	for _, procs := range f.cgroups {
-		// Before it makes the namespace that shows this group as the root.
 		p.Call("enter the cgroup", unix.SYS_WRITE, []uintptr{uintptr(procs), p.String("0"), 1})
+	}
+	if f.own(unix.CLONE_NEWCGROUP) {
+		// The group that it is in by now is the root of that. It belongs to U1, so that no
+		// capability in U2 mounts a hierarchy, in which the user may have groups of his
+		// (CVE-2022-0492, cgroup_namespaces(7)).
+		p.Call(cgroupStep, unix.SYS_UNSHARE, []uintptr{unix.CLONE_NEWCGROUP})
 	}
 	p.Call("new session", unix.SYS_SETSID, nil)
 	f.resetSignals(p)
@@ -111,6 +116,9 @@ func (f first) checklist() *firstproc.Program {
 
 	f.joinOthers(p)
 	if !f.own(unix.CLONE_NEWNET) {
+		if f.own(unix.CLONE_NEWCGROUP) {
+			mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", noCgroup2...)
+		}
 		for _, m := range f.sysMasks {
 			f.cover(p, m)
 		}
@@ -126,9 +134,6 @@ func (f first) checklist() *firstproc.Program {
 	f.dieWithMonitor(p)
 
 	// What belongs to U2's own namespaces.
-	if f.own(unix.CLONE_NEWCGROUP) {
-		mount(p, "mount /sys/fs/cgroup", "cgroup", "sys/fs/cgroup", "cgroup2", kernelFS|unix.MS_RDONLY, "", unix.ENODEV, unix.ENOENT, unix.EPERM, unix.EBUSY)
-	}
 	if f.own(unix.CLONE_NEWIPC) && !f.noQueues {
 		mountQueues(p)
 	}
@@ -241,8 +246,14 @@ func (f first) setHostname(p *firstproc.Program) {
 
 const hostnameStep = "set the hostname"
 
-// namespacesStep is where the kernel may refuse namespaces: see descent.go.
-const namespacesStep = "new user namespace"
+// Where the kernel may refuse namespaces: see descent.go.
+const (
+	cgroupStep     = "new cgroup namespace"
+	namespacesStep = "new user namespace"
+)
+
+// noCgroup2 are the answers of a host that shows no control groups of version 2.
+var noCgroup2 = []unix.Errno{unix.ENODEV, unix.ENOENT, unix.EPERM, unix.EBUSY}
 
 // mountQueues shows the message queues of the IPC namespace that it is in.
 func mountQueues(p *firstproc.Program) {

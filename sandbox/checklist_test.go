@@ -62,7 +62,7 @@ func TestTheOrderThatKeepsTheHostOut(t *testing.T) {
 	f := example()
 	f.noNewPrivileges = true
 	plan := f.checklist().Plan()
-	order(t, plan, "hide from tracers", "mount /proc", "set user/max_user_namespaces", "check that it is /dev/null", "mask /proc/kcore", "make /proc/sys read-only", "new user namespace", "wait for the id maps", "mount /sys", "pivot_root",
+	order(t, plan, "hide from tracers", "new cgroup namespace", "mount /proc", "set user/max_user_namespaces", "check that it is /dev/null", "mask /proc/kcore", "make /proc/sys read-only", "new user namespace", "wait for the id maps", "pivot_root",
 		"let go of the host's root", "wait to be released", "close all descriptors", "enter the working directory",
 		"check the working directory", "drop CAP_SYS_ADMIN", "set supplementary groups", "set the group", "set the user",
 		"set capabilities", "set no_new_privs", "tie its life", filterStep+"\n"+execStep+"\n")

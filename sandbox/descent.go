@@ -87,10 +87,15 @@ func (m *monitor) explainRefusal(step *firstproc.StepError) error {
 	if (step.Errno == unix.EPERM || step.Errno == unix.EACCES) && word != "" {
 		return refusal(&m.Spec, word, step)
 	}
-	if step.Step == namespacesStep {
+	if isNamespaces(step) {
 		return step // descend finds out which of them it is
 	}
 	return userns.Diagnose(step)
+}
+
+// isNamespaces says whether a step of the first process's is one that makes namespaces.
+func isNamespaces(step *firstproc.StepError) bool {
+	return step.Step == namespacesStep || step.Step == cgroupStep
 }
 
 // rise takes steps that lead to a program that runs, and, where the host refuses a
@@ -114,7 +119,7 @@ func (m *monitor) descend(err error) (bool, error) {
 	var clone *os.SyscallError
 	var step *firstproc.StepError
 	cloned := errors.As(err, &clone) && clone.Syscall == "clone"
-	entered := errors.As(err, &step) && step.Step == namespacesStep
+	entered := errors.As(err, &step) && isNamespaces(step)
 	if !cloned && !entered || !userns.Refused(err) {
 		return false, err
 	}

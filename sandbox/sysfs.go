@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,11 @@ func (m *monitor) offerSys(f first) error {
 		return fmt.Errorf("mount /sys: %w", err)
 	}
 	defer network.Close()
+	groups, err := os.Open(fmt.Sprintf("/proc/%d/ns/cgroup", m.hostPID))
+	if err != nil {
+		return fmt.Errorf("mount /sys: %w", err)
+	}
+	defer groups.Close()
 	defer m.withdrawSys()
 	return linux.InNetwork(int(network.Fd()), func() error {
 		// What is below the top of a tree is locked, and not what is mounted on it later:
@@ -43,6 +49,11 @@ func (m *monitor) offerSys(f first) error {
 		place := filepath.Join(m.root.Path, "dev/pts")
 		if err := m.mountSys(place, f.sysFlags()); err != nil {
 			return err
+		}
+		if f.own(unix.CLONE_NEWCGROUP) {
+			if err := mountCgroup2(filepath.Join(place, "fs/cgroup"), groups); err != nil {
+				return err
+			}
 		}
 		for _, mask := range f.sysMasks {
 			if err := m.maskSys(mask, filepath.Join(place, strings.TrimPrefix(mask.path, "sys/"))); err != nil {
@@ -72,6 +83,19 @@ func (m *monitor) mountSys(at string, flags uintptr) error {
 		return fmt.Errorf("bind /sys: %w", err)
 	}
 	return nil
+}
+
+// mountCgroup2 shows the control groups of version 2 from a cgroup namespace on, which the
+// calling thread moves to. A host without shows none.
+func mountCgroup2(at string, namespace *os.File) error {
+	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWCGROUP); err != nil {
+		return fmt.Errorf("enter the cgroup namespace: %w", err)
+	}
+	err := unix.Mount("cgroup", at, "cgroup2", kernelFS|unix.MS_RDONLY, "")
+	if errno, ok := err.(unix.Errno); ok && slices.Contains(noCgroup2, errno) {
+		return nil
+	}
+	return err
 }
 
 // bindSys shows the /sys outside, read-only to the last mount below it.

@@ -142,20 +142,16 @@ func (t *Target) find(pidfd int, inU1 bool) error {
 	if err := t.add("pid", unix.CLONE_NEWPID); err != nil {
 		return err
 	}
-	// They may be another container's, of whose U2 this one's is no parent.
-	for _, n := range []namespace{{"net", unix.CLONE_NEWNET, 0}, {"ipc", unix.CLONE_NEWIPC, 0}, {"uts", unix.CLONE_NEWUTS, 0}} {
+	// They may be another container's, of whose U2 this one's is no parent; that of the
+	// control groups belongs to U1.
+	for _, n := range []namespace{{"net", unix.CLONE_NEWNET, 0}, {"ipc", unix.CLONE_NEWIPC, 0}, {"uts", unix.CLONE_NEWUTS, 0}, {"cgroup", unix.CLONE_NEWCGROUP, 0}} {
 		if err := t.add(n.name, n.flag); err != nil {
 			return err
 		}
 	}
 	t.way = append(t.way, namespace{"user", unix.CLONE_NEWUSER, users[len(users)-1]})
-	for _, n := range []namespace{
-		{"cgroup", unix.CLONE_NEWCGROUP, 0},
-		{"mnt", unix.CLONE_NEWNS, 0},
-	} {
-		if err := t.add(n.name, n.flag); err != nil {
-			return err
-		}
+	if err := t.add("mnt", unix.CLONE_NEWNS); err != nil {
+		return err
 	}
 	allowed, err := os.ReadFile(t.proc("setgroups"))
 	if err != nil {
