@@ -14,6 +14,7 @@ import (
 // a tmpfs of that. Its cgroups are nobody's business here, and not every host gives it any.
 const inPodman = `
 mount -t tmpfs none /run && mkdir -p /run/rootfs/root || exit 1
+mount -t tmpfs none /dev/shm || exit 1 # its locks are there
 mount -t cgroup2 none /sys/fs/cgroup
 bin=$1; shift
 exec podman --root /run/images --runroot /run/state --storage-driver vfs --cgroup-manager cgroupfs --events-backend none --log-level error \
