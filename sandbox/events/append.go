@@ -19,8 +19,8 @@ const (
 // maxSize is where a new file is begun; of the older ones one is kept.
 const maxSize = 1 << 20
 
-// turnWait is how long Append waits for its turn.
-const turnWait = 50 * time.Millisecond
+// turnWait is how long Append waits for its turn. Tests change it.
+var turnWait = 50 * time.Millisecond
 
 // Append writes an event down. Any process of the user's may, at any time: the
 // line is written whole and at the end (O_APPEND, open(2)). A file is renamed
