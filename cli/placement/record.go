@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"rootlet/internal/linux"
 )
 
 // Record is what was decided about a store.
@@ -126,14 +128,9 @@ func WriteFor(dir, data string, r Record) error {
 	return SyncDir(dir)
 }
 
-// SyncDir has the names in a directory last over a power cut.
+// SyncDir is linux.SyncDir, where the file system can: homes are on any.
 func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // not all file systems can
+	if err := linux.SyncDir(dir); !errors.Is(err, unix.EINVAL) {
 		return err
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rootlet/internal/failpoint"
+	"rootlet/internal/linux"
 )
 
 // Root is the directory that holds containers/ and names/.
@@ -251,16 +252,7 @@ func writeJSON(dir, name string, v any, durable bool) error {
 	if !durable {
 		return nil
 	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return linux.SyncDir(dir)
 }
 
 // exists reports whether there is anything at path.

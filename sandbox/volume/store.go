@@ -16,6 +16,7 @@ import (
 	"rootlet/fuseoverlay"
 	"rootlet/fuseoverlay/tree"
 	"rootlet/internal/failpoint"
+	"rootlet/internal/linux"
 )
 
 // Directories that are no volume yet, or no longer. Whoever works on one holds
@@ -53,7 +54,7 @@ func (s Store) Create(v Volume, durable bool) (bool, error) {
 		return false, os.RemoveAll(aside)
 	}
 	if err == nil && durable {
-		err = syncDir(string(s))
+		err = linux.SyncDir(string(s))
 	}
 	return err == nil, err
 }
@@ -176,13 +177,4 @@ func (s Store) Sweep() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

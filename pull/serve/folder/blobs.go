@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/linux"
 	"rootlet/pull/serve"
 )
 
@@ -95,7 +96,7 @@ func (f *Folder) link(d serve.Digest, file *os.File) error {
 	if err := os.Link(file.Name(), f.path(blobPath(d))); err != nil && !os.IsExist(err) {
 		return err
 	}
-	return syncDir(filepath.Dir(f.path(blobPath(d))))
+	return linux.SyncDir(filepath.Dir(f.path(blobPath(d))))
 }
 
 // isUnlinkable tells a file system that has no such link from other failures.

@@ -31,6 +31,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rootlet/internal/linux"
 	"rootlet/pull/serve"
 )
 
@@ -126,7 +127,7 @@ func (f *Folder) place(file *os.File, name string) error {
 	if err := os.Rename(file.Name(), f.path(name)); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(f.path(name)))
+	return linux.SyncDir(filepath.Dir(f.path(name)))
 }
 
 // makeParent makes the directories above a file, each on disk in its parent.
@@ -137,22 +138,13 @@ func (f *Folder) makeParent(name string) error {
 		dir = filepath.Join(dir, part)
 		err := os.Mkdir(dir, 0o700)
 		if err == nil {
-			err = syncDir(parent)
+			err = linux.SyncDir(parent)
 		}
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // lock takes the folder's lock, shared to add and alone to take away, until
