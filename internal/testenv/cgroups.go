@@ -11,13 +11,13 @@ import (
 
 // NeedLegacyCgroups goes on only where the user has directories among the control groups
 // of version 1, and returns what they are called in each hierarchy. A host that mounts
-// the controllers as version 2 only cannot give any: the test is not for it.
+// the controllers as version 2 only cannot give any: testdata/vm/limits.sh is for such.
 func NeedLegacyCgroups(t testing.TB) string {
 	t.Helper()
 	const mount = "/sys/fs/cgroup"
 	var st unix.Statfs_t
 	if unix.Statfs(mount+"/memory", &st) != nil || st.Type != unix.CGROUP_SUPER_MAGIC {
-		t.Skip("not for a host without control groups of version 1")
+		t.Skip("needs the memory controller in version 1 of control groups at " + mount + "/memory; testdata/vm/limits.sh is the test for version 2")
 	}
 	u, err := user.Current()
 	if err != nil {

@@ -17,9 +17,10 @@ import (
 )
 
 // legacy is a group of version 1: one directory for each controller, as far as they are
-// the user's. It holds the limits, and the processes are in one below it: a container with
-// CAP_SYS_ADMIN can mount the hierarchy from its own group on, whose files are container
-// root's, and nothing forbids it to write to them, as nsdelegate does in version 2.
+// the user's. It holds the limits, and the processes are in one below it: who gets to see the
+// hierarchy from its own group on, whose files are container root's, could write to them, as
+// nothing here forbids that, as nsdelegate does in version 2. Mounting it takes a right over
+// the cgroup namespace, which is U1's; this holds where that should fail.
 type legacy struct {
 	dirs map[string]string
 }
